@@ -218,9 +218,12 @@ def test_an_ordinary_word_is_never_a_user(*, guesses: bool) -> None:
     assert users <= {*USERS, None}
 
 
-def test_words_of_other_languages_are_not_read() -> None:
-    log, _ = conversation(PREFIXES["iso"], ("Utilisateur {u} connecté ({i})", "Utilisateur {u} déconnecté ({i})"))
+def test_words_of_other_languages_are_read_on_request() -> None:
+    log, expected = conversation(
+        PREFIXES["iso"], ("Utilisateur {u} connecté ({i})", "Utilisateur {u} déconnecté ({i})")
+    )
     assert read(log) == []
+    assert told(read(log, guesses=True)) == [(sign, user if sign == "+" else "", each) for sign, user, each in expected]
 
 
 def test_a_name_in_brackets_is_a_guess_for_openings_and_for_ends() -> None:
@@ -250,7 +253,7 @@ def test_a_message_of_a_user_in_the_words_of_the_server_is_not_read() -> None:
 
 def test_openings_without_ends_are_only_a_guess() -> None:
     """The words for the ends are unknown, so all connections would seem to stay open."""
-    log, _ = conversation(PREFIXES["iso"], ("User {u} connected ({i})", "Au revoir {u} ({i})"))
+    log, _ = conversation(PREFIXES["iso"], ("User {u} connected ({i})", "Au revoir"))
     assert read(log) == []
     assert {user for _, user, _ in told(read(log, guesses=True))} == set(USERS)
 

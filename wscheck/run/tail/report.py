@@ -86,7 +86,7 @@ def build_logs_report(
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in listed},
         suggested=propose_markers(watch.logs, watch.counts.by_type, most_open),
-        assumed=_sentences(scout.wording.readings.values() for scout in scouts),
+        assumed=_sentences(scout.wording.all_readings() for scout in scouts),
         guessable=_sentences(scout.likely.values() for scout in scouts),
         access=sorted(requests.clients, key=lambda client: -client.handshakes)[:users],
         polling_share=round(requests.polling_share, 3),

@@ -134,6 +134,10 @@ def has_socket_form(values: Sequence[str]) -> bool:
     return _has_form(values, _SOCKET_FORM)
 
 
+def is_weak_user_label(label: str) -> bool:
+    return _stem(label) in _WEAK_USER_STEMS
+
+
 def _has_form(values: Sequence[str], form: object) -> bool:
     return bool(values) and all(form.fullmatch(value) is not None for value in values)  # type: ignore[attr-defined]
 

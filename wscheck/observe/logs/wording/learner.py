@@ -5,9 +5,9 @@ values of one statement return in another. Everything else is at most a suggesti
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, escape_braces
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER
 from wscheck.observe.logs.wording.id_places import (
     Ids,
     has_socket_form,
@@ -17,12 +17,11 @@ from wscheck.observe.logs.wording.id_places import (
     sid_place,
     user_place,
 )
-from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage
-from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, ids_in, user_in
+from wscheck.observe.logs.wording.messages import SLOT
+from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of, user_in
 from wscheck.observe.logs.wording.words import (
     CLOSING_ANOTHER,
     CONNECTION_NOUNS,
-    EVENT_VERBS,
     HOLDER_NOUNS,
     NEWER_WORDS,
     OLDER_WORDS,
@@ -74,35 +73,6 @@ def _without_impostors(groups: Sequence[Group]) -> list[Group]:
 _Read = list[tuple[Group, Reading]]
 
 
-def _reading(group: Group, places: Mapping[str, str | None], *, certain: bool) -> Reading:
-    known = {role: place for role, place in places.items() if place is not None}
-    example = group.rows[0]
-    reading = Reading(group.kind, known, certain, len(group.rows), example.text, needles=_needles(group))
-    template, ids = _with_placeholders(example.message, reading), tuple(ids_in(example.message, reading))
-    return reading._replace(template=template, ids=ids)
-
-
-def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
-    """Return the text of a message with a placeholder for each id, and `{}` for other values."""
-    roles = {place: role for role, place in reading.places.items()}
-    parts, end, slot = list[str](), 0, 0
-    for (begin, stop), piece in zip(parsed.spans, parsed.pattern, strict=True):
-        parts.append(escape_braces(parsed.text[end:begin]))
-        parts.append(f"{{{roles.get(str(slot), '')}}}" if piece == SLOT else escape_braces(parsed.text[begin:stop]))
-        slot += piece == SLOT
-        end = stop
-    keys = [f"{place[1:]}={{{role}}}" for place, role in roles.items() if place[0] == "."]
-    return " ".join(["".join(parts), *keys])
-
-
-def _needles(group: Group) -> tuple[bytes, ...]:
-    """Return the spellings of the longest word of a statement."""
-    pattern = group.statement[1]
-    fixed = [at for at, piece in enumerate(pattern) if piece != SLOT]
-    at = max(fixed, key=lambda place: (not EVENT_VERBS.isdisjoint(word_parts(pattern[place])), len(pattern[place])))
-    return tuple(dict.fromkeys(row.message.pieces[at].encode() for row in group.rows))
-
-
 def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) -> _Read:
     """Return the readings of the statements that report the start of connections."""
     ends = {
@@ -115,7 +85,9 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
         certain = sure and named
         if sid is None and user is None:
             continue
-        (plain if group.is_plain else faint).append((group, _reading(group, {SID: sid, USER: user}, certain=certain)))
+        (plain if group.is_plain else faint).append(
+            (group, reading_of(group, group.kind, {SID: sid, USER: user}, certain=certain))
+        )
     plain += [
         (group, reading._replace(certain=reading.certain and _is_confirmed(group, reading, plain, ends)))
         for group, reading in faint
@@ -129,7 +101,7 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
         ids.users.update(map(user_in, group.values(reading.places.get(USER))))
     if not chosen:
         chosen = [
-            (group, _reading(group, {}, certain=True))
+            (group, reading_of(group, group.kind, {}, certain=True))
             for group in connects
             if group.is_plain and is_bare(group.statement[1])
         ]
@@ -169,12 +141,12 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
             certain = sure  # these connections opened before the log started
         is_likely = user is not None and share(group.values(user), likely) >= 0.5  # only with --guess
         places = {SID: sid, USER: user if named or is_likely else None}
-        found.append((group, _reading(group, places, certain=certain and (group.is_plain or confirmed))))
+        found.append((group, reading_of(group, group.kind, places, certain=certain and (group.is_plain or confirmed))))
     found = _without_repeats(found, opened)
     if any(reading.certain for _, reading in found):
         return [pair for pair in found if pair[1].certain]
     bare = [
-        (group, _reading(group, {}, certain=True))
+        (group, reading_of(group, group.kind, {}, certain=True))
         for group in departures
         if group.is_plain and is_bare(group.statement[1])
     ]
@@ -222,7 +194,7 @@ def _replacements(groups: Sequence[Group], ids: Ids, rows: Sequence[Row]) -> _Re
         strange = bool(ids.users or ids.sids) and values.isdisjoint(ids.users | ids.sids)
         certain = (bool(roles) or (user is not None and named)) and not strange
         if certain or user is not None:
-            found.append((group, _reading(group, places, certain=certain)))
+            found.append((group, reading_of(group, group.kind, places, certain=certain)))
     return found
 
 

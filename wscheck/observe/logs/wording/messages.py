@@ -6,7 +6,7 @@ lines that one statement of the server wrote have the same pattern.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wscheck.model.disconnect_reasons import (
@@ -30,6 +30,7 @@ from wscheck.observe.logs.wording.words import (
     EVENT_VERBS,
     HOLDER_NOUNS,
     NO_MEANING,
+    USER_NOUNS,
     VOCABULARY,
     Meaning,
     is_ordinary,
@@ -97,6 +98,8 @@ class ParsedMessage(NamedTuple):
         """Yield each value with the name of its place."""
         for at, slot in enumerate(self.slots):
             yield str(at), slot
+            if (address := _ENDPOINT.fullmatch(slot.value)) is not None:
+                yield f"{at}@", Slot("", address["address"])
         for key, value in self.fields.items():
             yield f".{key}", Slot(normalize_key(key), value, keyed=True)
         for position, value in self.tags.items():
@@ -148,6 +151,9 @@ _PREFIX = lazy_pattern(
     re.VERBOSE,
 )
 _TAG = lazy_pattern(r"(?=[\w<>.-]*\d)[\w<>.-]{8,40}|<[\d.]+>")
+_ANY_TAG = lazy_pattern(r"[\w<>.@+-]{2,40}")
+_NOUN_TAG = lazy_pattern(r"\[(?P<key>[A-Za-z]+)[ :#]+(?P<value>[\w@.-]+)\]:?")
+"""Tag with a noun and its id: "[User 7]"."""
 _CONTEXT = lazy_pattern(r"\[((?:[A-Za-z_][\w.-]*=[^\s,;=\[\]]*(?:[,;]\s*|\s+|(?=\])))+)\]:?")
 _CONTEXT_PAIR = lazy_pattern(r"([A-Za-z_][\w.-]*)=([^\s,;=\[\]]+)")
 """Context of the logger in brackets: "[user=ann, conn=c7]"."""
@@ -166,8 +172,17 @@ _PIECES = lazy_pattern(
     |(?P<sign>\S)""",
     re.VERBOSE,
 )
+_BARE = lazy_pattern(r"""[^\s"`()\[\]{}<>|,;=]+""")
+_ENDPOINT = lazy_pattern(r"(?P<address>(?:\d{1,3}\.){3}\d{1,3}):\d{2,5}")
+"""Address and port of a client, which identify a connection."""
+_COMPOSED = lazy_pattern(r"/[^/]")
+_PARTS = lazy_pattern(r"[/?&]|[^/?&]+")
+_TIME_WITHIN = lazy_pattern(
+    rf"""(?:\[(?:{STAMP_SOURCE})[^\]\n]{{0,20}}\])|(?:{re.sub(r"[?]P<[a-z]+>", "?:", STAMP_SOURCE)})""", re.VERBOSE
+)
+"""Time behind the address of the client, or in a column of its own."""
 _TEMPLATE = lazy_pattern(r"\{[@$]?[A-Za-z_]\w*(?:[:,][^{}]*)?\}")
-_LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’][^\W\d_]+)*")
+_LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’.][^\W\d_]+)*")
 _NO_ID = lazy_pattern(
     r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://.*|/.*(?<!\#[\w-]{20})
     |localhost(?::\d+)?|:?\d{2,5}/\w*|true|false|null|none|undefined
@@ -231,13 +246,19 @@ _OWN_OR_LOGGER_KEYS = frozenset(["stream", "channel"])
 """Keys of loggers ("stdout", "app") that servers use too, for the id of a connection."""
 
 
-def parse(message: LogMessage) -> ParsedMessage | None:
-    """Return the message of an unwrapped line, None if it reports no event in known words."""
+def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMessage | None:
+    """Return the message of an unwrapped line, None if it reports no event in known words.
+
+    words  further words of the server; with them, a message is returned whether or not its words report an event, and
+           paths and quotations are taken apart
+    """
     text, fields, stamp = message.text, dict[str, str](), ""
-    if len(text) > MAX_LENGTH or not reports_event(text):
+    if len(text) > MAX_LENGTH or (words is None and not reports_event(text)):
         return None
     if message.fields is not None:
         fields = dict(_flatten(message.fields))
+        if not text:
+            text = max((value for value in fields.values() if " " in value), key=len, default="")
         text = _TEMPLATE.sub(" ", text) if "{" in text else text
     elif '"' in text and (columns := _csv_columns(text)) is not None:
         text, stamp = columns
@@ -246,23 +267,27 @@ def parse(message: LogMessage) -> ParsedMessage | None:
     if message.fields is None and not fields:
         text, fields = _split_pairs(text)
     stamp = f"{stamp} {_time_in(fields)}".strip()
-    return _parsed(text, fields, stamp, structured=message.fields is not None)
+    return _parsed(text, fields, stamp, words, structured=message.fields is not None)
 
 
-def _parsed(text: str, fields: dict[str, str], stamp: str, *, structured: bool) -> ParsedMessage | None:
-    begin, form, tags = split_prefix(text)
-    if not structured and not fields and (named := _name_in_brackets(text[:begin], text[begin:])):
+def _parsed(
+    text: str, fields: dict[str, str], stamp: str, words: Container[str] | None, *, structured: bool
+) -> ParsedMessage | None:
+    begin, form, tags = split_prefix(text, any_tag=words is not None)
+    if words is None and not structured and not fields and (named := _name_in_brackets(text[:begin], text[begin:])):
         begin -= len(named)
         form = form.removesuffix("[]").rstrip()
         tags.pop(str(len(form.split())), None)
     head = text[:begin]
     body, reason = _without_reason(text[begin:].rstrip())
     reason = reason or next((value for key, value in fields.items() if _is_reason(key)), "")
-    pieces = list(_with_whole_names(_pieces(body), body))[:MAX_PIECES]
+    if not (stamp or STAMP.search(head)) and (time := _TIME_WITHIN.search(body)) is not None:
+        stamp, body = f"{stamp} {time[0]}", f"{body[: time.start()]}{body[time.end() :]}"
+    pieces = list(_with_whole_names(_pieces(body, words), body))[:MAX_PIECES]
     core = _core_end(pieces)
     counted = core < len(pieces) and _is_count(pieces[core:])
     meaning = meaning_of(_words(_without_own_room(pieces[:core] if counted else pieces)))
-    if meaning is NO_MEANING:
+    if meaning is NO_MEANING and words is None:
         return None
     if meaning.kind == DISCONNECTED and not counted:
         core = min(core, _reason_begin(pieces))
@@ -307,8 +332,12 @@ def _name_in_brackets(head: str, body: str) -> str:
     return "" if is_level(name) or STAMP.search(name) is not None or not last.start() else last[0]
 
 
-def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:
-    """Return where the message starts, the form of the text in front of it, and its pairs by key and tags by place."""
+def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[str, str]]:
+    """Return where the message starts, the form of the text in front of it, and its pairs by key and tags by place.
+
+    any_tag  return every tag, not only those with the form of an id
+    """
+    form_of_tag = _ANY_TAG if any_tag else _TAG
     at, forms, tags = 0, list[str](), dict[str, str]()
     viewer = _VIEWER.match(text)
     at = viewer.end() if viewer is not None else 0
@@ -326,13 +355,19 @@ def split_prefix(text: str) -> tuple[int, str, dict[str, str]]:
             tags[key] = value
         elif kind == "bracket" and (pairs := _CONTEXT.fullmatch(piece)) is not None:
             tags |= {pair[1]: pair[2] for pair in _CONTEXT_PAIR.finditer(pairs[1])}
-        elif (tag := _TAG.fullmatch(piece.strip("[]:#"))) is not None and kind in {"bracket", "sid", "logger"}:
+        elif kind == "bracket" and (noun := _NOUN_TAG.fullmatch(piece)) is not None and _names_id(noun["key"]):
+            tags[noun["key"]] = noun["value"]
+        elif (tag := form_of_tag.fullmatch(piece.strip("[]:#"))) is not None and kind in {"bracket", "sid", "logger"}:
             tags[str(len(forms))] = tag[0]
         forms.append("T" if kind == "bracket" and STAMP.search(piece) is not None else _FORMS[kind])
         at = match.end()
     while at < len(text) and text[at].isspace():
         at += 1
     return at, " ".join(forms), tags
+
+
+def _names_id(noun: str) -> bool:
+    return noun.lower() in USER_NOUNS or noun.lower() in CONNECTION_NOUNS
 
 
 _FORMS = {
@@ -377,45 +412,66 @@ def _is_own_word(name: str, behind: str) -> bool:
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def _pieces(text: str) -> Iterator[Piece]:
-    """Yield the words, values and signs of a message."""
+def _pieces(text: str, words: Container[str] | None = None, begin: int = 0, stop: int | None = None) -> Iterator[Piece]:
+    """Yield the words, values and signs of text[begin:stop]."""
     certain = False
-    at = 0
-    while (match := _PIECES.search(text, at)) is not None:
+    at, stop = begin, len(text) if stop is None else stop
+    while (match := _PIECES.search(text, at, stop)) is not None:
         begin, end = match.span()
         at = end
-        if match["quoted"]:
+        if match["quoted"] and words is not None and not {" ", "/"}.isdisjoint(match[0]):
+            yield Piece(match[0][0], _SIGN, begin, begin + 1)
+            yield from _pieces(text, words, begin + 1, end - 1)
+            yield Piece(match[0][0], _SIGN, end - 1, end)
+        elif match["quoted"]:
             yield Piece(match[0][1:-1], _VALUE, begin, end)
         elif match["arrow"]:
             yield Piece("->", _SIGN, begin, end)
         elif match["sign"]:
             yield Piece(match[0], _SIGN, begin, end)
-        elif match["label"]:
+        elif match["label"] and (words is None or is_ordinary(match["label"])):
             at = match.end("label")
             yield Piece(match["label"], _WORD, begin, at)
             yield Piece(":", _SIGN, at, at + 1)
             at += 1
+        elif words is not None and _COMPOSED.match(match[0]) is not None:
+            yield from _parts(match[0], begin, words)
         else:
+            if match["label"]:  # "sip:1001" is one id
+                match = _BARE.match(text, begin, stop) or match
             bare = match[0].rstrip(":.!?…")
             at = begin + len(bare)
             if bare:
-                yield _bare_piece(bare, begin, certain)
+                yield _bare_piece(bare, begin, words, certain=certain)
             for sign in match[0][len(bare) :]:
                 yield Piece(sign, _SIGN, at, at + 1)
                 at += 1
         certain = match[0] == "="
 
 
-def _bare_piece(bare: str, begin: int, certain: bool) -> Piece:
+def _parts(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
+    """Yield the parts of a path."""
+    for part in _PARTS.finditer(text):
+        if part[0] in "/?&":
+            yield Piece(part[0], _SIGN, begin + part.start(), begin + part.end())
+        else:
+            yield _bare_piece(part[0], begin + part.start(), words, certain=False)
+
+
+def _bare_piece(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Piece:
     """Return a word, value or sign. `certain`: the piece follows "=", so that it is a value."""
     end = begin + len(bare)
     if not any(map(str.isalnum, bare)):
         return Piece(bare, _SIGN, begin, end)
     if bare[0] == "#" and len(bare) > 1:
         return Piece(bare[1:], _VALUE, begin + 1, end)
-    if not certain and _LETTERS.fullmatch(bare) is not None and is_ordinary(bare):
+    if not certain and _LETTERS.fullmatch(bare) is not None and (is_ordinary(bare) or _is_among(bare, words)):
         return Piece(bare, _WORD, begin, end)
     return Piece(bare, _VALUE, begin, end)
+
+
+def _is_among(bare: str, words: Container[str] | None) -> bool:
+    return words is not None and bare.lower() in words
 
 
 def _with_whole_names(pieces: Iterable[Piece], text: str) -> Iterator[Piece]:
@@ -441,7 +497,14 @@ _NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
 
 
 def _words(pieces: Sequence[Piece]) -> list[str]:
-    return [part for piece in pieces if piece.kind == _WORD for part in word_parts(piece.text)]
+    """Return the parts of the words. The names in a path say nothing about the event."""
+    before = ["", *(piece.text for piece in pieces)]
+    return [
+        part
+        for sign, piece in zip(before, pieces, strict=False)
+        if piece.kind == _WORD and sign != "/"
+        for part in word_parts(piece.text)
+    ]
 
 
 def _without_own_room(pieces: Sequence[Piece]) -> list[Piece]:
@@ -629,7 +692,8 @@ def _message_in(record: Mapping[str, Any]) -> str:
 
 
 def _time_in(fields: Mapping[str, str]) -> str:
-    return next((fields[key] for key in TIME_KEYS if key in fields), "")
+    known = next((fields[key] for key in TIME_KEYS if key in fields), None)
+    return known or next((value for value in fields.values() if STAMP.fullmatch(value) is not None), "")
 
 
 def _is_reason(key: str) -> bool:

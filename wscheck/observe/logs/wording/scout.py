@@ -1,15 +1,16 @@
 """Search of a log's first lines, and of samples of its later lines, for the wording in which it reports connections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import stringzilla
 
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, LogVocabulary
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary
 from wscheck.observe.logs.wording.learner import is_bare, learn
 from wscheck.observe.logs.wording.messages import parse
+from wscheck.observe.logs.wording.pairing import EveryWord, fixed_words, learn_structure
 from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording
 
 HEAD = 1 << 20
@@ -22,6 +23,13 @@ MAX_VAIN = 100
 """Lines with words for a replacement that report none, after which a log with known markers is left alone."""
 MAX_KNOWN = 50
 """Largest number of lines with a known marker that are searched for ids."""
+
+MAX_STRUCTURE = 3_000
+"""Number of lines at the start of a log whose structure is searched if its words do not tell of connections."""
+MIN_AGREEMENT = 0.9
+"""Smallest share of the openings that words and structure show in common if they are about the same connections."""
+FIRST_STRUCTURE = 12
+"""Number of lines after which a log that is being written is searched for its structure, and again at each doubling."""
 
 _LIKELY = (
     b"onnect", b"oin", b"pen", b"nline", b"stablish", b"ccept", b"ttach", b"los", b"eft", b"eav", b"ffline",
@@ -66,6 +74,8 @@ class WordingScout:
         self._evaluated = set[Statement]()
         self._kinds = set[str]()
         self._known_lines = self._vain = 0
+        self._beyond: Wording | None = None
+        self._lines, self._next_structure = list[tuple[int, str]](), FIRST_STRUCTURE
         self._searched, self._next_sample = 0, 2 * HEAD
 
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
@@ -85,6 +95,18 @@ class WordingScout:
         piece = bytes(data[begin : min(end, begin + HEAD)])
         is_known = self._is_known(piece)
         found = self._candidates(piece, line, _UNUSUAL if is_known else (*_LIKELY, *_UNUSUAL))
+        before = len(self._lines)
+        if not is_known and first < HEAD:
+            self._lines += _lines_in(piece, line)[: MAX_STRUCTURE - before]
+        earlier = self._learn_words(found, is_known=is_known)
+        is_due = len(self._lines) >= self._next_structure if before else len(self._lines) > 0
+        if not is_due or self.wording.words is not None or CONNECTED in self._kinds | self._own_kinds:
+            return earlier
+        self._next_structure = 2 * len(self._lines)
+        return [*earlier, *self._learn_structure(before)]
+
+    def _learn_words(self, found: Sequence[tuple[int, bytes, bool]], *, is_known: bool) -> list[Row]:
+        """Learn the wording from the candidates `found`; return the earlier lines that it explains."""
         unknown = sum(is_unknown for _, _, is_unknown in found)
         if not unknown or (is_known and self._vain > MAX_VAIN):
             return []
@@ -92,9 +114,65 @@ class WordingScout:
         self._vain = self._vain + unknown if all(row.is_read for row in new) else 0
         earlier = len(self._rows)
         self._rows += new
-        if {row.message.statement for row in new} <= self._evaluated:
+        if self.wording.words is not None or {row.message.statement for row in new} <= self._evaluated:
             return []
         return self._learn(earlier)
+
+    def _is_explained(self, readings: Mapping[Statement, Reading]) -> bool:
+        """Return whether the log tells in known words whose connections start and that they end."""
+        sure = [reading for reading in readings.values() if reading.certain]
+        kinds = {reading.kind for reading in sure if not reading.places.keys().isdisjoint((SID, USER))}
+        users = any(reading.kind == CONNECTED and USER in reading.places for reading in sure)
+        return users and DISCONNECTED in kinds | self._kinds | self._own_kinds
+
+    def _learn_structure(self, before: int) -> list[Row]:
+        """Learn the statements that start and end connections from the structure of the log.
+
+        Return those of the first `before` lines that can be read now.
+        """
+        messages = [(line, text, unwrap(text, self._timestamps)) for line, text in self._lines]
+        first = [parsed for _, _, message in messages if (parsed := parse(message, EveryWord())) is not None]
+        words = fixed_words(first)
+        rows, times = list[Row](), list[float | None]()
+        for line, text, message in messages:
+            if (parsed := parse(message, words)) is not None:
+                rows.append(Row(line, parsed, text))
+                times.append(message.at if message.at is not None else self._timestamps.find(parsed.stamp))
+        found = {each: reading for each, reading in learn_structure(rows, times, words).items() if reading.needles}
+        new = self._use_structure(found, rows, words) if found else {}
+        start = self._lines[before][0]
+        return [row for row in rows if row.message.statement in new and row.line < start]
+
+    def _use_structure(
+        self, found: Mapping[Statement, Reading], rows: Sequence[Row], words: frozenset[str]
+    ) -> Mapping[Statement, Reading]:
+        """Read the statements that the structure shows, if it is certain enough; return those that are read.
+
+        If words and structure show the same openings, the structure adds what the words did not tell: other ends, and
+        replacements.
+        """
+        told = {
+            row.line: reading
+            for row in self._rows
+            if (reading := self.wording.readings.get(row.message.statement)) is not None and reading.certain
+        }
+        openings = {line: reading for line, reading in told.items() if reading.kind == CONNECTED}
+        shown = {
+            row.line: each for row in rows if (each := found.get(row.message.statement)) and each.kind == CONNECTED
+        }
+        common = [line for line, reading in openings.items() if line in shown and _same_roles(reading, shown[line])]
+        agrees = bool(common) and len(common) >= MIN_AGREEMENT * max(len(openings), len(shown))
+        if self._is_explained(self.wording.readings):
+            known = {row.message.statement for row in rows if row.line in told}
+            further = {each: reading for each, reading in found.items() if agrees and each not in known}
+            self._beyond = Wording(further, words) if further else self._beyond
+            self.wording = Wording(self.wording.readings, beyond=self._beyond)
+            return further
+        if agrees or self.guesses or any(reading.certain for reading in found.values()):
+            self.wording, self.likely = Wording(found, words), {}
+            return found
+        self.likely = dict(found)
+        return {}
 
     def _is_known(self, piece: bytes) -> bool:
         """Return whether known markers report the openings of connections in this log."""
@@ -152,9 +230,23 @@ class WordingScout:
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
         new = chosen.keys() - self.wording.readings.keys()
         self.wording = Wording(
-            {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}}
+            {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}},
+            beyond=self._beyond,
         )
         return [row for row in self._rows[:earlier] if row.message.statement in new and not row.is_read]
+
+
+def _same_roles(one: Reading, other: Reading) -> bool:
+    return one.places.keys() == other.places.keys()
+
+
+def _lines_in(piece: bytes, line: int) -> list[tuple[int, str]]:
+    """Return the number and the text of each line of `piece` that is not too long."""
+    return [
+        (number, decode_line(raw))
+        for number, raw in enumerate(piece.splitlines(), start=line)
+        if raw.strip() and len(raw) <= MAX_LINE
+    ]
 
 
 def _places(piece: bytes, word: bytes) -> Iterator[int]:

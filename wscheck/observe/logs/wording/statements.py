@@ -3,7 +3,7 @@
 All lines of a statement have the same fixed words.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -11,9 +11,9 @@ import msgspec
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordStart
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NAMESPACE, REASON, USER
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NAMESPACE, REASON, USER, escape_braces
 from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id, parse
-from wscheck.observe.logs.wording.words import VOCABULARY, word_parts
+from wscheck.observe.logs.wording.words import EVENT_VERBS, VOCABULARY, word_parts
 
 Statement = tuple[str, tuple[str, ...]]
 
@@ -27,6 +27,7 @@ class Reading(NamedTuple):
     template  the statement with placeholders, as a marker contains them
     ids       the ids in the example, by role
     needles  the spellings of a word that is in each of these lines
+    by_structure  the structure of the log shows the event, not the words of the statement
     """
 
     kind: str
@@ -37,6 +38,11 @@ class Reading(NamedTuple):
     template: str = ""
     ids: tuple[tuple[str, str], ...] = ()
     needles: tuple[bytes, ...] = ()
+    by_structure: bool = False
+
+    def reports(self, parsed: ParsedMessage) -> bool:
+        """Return whether a message of the statement reports the event."""
+        return self.by_structure or self.kind == parsed.meaning.kind
 
 
 class Row(NamedTuple):
@@ -49,29 +55,40 @@ class Row(NamedTuple):
 
 
 class Wording:
-    """Statements of a log that report connections, by the form of their lines."""
+    """Statements of a log that report connections, by the form of their lines.
 
-    def __init__(self, readings: Mapping[Statement, Reading]) -> None:
-        self.readings = dict(readings)
+    words   words of the server that are not in the vocabulary, None if the vocabulary suffices
+    beyond  further statements, for lines that are none of these
+    """
+
+    def __init__(
+        self,
+        readings: Mapping[Statement, Reading],
+        words: Container[str] | None = None,
+        beyond: "Wording | None" = None,
+    ) -> None:
+        self.readings, self.words, self.beyond = dict(readings), words, beyond
         self._by_size: dict[tuple[str, int], list[tuple[str, ...]]] = {}
         for prefix, pattern in self.readings:
             self._by_size.setdefault((prefix, len(pattern)), []).append(pattern)
 
     def __bool__(self) -> bool:
-        return bool(self.readings)
+        return bool(self.readings) or bool(self.beyond)
+
+    def all_readings(self) -> list[Reading]:
+        """Return the readings of all statements."""
+        return [*self.readings.values(), *(self.beyond.all_readings() if self.beyond is not None else ())]
 
     def needles(self) -> list[bytes]:
         """Return the texts to search for: every line of a known statement contains one of them."""
-        return list(dict.fromkeys(needle for reading in self.readings.values() for needle in reading.needles))
+        return list(dict.fromkeys(needle for reading in self.all_readings() for needle in reading.needles))
 
     def match(self, message: LogMessage) -> RecordStart | None:
         """Return the record of a message, None if it is no known statement."""
-        parsed = parse(message)
-        if parsed is None:
-            return None
-        parsed, reading = self._reading(parsed)
-        if reading is None:
-            return None
+        parsed = parse(message, self.words) if self.readings else None
+        parsed, reading = self._reading(parsed) if parsed is not None else (parsed, None)
+        if parsed is None or reading is None:
+            return self.beyond.match(message) if self.beyond is not None else None
         return RecordStart(
             reading.kind,
             dict(ids_in(parsed, reading)),
@@ -84,18 +101,21 @@ class Wording:
     def _reading(self, parsed: ParsedMessage) -> tuple[ParsedMessage, Reading | None]:
         reading = self.readings.get(parsed.statement)
         if reading is not None:
-            return parsed, reading if reading.kind == parsed.meaning.kind else None
+            return parsed, reading if reading.reports(parsed) else None
         for pattern in self._by_size.get((parsed.prefix, len(parsed.pattern)), ()):
-            if (fitted := fit(parsed, pattern)) is not None:
+            if (fitted := fit(parsed, pattern, self.words or ())) is not None:
                 reading = self.readings[fitted.statement]
-                return fitted, reading if reading.kind == parsed.meaning.kind else None
+                return fitted, reading if reading.reports(parsed) else None
         return parsed, None
 
 
-def fit(parsed: ParsedMessage, pattern: tuple[str, ...]) -> ParsedMessage | None:
-    """Return the message with the slots of `pattern`, None if it does not fit: a name may also be a word ("Will")."""
+def fit(parsed: ParsedMessage, pattern: tuple[str, ...], words: Container[str] = ()) -> ParsedMessage | None:
+    """Return the message with the slots of `pattern`, None if it does not fit: a name may also be a word ("Will").
+
+    words  further words that are no names
+    """
     for own, other in zip(parsed.pattern, pattern, strict=True):
-        if own != other and (other != SLOT or own in _NO_NAMES or not own.isalpha()):
+        if own != other and (other != SLOT or own in _NO_NAMES or own in words or not own.isalpha()):
             return None
     values = [piece for piece, place in zip(parsed.pieces, pattern, strict=True) if place == SLOT]
     old = iter(parsed.slots)
@@ -113,7 +133,7 @@ _NO_NAMES = VOCABULARY
 def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
     values = dict(parsed.values)
     for role, place in reading.places.items():
-        if place in values and may_be_id(values[place]):
+        if place in values and (reading.by_structure or may_be_id(values[place])):
             value = values[place].value
             yield role, user_in(value) if role == USER else value
     if reading.kind == DISCONNECTED and parsed.reason:
@@ -158,8 +178,10 @@ class Group(msgspec.Struct):
 
     @property
     def words(self) -> frozenset[str]:
-        """Return the parts of the fixed words."""
-        return frozenset(part for piece in self.statement[1] if piece != SLOT for part in word_parts(piece))
+        """Return the parts of the fixed words, without those of paths."""
+        pattern = self.statement[1]
+        words = (piece for sign, piece in zip(("", *pattern), pattern, strict=False) if piece != SLOT and sign != "/")
+        return frozenset(part for piece in words for part in word_parts(piece))
 
     def values(self, place: str | None) -> list[str]:
         """Return the values at a place."""
@@ -181,23 +203,62 @@ class Group(msgspec.Struct):
         ]
 
 
-def group_rows(rows: Iterable[Row]) -> list[Group]:
+def reading_of(
+    group: Group, kind: str, places: Mapping[str, str | None], *, certain: bool, by_structure: bool = False
+) -> Reading:
+    """Return the reading of a statement as an event of `kind`. `places`: dict of role to place, None for no place."""
+    known = {role: place for role, place in places.items() if place is not None}
+    example = group.rows[0]
+    reading = Reading(
+        kind, known, certain, len(group.rows), example.text, needles=_needles(group), by_structure=by_structure
+    )
+    template, ids = _with_placeholders(example.message, reading), tuple(ids_in(example.message, reading))
+    return reading._replace(template=template, ids=ids)
+
+
+def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
+    """Return the text of a message with a placeholder for each id, and `{}` for other values."""
+    roles = {place: role for role, place in reading.places.items()}
+    parts, end, slot = list[str](), 0, 0
+    for (begin, stop), piece in zip(parsed.spans, parsed.pattern, strict=True):
+        parts.append(escape_braces(parsed.text[end:begin]))
+        parts.append(f"{{{roles.get(str(slot), '')}}}" if piece == SLOT else escape_braces(parsed.text[begin:stop]))
+        slot += piece == SLOT
+        end = stop
+    keys = [f"{place[1:]}={{{role}}}" for place, role in roles.items() if place[0] == "."]
+    return " ".join(["".join(parts), *keys])
+
+
+def _needles(group: Group) -> tuple[bytes, ...]:
+    """Return the spellings of the longest word of a statement."""
+    pattern = group.statement[1]
+    fixed = [at for at, piece in enumerate(pattern) if piece != SLOT]
+    if not fixed:
+        return ()
+    at = max(fixed, key=lambda place: (not EVENT_VERBS.isdisjoint(word_parts(pattern[place])), len(pattern[place])))
+    return tuple(dict.fromkeys(row.message.pieces[at].encode() for row in group.rows))
+
+
+def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
+    """Return the rows by statement. `words`: words that are no names, besides those of the vocabulary."""
     by_statement: dict[Statement, list[Row]] = {}
     for row in rows:
         by_statement.setdefault(row.message.statement, []).append(row)
-    _join_names(by_statement)
+    _join_names(by_statement, words)
     return [Group(statement, lines, _columns(lines)) for statement, lines in by_statement.items()]
 
 
-def _join_names(by_statement: dict[Statement, list[Row]]) -> None:
+def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str]) -> None:
     """Move lines whose user has the name of an ordinary word to the statement that they belong to."""
     for statement in [each for each in by_statement if SLOT in each[1]]:
+        if statement not in by_statement:
+            continue
         prefix, pattern = statement
         alike = [s for s in by_statement if s != statement and s[0] == prefix and len(s[1]) == len(pattern)]
         for other in alike:
             if len(by_statement[other]) > len(by_statement[statement]):
                 continue
-            fitted = [(row, fit(row.message, pattern)) for row in by_statement[other]]
+            fitted = [(row, fit(row.message, pattern, words)) for row in by_statement[other]]
             if all(one is not None for _, one in fitted):
                 del by_statement[other]
                 by_statement[statement] += [row._replace(message=one) for row, one in fitted if one is not None]

@@ -1,6 +1,6 @@
 """English words of connection logs, and the kind of event that a sentence of such words reports."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -68,6 +68,13 @@ FOREIGN_NOUNS = _words(
     "imap"
 )
 """Nouns of other things that open, close, connect, or are joined and left."""
+
+WORK_NOUNS = _words(
+    "job jobs task tasks request requests query queries transaction transactions payment payments order orders build "
+    "deploy deployment upload download import export report backup migration test step span trace mail email sms "
+    "webhook callback timer cron batch record row event call"
+)
+"""Nouns of work that starts and ends as connections do."""
 
 COUNT_WORDS = _words(
     "total count counts number num size active online current currently clients connections sockets users sessions "
@@ -165,10 +172,11 @@ def meaning_of(words: Sequence[str]) -> Meaning:
 def _first_kind(
     words: Sequence[str], ends: frozenset[str], starts: frozenset[str], *, is_plain: bool
 ) -> Meaning | None:
-    """Return the meaning of the first word that is in `ends` or `starts`."""
-    for word in words:
+    """Return the meaning of the first word that is in `ends` or `starts`; "signed off" is the opposite of "signed"."""
+    for word, behind in zip(words, [*words[1:], ""], strict=False):
         if word in ends or word in starts:
-            return Meaning(DISCONNECTED if word in ends else CONNECTED, is_plain=is_plain)
+            is_end = word in ends or behind in {"off", "out"}
+            return Meaning(DISCONNECTED if is_end else CONNECTED, is_plain=is_plain)
     return None
 
 
@@ -207,6 +215,11 @@ def _opens_and_closes(words: Sequence[str]) -> bool:
     later = words[opening + 1 :]
     closing = next((at for at, word in enumerate(later) if word in CLOSING_ANOTHER), None)
     return closing is not None and any(word in CONNECTION_NOUNS for word in later[closing + 1 :])
+
+
+def replaces(words: Collection[str]) -> bool:
+    """Return whether a word names a replacement, of whatever thing."""
+    return not _REPLACE_VERBS.isdisjoint(words)
 
 
 def _qualifies_connection(words: Sequence[str]) -> bool:

@@ -1,0 +1,94 @@
+"""Tests of connections that are found by the structure of a log: other domains, other words."""
+
+import pytest
+
+from tests.observe.logs.test_wording import PREFIXES, conversation, read, told
+
+DOMAINS = {
+    "kiosks": ("docked kiosk {u} slot {i}", "undocked kiosk {u} slot {i}"),
+    "vehicles": ("uplink {i} of vehicle {u} raised", "uplink {i} torn down"),
+    "games": ("{u} took seat {i}", "{u} vacated seat {i}"),
+    "several words differ": ("{u} hooked up to leg {i}", "leg {i} ({u}) hung up"),
+    "paths": ('"WSBEGIN /ws/{u}/" via {i}', '"WSFIN /ws/{u}/" via {i}'),
+    "tags": ("[{u}] spliced on {i}", "[{u}] unspliced {i}"),
+    "keys": ("evt=up who={u} via={i}", "evt=dn via={i}"),
+}
+
+
+@pytest.mark.parametrize("words", DOMAINS)
+def test_the_words_of_any_domain_are_learned(words: str) -> None:
+    log, expected = conversation(PREFIXES["iso"], DOMAINS[words])
+    assert told(read(log, guesses=True)) == [(sign, user if sign == "+" else "", each) for sign, user, each in expected]
+
+
+def test_unknown_words_are_only_a_guess() -> None:
+    log, _ = conversation(PREFIXES["iso"], DOMAINS["kiosks"])
+    assert read(log) == []
+
+
+def test_known_words_that_the_structure_confirms_are_read() -> None:
+    log, expected = conversation(PREFIXES["iso"], ("[{u}] accepted, channel {i}", "[{u}] channel {i} ceased"))
+    assert told(read(log)) == [(sign, user if sign == "+" else "", each) for sign, user, each in expected]
+
+
+def test_the_port_of_an_address_is_the_connection() -> None:
+    lines = [
+        (at, f'2026-04-02T10:11:{at:02}.000Z 10.4.0.{user}:{port} - - "WS{word} /ws/lobby/"')
+        for user in (7, 8)
+        for number, port in enumerate((40_100, 40_200))
+        for word, at in (("CONNECT", 20 * number + user), ("DISCONNECT", 20 * number + user + 12))
+    ]
+    events = told(read("".join(f"{line}\n" for _, line in sorted(lines)), guesses=True))
+    of_one = [event for event in events if event[1] == "10.4.0.7"]
+    assert of_one == [("+", "10.4.0.7", f"10.4.0.7:{port}") for port in (40_100, 40_200)]
+    assert len(events) == 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("job {i} began for {u}", "job {i} ran to completion for {u}"),
+        ("order {i} placed by {u}", "order {i} shipped to {u}"),
+        ("[{u}] upload {i} begun", "[{u}] upload {i} at 100"),
+    ],
+)
+def test_work_that_begins_and_ends_is_no_connection(words: tuple[str, str]) -> None:
+    log, _ = conversation(PREFIXES["iso"], words)
+    assert read(log, guesses=True) == []
+
+
+def test_what_ends_at_once_is_no_connection() -> None:
+    lines = [
+        f"2026-04-02T10:11:{2 * n:02}.{at}Z lease 7f{n}a of dev-{n % 3} {word}"
+        for n in range(12)
+        for at, word in (("100", "checked"), ("190", "settled"))
+    ]
+    assert read("\n".join(lines) + "\n", guesses=True) == []
+
+
+@pytest.mark.parametrize(
+    "sentence", ["link {old} outdated, {new} is used", "dropping {old} ({u})", "{u} moved on from {old} to {new}"]
+)
+def test_a_line_that_always_follows_a_newer_connection_is_a_replacement(sentence: str) -> None:
+    lines, last, number = list[str](), dict[str, str](), 0
+    for second in range(1, 50, 4):
+        user = f"dev-{second % 3}"
+        number += 1
+        newer, older = f"k{number:03}", last.get(user)
+        lines.append(f"2026-04-02T10:11:{second:02}.100Z {user} spliced on {newer}")
+        if older is not None:
+            told_so = sentence.format(old=older, new=newer, u=user)
+            lines.append(f"2026-04-02T10:11:{second:02}.180Z {told_so}")
+        last[user] = newer
+    lines += [f"2026-04-02T10:12:0{n}.000Z {user} unspliced {each}" for n, (user, each) in enumerate(last.items())]
+    events = told(read("\n".join(lines) + "\n", guesses=True))
+    assert [event[0] for event in events].count("!") == number - len(last)
+    replaced = {event[2] for event in events if event[0] == "!"}
+    assert replaced == {f"k{n:03}" for n in range(1, number + 1)} - set(last.values())
+
+
+def test_a_log_that_is_written_now_is_learned_from_its_first_lines() -> None:
+    log, expected = conversation(PREFIXES["iso"], DOMAINS["games"])
+    pieces = [len(line) + 1 for line in log.splitlines()]
+    read_now = told(read(log, *pieces, guesses=True))
+    assert sorted(read_now) == sorted((sign, user if sign == "+" else "", each) for sign, user, each in expected)

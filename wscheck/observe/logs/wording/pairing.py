@@ -1,0 +1,432 @@
+"""Connections in a log of unknown words, found by the structure of the log.
+
+A connection is announced in one statement and ends in another, and both contain its id. The words of these statements
+may be of any domain: an uplink is raised and torn down, a kiosk is bound and released. What they share is the order in
+time, one start and one end per id, and a value that belongs to the id and returns with others: the user.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER
+from wscheck.observe.logs.wording.id_places import (
+    has_socket_form,
+    is_sid_label,
+    is_user_label,
+    is_weak_user_label,
+    share,
+)
+from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id
+from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of
+from wscheck.observe.logs.wording.words import (
+    CONNECTION_NOUNS,
+    FOREIGN_NOUNS,
+    HOLDER_NOUNS,
+    WORK_NOUNS,
+    is_ordinary,
+    replaces,
+)
+
+MIN_PAIRS = 2
+"""Smallest number of ids with a start and an end that show a pair of statements."""
+
+MIN_LIFE_S = 1.0
+"""Half of the connections live at least this long (seconds). A shorter time is that of a request, or of one event told
+twice."""
+
+MIN_ORDERED = 0.9
+"""Smallest share of ids whose start comes before their end."""
+
+HANDOVER_S = 2.0
+"""Longest time between the opening of a connection and the line that it took the place of an older one (seconds)."""
+
+MOST = 0.8
+"""Share of the ids from which on a rule about ids holds for a statement."""
+
+MAX_ORDINARY = 0.5
+"""Largest share of the ends that follow the opening of a newer connection if the statement reports ordinary ends."""
+
+MAX_OCCURRENCES = 6
+"""Number of lines up to which a value may be the id of one connection."""
+
+
+# --- words and names --------------------------------------------------------------------------------------------------
+
+
+class EveryWord:
+    """Container of all words, for a first look at a log before its words and names are known."""
+
+    def __contains__(self, word: object) -> bool:
+        return True
+
+
+def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
+    """Return the words of the server in messages that were parsed with `EveryWord`, without the names of users.
+
+    At one place of a message, two words that occur with the same id tell two events of one connection: "bound" and
+    "unbound". Two words that never do are names: "ann" and "ben". So is a word where other lines have a value.
+    """
+    alternatives: dict[tuple[str, tuple[str, ...], int], dict[str, list[int]]] = {}
+    words, valued = set[str](), set[tuple[str, tuple[str, ...], int]]()
+    for number, message in enumerate(messages):
+        for at, piece in enumerate(message.pattern):
+            if piece == SLOT:
+                valued.add((message.prefix, (*message.pattern[:at], *message.pattern[at + 1 :]), at))
+            elif message.pieces[at][0].isalpha() and not is_ordinary(message.pieces[at]):
+                words.add(piece)
+                rest = (message.prefix, (*message.pattern[:at], *message.pattern[at + 1 :]), at)
+                alternatives.setdefault(rest, {}).setdefault(piece, []).append(number)
+    ids = _connection_ids(messages)
+    names, places = set[str](), Counter(word for choice in alternatives.values() if len(choice) > 1 for word in choice)
+    for rest, choice in alternatives.items():
+        if rest in valued:
+            names.update(choice)  # "QueenB" where other lines have "k1ng"
+        elif len(choice) > 1:
+            seen = {word: {each for n in lines for each in ids[n]} for word, lines in choice.items()}
+            names |= _names_among(seen) if any(seen.values()) else _returning(choice, places)
+    return frozenset(words - names)
+
+
+def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
+    """Return the words that share no id with another word. `seen`: dict of word to the ids on its lines."""
+    events = {
+        word
+        for one, other in combinations(seen, 2)
+        if not set(seen[one]).isdisjoint(seen[other])
+        for word in (one, other)
+    }
+    return set(seen) - events if len(seen) - len(events) > 1 else set()
+
+
+def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
+    """Return the words that are also a choice in other messages, as the names of users are in a log without ids."""
+    again = {word for word in choice if places[word] > 1}
+    return again if len(again) > 1 else set()
+
+
+def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
+    """Return for each message the values that may identify a connection, because they occur in a few messages."""
+    found = [[slot.value for _, slot in message.values if _is_candidate(slot)] for message in messages]
+    times = Counter(value for values in found for value in set(values))
+    rare = {value for value, count in times.items() if 2 <= count <= MAX_OCCURRENCES}
+    common = {value for value, count in times.items() if count > MAX_OCCURRENCES and 2 * count < len(messages)}
+    known = rare if len(rare) >= MIN_PAIRS else common
+    return [[value for value in values if value in known] for values in found]
+
+
+_ADDRESS = lazy_pattern(r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?")
+
+
+def _is_candidate(slot: Slot) -> bool:
+    """Return whether a value may identify a connection or a client, which may be known by its address alone."""
+    return may_be_id(slot) or _ADDRESS.fullmatch(slot.value) is not None
+
+
+# --- pairs ------------------------------------------------------------------------------------------------------------
+
+
+class Column(msgspec.Struct):
+    """Values at one place of a statement, with the positions of their lines in the log."""
+
+    group: Group
+    place: str
+    lines: dict[str, list[int]]
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.lines.values()))
+
+
+class Pair(NamedTuple):
+    """Statements that start and end something that has an id.
+
+    ids  number of ids with a start and an end
+    """
+
+    start: Column
+    end: Column
+    ids: int
+
+
+class Pairing:
+    """Search of the pairs of a log.
+
+    times  time of each line, None if a line has none
+    """
+
+    def __init__(self, rows: Sequence[Row], times: Sequence[float | None], words: Container[str] = ()) -> None:
+        order = _in_order(times)
+        self._times = [times[at] for at in order]
+        rows = [rows[at] for at in order]
+        position = {row.line: at for at, row in enumerate(rows)}
+        self.groups = [group for group in group_rows(rows, words) if not _is_about_other_things(group)]
+        self._at = {id(group): [position[row.line] for row in group.rows] for group in self.groups}
+        self._columns = [column for group in self.groups for column in self.columns_of(group)]
+
+    def columns_of(self, group: Group) -> Iterator[Column]:
+        """Yield the columns of a statement that may contain ids."""
+        for place, slots in group.columns.items():
+            if 2 * sum(slot is not None for slot in slots) < len(slots):
+                continue
+            if not all(_is_candidate(slot) for slot in slots if slot is not None):
+                continue
+            lines: dict[str, list[int]] = {}
+            for at, slot in zip(self._at[id(group)], slots, strict=True):
+                if slot is not None:
+                    lines.setdefault(slot.value, []).append(at)
+            yield Column(group, place, lines)
+
+    def pairs(self) -> list[Pair]:
+        """Return the pairs of statements, those with the most ids first."""
+        holders = defaultdict[str, list[int]](list)
+        for number, column in enumerate(self._columns):
+            for value in column.lines:
+                holders[value].append(number)
+        shared = Counter(
+            pair for numbers in holders.values() if len(numbers) <= 40 for pair in combinations(numbers, 2)
+        )
+        found = list[Pair]()
+        for (one, other), ids in shared.items():
+            if ids >= MIN_PAIRS and self._columns[one].group is not self._columns[other].group:
+                found += self._as_pair(self._columns[one], self._columns[other], ids)
+        return sorted(found, key=lambda pair: -pair.ids)
+
+    def _as_pair(self, one: Column, other: Column, ids: int) -> Iterator[Pair]:
+        for start, end in ((one, other), (other, one)):
+            if self._ordered(start, end) >= MIN_ORDERED and 2 * ids >= len(end.lines) and self._lives(start, end):
+                yield Pair(start, end, ids)
+
+    def _ordered(self, start: Column, end: Column) -> float:
+        """Return the share of the common ids whose lines alternate, beginning with the start."""
+        good, common = 0, 0
+        for value, begun in start.lines.items():
+            if value in end.lines:
+                common += 1
+                lines = sorted([*((at, 0) for at in begun), *((at, 1) for at in end.lines[value])])
+                good += lines[0][1] == 0 and all(before[1] != after[1] for before, after in pairwise(lines))
+        return good / max(1, common)
+
+    def _lives(self, start: Column, end: Column) -> bool:
+        """Return whether the ids live as long as connections do, and not only from one line to the next."""
+        spans = [
+            (self._since(begun[0], end.lines[value][0]), end.lines[value][0] - begun[0])
+            for value, begun in start.lines.items()
+            if value in end.lines and end.lines[value][0] > begun[0]
+        ]
+        timed = [seconds for seconds, _ in spans if seconds is not None]
+        if not spans:
+            return False
+        return _median(timed) >= MIN_LIFE_S if timed else _median([lines for _, lines in spans]) >= 2
+
+    def _since(self, begin: int, end: int) -> float | None:
+        one, other = self._times[begin], self._times[end]
+        return other - one if one is not None and other is not None else None
+
+    # --- users --------------------------------------------------------------------------------------------------------
+
+    def user_of(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
+        """Return the place of the user in the statement of `sid`, None if there is none, and whether it is certain."""
+        ended = _attributes(end) if end is not None else {}
+        best = list[tuple[int, str]]()
+        for column in self.columns_of(sid.group):
+            place, label = column.place, sid.group.label(column.place)
+            if place == sid.place or (len(column.lines) == 1 and column.count > 2) or _is_number_tag(column):
+                continue
+            if has_socket_form(list(column.lines)) and not is_user_label(label):
+                continue
+            of = _owner(sid, column)
+            repeats = [value for value, user in of.items() if user in ended.get(value, ())]
+            if place[0] == "#" and len(repeats) < MIN_PAIRS:
+                continue  # the name of a thread, for example
+            points = 4 * is_user_label(label) + 2 * is_weak_user_label(label) - 3 * (is_sid_label(label))
+            points += 3 * (len(repeats) >= MIN_PAIRS) + 2 * (len(column.lines) < column.count)
+            points -= 3 * (_ADDRESS.fullmatch(next(iter(column.lines))) is not None) + (place[0] == "#")
+            points -= 4 * (label in _PLACES_OF_SERVERS)
+            best.append((points, place))
+        best.sort(key=lambda pair: -pair[0])
+        if not best or best[0][0] < 1:
+            return None, False
+        return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
+
+    # --- replacements -------------------------------------------------------------------------------------------------
+
+    def replacements(
+        self, sids: Column, users: Column, ends: Sequence[Column]
+    ) -> Iterator[tuple[Group, dict[str, str]]]:
+        """Yield the statements that tell that a connection took the place of an older one, with the places of the ids.
+
+        Such a statement contains the ids of both, or always follows the opening of the newer one, as the other ends
+        do not.
+
+        sids, users  columns of the statement that starts connections
+        ends         columns with ids in the statements that may end connections
+        """
+        owner = _owner(sids, users)
+        opened = {value: lines[0] for value, lines in sids.lines.items()}
+        by_user = defaultdict[str, list[tuple[int, str]]](list)
+        for value, user in owner.items():
+            by_user[user].append((opened[value], value))
+
+        def follows_newer(old: Column) -> float:
+            follows = [self._follows_newer(value, lines[0], owner, by_user) for value, lines in old.lines.items()]
+            return sum(follows) / max(1, len(follows))
+
+        others = {id(end.group): follows_newer(end) <= MAX_ORDINARY for end in ends}
+        for group in self.groups:
+            columns = [one for one in self.columns_of(group) if share(list(one.lines), opened) >= MOST]
+            found = self._old_and_new(columns, opened, owner) if group is not sids.group else {}
+            is_told = any(other for each, other in others.items() if each != id(group)) or replaces(group.words)
+            if NEW in found or (OLD in found and is_told and follows_newer(found[OLD]) >= MOST):
+                known = [one.place for one in self.columns_of(group) if share(list(one.lines), by_user) >= MOST]
+                yield group, {role: one.place for role, one in found.items()} | dict(zip([USER], known, strict=False))
+
+    def _old_and_new(
+        self, columns: Sequence[Column], opened: Mapping[str, int], owner: Mapping[str, str]
+    ) -> dict[str, Column]:
+        """Return the columns of the older and of the newer connection of the same user."""
+        if len(columns) == 1:
+            return {OLD: columns[0]}
+        if len(columns) != 2:
+            return {}
+        lines = [{at: value for value, places in one.lines.items() for at in places} for one in columns]
+        both = [(lines[0][at], lines[1][at]) for at in lines[0] if at in lines[1]]
+        both = [(a, b) for a, b in both if a != b and a in opened and b in opened and owner.get(a) == owner.get(b)]
+        if len(both) < MIN_PAIRS:
+            return {}
+        first_is_older = sum(opened[a] < opened[b] for a, b in both) >= len(both) / 2
+        return {OLD: columns[not first_is_older], NEW: columns[first_is_older]}
+
+    def _follows_newer(
+        self, old: str, at: int, owner: Mapping[str, str], by_user: Mapping[str, Sequence[tuple[int, str]]]
+    ) -> bool:
+        """Return whether the user of a connection opened a newer one shortly before the line `at`."""
+        newer = [since for since, sid in by_user.get(owner.get(old, ""), ()) if sid != old and since < at]
+        if not newer:
+            return False
+        seconds = self._since(max(newer), at)
+        return seconds <= HANDOVER_S if seconds is not None else at - max(newer) <= 2
+
+
+_PLACES_OF_SERVERS = frozenset(
+    ["node", "pod", "server", "region", "zone", "instance", "replica", "shard", "pid", "port", "ip", "addr", "address"]
+)
+"""Names of values that tell where a connection is, not whose it is."""
+
+
+def _in_order(times: Sequence[float | None]) -> list[int]:
+    """Return the positions of the lines in the order of time. Lines without a time keep their distance."""
+    filled, last = list[float](), None
+    for at in times:
+        last = at if at is not None else last
+        filled.append(last if last is not None else float("-inf"))
+    steps = [after - before for before, after in pairwise(filled) if before != after]
+    backwards = 2 * sum(step < 0 for step in steps) > len(steps)
+    order = range(len(times) - 1, -1, -1) if backwards else range(len(times))
+    return sorted(order, key=lambda at: filled[at])
+
+
+def _median(values: Sequence[float]) -> float:
+    return sorted(values)[(len(values) - 1) // 2]
+
+
+def _is_about_other_things(group: Group) -> bool:
+    """Return whether a statement is about a thing that is no connection: a room, an order, a job."""
+    words = group.words
+    return not words.isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
+
+
+def _is_number_tag(column: Column) -> bool:
+    """Return whether the values are numbers in front of the message, which identify a process or a thread."""
+    return column.place[0] == "#" and all(map(str.isdigit, column.lines))
+
+
+def _owner(sid: Column, user: Column) -> dict[str, str]:
+    """Return a dict of socket id to the user on its line."""
+    by_line = {at: value for value, lines in user.lines.items() for at in lines}
+    return {value: by_line[lines[0]] for value, lines in sid.lines.items() if lines[0] in by_line}
+
+
+def _attributes(sid: Column) -> dict[str, set[str]]:
+    """Return a dict of id to the other values on its lines."""
+    found = defaultdict[str, set[str]](set)
+    ids = [slot.value if slot is not None else None for slot in sid.group.columns[sid.place]]
+    for place, slots in sid.group.columns.items():
+        for value, slot in zip(ids, slots, strict=True):
+            if value is not None and slot is not None and place != sid.place:
+                found[value].add(slot.value)
+    return found
+
+
+# --- readings ---------------------------------------------------------------------------------------------------------
+
+
+def learn_structure(
+    rows: Sequence[Row], times: Sequence[float | None], words: Container[str] = ()
+) -> dict[Statement, Reading]:
+    """Return the readings of the statements that start, end and replace connections according to their structure."""
+    pairing = Pairing(rows, times, words)
+    chosen = _best_pair(pairing)
+    if chosen is None:
+        return {}
+    pair, user, sure = chosen
+    is_by_user = user == pair.start.place
+    roles = {USER: user} if is_by_user else {SID: pair.start.place, USER: user}
+    certain = sure and _tells_of_connections(pair)
+    found = {
+        pair.start.group.statement: reading_of(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
+    }
+    ends = [pair.end, *(each.end for each in pairing.pairs() if each.start is pair.start and each.end is not pair.end)]
+    if not is_by_user:
+        users = next(one for one in pairing.columns_of(pair.start.group) if one.place == user)
+        for group, places in pairing.replacements(pair.start, users, ends):
+            found[group.statement] = reading_of(group, REPLACED, places, certain=certain, by_structure=True)
+    ended = set[str]()
+    for end in ends:
+        fresh = [value for value in end.lines if value not in ended]
+        if end.group.statement not in found and 2 * len(fresh) >= len(end.lines):
+            ended.update(end.lines)
+            places = {USER if is_by_user else SID: end.place}
+            found[end.group.statement] = reading_of(end.group, DISCONNECTED, places, certain=certain, by_structure=True)
+    return found
+
+
+def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
+    """Return the pair that most probably reports connections, the place of the user, and whether that is certain."""
+    best: tuple[tuple[int, ...], Pair, str, bool] | None = None
+    for pair in pairing.pairs():
+        start, end = pair.start.group, pair.end.group
+        if (start.kind == DISCONNECTED and start.is_plain) or (end.kind == CONNECTED and end.is_plain):
+            continue
+        user, sure = pairing.user_of(pair.start, pair.end)
+        by_user = user is None and _may_be_user(pair.start)
+        if user is None and not by_user:
+            continue
+        told = 2 * (start.kind == CONNECTED) + 2 * (end.kind == DISCONNECTED)
+        nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
+        rank = (told + nouns, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
+        if best is None or rank > best[0]:
+            best = rank, pair, user or pair.start.place, sure and not by_user
+    return best[1:] if best is not None else None
+
+
+def _may_be_user(column: Column) -> bool:
+    """Return whether the values are those of users who return, in a log without ids of connections."""
+    return len(column.lines) > 1 and column.count > len(column.lines)
+
+
+def _last(column: Column) -> int:
+    return max(lines[0] for lines in column.lines.values())
+
+
+def _tells_of_connections(pair: Pair) -> bool:
+    """Return whether also the words tell of connections, so that the structure only confirms them."""
+    start, end = pair.start.group, pair.end.group
+    nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
+    told = start.kind == CONNECTED or end.kind == DISCONNECTED
+    plain = (start.kind == CONNECTED and start.is_plain) or (end.kind == DISCONNECTED and end.is_plain)
+    return pair.ids > MIN_PAIRS and told and (plain or nouns)
