@@ -42,10 +42,39 @@ back = true
 tab = "/wizard"
 [[browser.step]]
 tab = 1
+[[browser.step]]
+press = "Control+K"
+[[browser.step]]
+select = "#country"
+with = "de"
+[[browser.step]]
+upload = "#photo"
+with = "FILE"
+[[browser.step]]
+hover = ".menu"
+[[browser.step]]
+scroll = -300
+[[browser.step]]
+wait_for_connection = true
+[[browser.step]]
+wait_for_event = "order"
+[[browser.step]]
+repeat = 7
+steps = [{ click = "#open" }, { wait_for = "#chat", within = "3s" }]
+[[browser.step]]
+click = "#toggle"
+within = "2s"
+repeat = 3
 """
-    found = steps(tmp_path, told)
+    found = steps(tmp_path, told.replace("FILE", str(Path(__file__))))
     assert {each.action for each in found} == set(ACTIONS)
-    assert [each.argument for each in found][4:] == [0.25, True, True, "/wizard", 1]
+    assert [each.argument for each in found][4:9] == [0.25, True, True, "/wizard", 1]
+    assert [each.argument for each in found][13:] == [-300, True, "order", 7, 3]
+    assert [(each.action, each.argument, each.timeout_s) for each in found[16].steps] == [
+        ("click", "#open", 10.0),
+        ("wait_for", "#chat", 3.0),
+    ]
+    assert [(each.action, each.timeout_s) for each in found[17].steps] == [("click", 2.0)]
     assert [found[n].timeout_s for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
     assert found[2].typed == "my bot"
     assert [each.location for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
@@ -85,7 +114,18 @@ def test_without_step_tables_there_are_no_steps(tmp_path: Path) -> None:
         ("fill = '#a'", "`fill` needs `with` or `with_env`"),
         ("fill = '#a'\nwith = 'x'\nwith_env = 'Y'", "`fill` needs `with` or `with_env`"),
         ("fill = '#a'\nwith_env = 'NOT_SET'", "the variable NOT_SET is not set"),
-        ("click = '#a'\nwith = 'x'", "only `fill` takes `with`"),
+        ("click = '#a'\nwith = 'x'", "only `fill`, `select`, `upload` take `with`"),
+        ("press = 'Entr'", "`press` is 'Entr'"),
+        ("press = 'Hyper+K'", "`press` is 'Hyper+K'"),
+        ("select = '#a'", "`select` needs `with` or `with_env`"),
+        ("upload = '#a'\nwith = '/no/such/file'", "there is no file /no/such/file"),
+        ("wait_for_connection = 0", "`wait_for_connection` is 0"),
+        ("wait_for_connection = '#a'", "`wait_for_connection` is '#a'"),
+        ("repeat = 7", "`repeat` needs `steps`"),
+        ("repeat = 0\nclick = '#a'", "`repeat` is 0"),
+        ("repeat = 3\nsteps = [{clik = '#a'}]", "there is no step `clik`"),
+        ("repeat = 3\nsteps = [{repeat = 2, click = '#a'}]", "cannot contain `repeat`"),
+        ("click = '#a'\nsteps = [{click = '#b'}]", "only `repeat` takes `steps`"),
     ],
 )
 def test_an_invalid_step_is_rejected_with_its_line(tmp_path: Path, line: str, said: str) -> None:

@@ -35,6 +35,13 @@ def browser(
     watch_for: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="Time to watch each page [5s].")
     ] = None,
+    loop: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Follow each link of the page N times, and find what each visit leaves open."),
+    ] = None,
+    loop_links: Annotated[
+        str | None, typer.Option(metavar="N", help="Number of links that --loop follows at most [10].")
+    ] = None,
     program: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +79,7 @@ def browser(
     \b
     wscheck browser http://localhost:3000/dashboard
     wscheck browser http://localhost:3000/ --visit http://localhost:3000/wizard
+    wscheck browser http://localhost:3000/ --loop 7
     wscheck browser --cdp http://127.0.0.1:9222 -- npx playwright test
 
     Steps such as clicks and input are configured in wscheck.toml as [[browser.step]]: see `wscheck docs browser`.
@@ -81,6 +89,8 @@ def browser(
     pages, command = _split_command(urls or [])
     flags = {
         "browser.for": watch_for,
+        "browser.loop": loop,
+        "browser.loop_links": loop_links,
         "browser.browser": program,
         "browser.cdp": cdp,
         "browser.storage_state": storage_state,

@@ -1,6 +1,7 @@
 """Browser steps: actions in the browser, read from the [[browser.step]] tables of the configuration file."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,15 +17,47 @@ ACTIONS = {
     "goto": "an address, absolute or relative to the current page",
     "click": "a CSS selector",
     "fill": "a CSS selector; `with` is the text to type, or `with_env` the variable that contains it",
+    "press": "a character, the name of a key such as Enter or ArrowDown, or keys such as Control+K",
+    "select": "a CSS selector of a select element; `with` is the value or the text of the option",
+    "upload": "a CSS selector of a file input; `with` is the path of the file",
+    "hover": "a CSS selector",
+    "scroll": "a CSS selector to scroll to, or a number of pixels",
     "wait_for": "a CSS selector",
+    "wait_for_connection": "true, or the number of connections that must be open",
+    "wait_for_event": "the name of an event that must arrive",
     "wait": "a duration",
     "reload": "true",
     "back": "true",
     "tab": "the address to open in another tab, or the number of the tab to continue in",
+    "repeat": "a number of rounds; `steps` is the list of the steps of a round",
 }
 """Action to a description of the values that it accepts."""
 
-_OPTIONS = ("with", "with_env", "within")
+_OPTIONS = ("with", "with_env", "within", "steps")
+_TAKE_TEXT = ("fill", "select", "upload")
+
+KEY_CODES = {
+    "Backspace": 8,
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    "Space": 32,
+    "PageUp": 33,
+    "PageDown": 34,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Insert": 45,
+    "Delete": 46,
+    **{f"F{number}": 111 + number for number in range(1, 13)},
+}
+"""Name of a key (`KeyboardEvent.key`) to its virtual key code; a key may also be a single character."""
+
+MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}
+"""Name of a modifier key to its bit in DevTools' Input.dispatchKeyEvent."""
 _LOADING = ("goto", "reload", "back", "tab")
 
 
@@ -33,8 +66,10 @@ class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
 
     argument   value of the action: an address, a selector, seconds, or the number of a tab
     location   file and line that define the step, as "wscheck.toml:41"
-    typed      text that `fill` types; a Secret if the text comes from the environment
+    typed      text that `fill` types, option that `select` chooses or file that `upload` uploads; a Secret if it comes
+               from the environment
     timeout_s  seconds within which the step must succeed
+    steps      steps of a round of `repeat`
     """
 
     action: str
@@ -42,6 +77,7 @@ class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
     location: str
     typed: str | Secret = ""
     timeout_s: float = ELEMENT_TIMEOUT_S
+    steps: "tuple[BrowserStep, ...]" = ()
 
     def __str__(self) -> str:
         shown = f'"{self.argument}"' if isinstance(self.argument, str) else self.argument
@@ -76,13 +112,19 @@ def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> Browse
     if unknown is not None:
         raise UnknownName(f"{location}: there is no step `{unknown}`.", unknown, (*ACTIONS, *_OPTIONS), help)
     actions = [key for key in table if key in ACTIONS]
+    if "repeat" in actions and len(actions) == 2:
+        # `repeat` beside an action repeats this action.
+        repeated = {key: value for key, value in table.items() if key not in ("repeat", "steps")}
+        return _parse_step({"repeat": table["repeat"], "steps": [repeated]}, location, environ)
     if len(actions) != 1:
         what = f"has {len(actions)} actions ({', '.join(actions)})" if actions else "has no action"
         raise UsageError(f"{location}: this step {what}.", help)
     action = actions[0]
     try:
-        if action == "wait" and "within" in table:
-            raise ValueError("`wait` takes no `within`: it lasts exactly as long as its value")
+        if action in ("wait", "repeat") and "within" in table:
+            raise ValueError(f"`{action}` takes no `within`: it lasts as long as it takes")
+        if action != "repeat" and "steps" in table:
+            raise ValueError("only `repeat` takes `steps`")
         return BrowserStep(
             action=action,
             argument=_parse_argument(action, table[action]),
@@ -93,35 +135,52 @@ def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> Browse
             else PAGE_LOAD_TIMEOUT_S
             if action in _LOADING
             else ELEMENT_TIMEOUT_S,
+            steps=_parse_round(table.get("steps"), location, environ) if action == "repeat" else (),
         )
     except ValueError as error:
         raise UsageError(f"{location}: {error}.", f"`{action}` takes {ACTIONS[action]}.") from None
 
 
+def _parse_round(tables: Any, location: str, environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
+    if not isinstance(tables, list) or not tables:
+        raise ValueError("`repeat` needs `steps`, a list of steps, or another action beside it")
+    if any(isinstance(each, dict) and "repeat" in each for each in tables):
+        raise ValueError("a round of `repeat` cannot contain `repeat`")
+    return tuple(_parse_step(each, location, environ) for each in tables)
+
+
 def _parse_argument(action: str, raw: Any) -> str | float | bool:
-    if action in ("reload", "back"):
-        if raw is not True:
-            raise ValueError(f"`{action}` is {raw!r}")
-        return True
+    is_number = isinstance(raw, int) and not isinstance(raw, bool)
     if action == "wait":
         return parse_duration(raw)
-    if action == "tab" and isinstance(raw, int) and not isinstance(raw, bool) and raw > 0:
-        return raw
-    if not isinstance(raw, str) or not raw.strip():
+    if raw is True and action in ("reload", "back", "wait_for_connection"):
+        return True
+    if is_number and (action == "scroll" or (raw > 0 and action in ("tab", "repeat", "wait_for_connection"))):
+        return int(raw)
+    is_text = action not in ("reload", "back", "wait_for_connection", "repeat") and isinstance(raw, str) and raw.strip()
+    if not is_text or (action == "press" and not _is_key(raw.strip())):
         raise ValueError(f"`{action}` is {raw!r}")
-    return raw.strip()
+    return str(raw).strip()
+
+
+def _is_key(keys: str) -> bool:
+    *modifiers, key = keys.split("+") if len(keys) > 1 else [keys]
+    return all(each in MODIFIERS for each in modifiers) and (len(key) == 1 or key in KEY_CODES)
 
 
 def _parse_typed_text(action: str, table: dict[str, Any], environ: Mapping[str, str]) -> str | Secret:
     given = [key for key in ("with", "with_env") if key in table]
-    if action != "fill":
+    if action not in _TAKE_TEXT:
         if given:
-            raise ValueError(f"only `fill` takes `{given[0]}`")
+            raise ValueError(f"only {', '.join(f'`{each}`' for each in _TAKE_TEXT)} take `{given[0]}`")
         return ""
     if len(given) != 1 or not isinstance(table[given[0]], str):
-        raise ValueError("`fill` needs `with` or `with_env`, as text")
-    if given[0] == "with":
-        return str(table["with"])
-    if table["with_env"] not in environ:
-        raise ValueError(f"the variable {table['with_env']} is not set")
-    return Secret(environ[table["with_env"]])
+        raise ValueError(f"`{action}` needs `with` or `with_env`, as text")
+    if given[0] == "with_env":
+        if table["with_env"] not in environ:
+            raise ValueError(f"the variable {table['with_env']} is not set")
+        return Secret(environ[table["with_env"]])
+    text = str(table["with"])
+    if action == "upload" and not Path(text).is_file():
+        raise ValueError(f"there is no file {text}")
+    return text

@@ -8,6 +8,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import msgspec
 
+from wscheck.detect.rounds import MIN_ROUNDS
 from wscheck.model.policy import PER_TAB, PER_USER, Connections
 from wscheck.model.secrets import Secret
 
@@ -43,6 +44,15 @@ def parse_positive_int(raw: Any) -> int:
     if isinstance(raw, bool) or not re.match(r"^\d+$", str(raw)) or int(str(raw)) < 1:
         raise ValueError(f"{raw!r} is not a whole number of at least 1")
     return int(str(raw))
+
+
+def parse_rounds(raw: Any) -> int:
+    """Return a number of rounds that is large enough to tell a leak from a shared connection."""
+    if (rounds := parse_positive_int(raw)) < MIN_ROUNDS:
+        raise ValueError(
+            f"{rounds} rounds tell no leak from a connection that later visits share: at least {MIN_ROUNDS}"
+        )
+    return rounds
 
 
 def parse_connections(raw: Any) -> Connections:
@@ -374,6 +384,8 @@ SETTINGS = {
             "browser.source_root", parse_checkout_folder, None, "folder of the checkout that contains the frontend"
         ),
         Setting("browser.for", parse_duration, 5.0, "time to watch each page"),
+        Setting("browser.loop", parse_rounds, None, "visits of each view that the page has a link to"),
+        Setting("browser.loop_links", parse_positive_int, 10, "links that --loop follows at most"),
         Setting(
             "browser.browser",
             parse_text,

@@ -7,8 +7,8 @@ from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
-from wscheck.model.report import LogsReport, Report, ScanReport, ScenarioResult, VerifyReport
-from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, ScenarioResult, VerifyReport
+from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
@@ -125,12 +125,22 @@ def _figures(report: Report) -> list[str]:
             *_opening_call_table(report),
             "\n".join(f"- {escape_markdown(fact)}" for fact in scan_figures.scan_facts(report)),
         ]
-    return []
+    return _loop_tables(report) if isinstance(report, BrowserReport) else []
+
+
+def _loop_tables(report: BrowserReport) -> list[str]:
+    return [
+        *_table(loop_figures.ROUND_COLUMNS, loop_figures.round_rows(report)),
+        *_table(loop_figures.ACTION_COLUMNS, loop_figures.action_rows(report)),
+    ]
 
 
 def _opening_call_table(report: ScanReport) -> list[str]:
-    rows = scan_figures.opening_call_rows(report)[: scan_figures.PLACES_SHOWN]
-    head = [scan_figures.PLACE_COLUMNS, ("---",) * len(scan_figures.PLACE_COLUMNS)]
+    return _table(scan_figures.PLACE_COLUMNS, scan_figures.opening_call_rows(report)[: scan_figures.PLACES_SHOWN])
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    head = [columns, ("---",) * len(columns)]
     return ["\n".join(map(_row, [*head, *(map(escape_markdown, row) for row in rows)]))] if rows else []
 
 

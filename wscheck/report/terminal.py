@@ -1,7 +1,7 @@
 """Report for a terminal: short for a passed run. For a failed run, it begins with the problems."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import TextIO
 
@@ -23,7 +23,7 @@ from wscheck.model.report import (
     ScenarioResult,
     VerifyReport,
 )
-from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_count, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import format_duration, one_line, plural
@@ -229,6 +229,7 @@ def _figures(report: Report) -> Iterator[RenderableType]:
         yield from _log_figures(report)
     elif isinstance(report, BrowserReport):
         yield from _connection_lines(report)
+        yield from _loop_tables(report)
     elif isinstance(report, ScanReport):
         yield from _scan_figures(report)
 
@@ -328,13 +329,8 @@ def _log_figures(report: LogsReport) -> Iterator[RenderableType]:
 
 def _scan_figures(report: ScanReport) -> Iterator[RenderableType]:
     rows = scan_figures.opening_call_rows(report)
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in scan_figures.PLACE_COLUMNS:
-        table.add_column(name, header_style="dim", overflow="fold")
-    for row in rows[: scan_figures.PLACES_SHOWN]:
-        table.add_row(*(Text(one_line(cell)) for cell in row))
     if rows:
-        yield table
+        yield _table(scan_figures.PLACE_COLUMNS, rows[: scan_figures.PLACES_SHOWN])
     if len(rows) > scan_figures.PLACES_SHOWN:
         yield Text(f"and {plural(len(rows) - scan_figures.PLACES_SHOWN, 'more place')}", "dim")
     yield Text("\n").join(Text(one_line(fact), "dim") for fact in scan_figures.scan_facts(report))
@@ -351,6 +347,23 @@ def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
     lines += [Text(f"! {one_line(note)}", "yellow") for note in report.notes]
     if lines:
         yield Group(*lines)
+
+
+def _loop_tables(report: BrowserReport) -> Iterator[RenderableType]:
+    """Yield what was open after each round of a loop, and before and after each action."""
+    if rows := loop_figures.round_rows(report):
+        yield _table(loop_figures.ROUND_COLUMNS, rows)
+    if actions := loop_figures.action_rows(report):
+        yield _table(loop_figures.ACTION_COLUMNS, actions)
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in columns:
+        table.add_column(name, header_style="dim", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(one_line(cell)) for cell in row))
+    return table
 
 
 def _connection_line(group: Sequence[ConnectionSummary], opener: str) -> Text:

@@ -55,7 +55,8 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "event-duplicated": (*HANDLER_SIGNATURES.items(), *_CAUSES_IN_PAGE),
     "handler-leaked": tuple(HANDLER_SIGNATURES.items()),
     "event-unheard": (("off-without-handler", off_without_handler),),
-    "connection-leaked": _CAUSES_IN_PAGE,
+    # A view that leaks beside a connection of the whole page: two openers are no fault, so this cause is the last one.
+    "connection-leaked": tuple(sorted(_CAUSES_IN_PAGE, key=lambda each: each[0] == "two-openers")),
     "tab-displaced": (_LOOPS[0], _SEVERAL_TABS),
 }
 """Rule id to the causes that can explain its findings, as (cause id, signature), the most specific first."""

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin
 
 import msgspec
@@ -30,11 +31,13 @@ from wscheck.observe.browser.opener import (
     resolve_origin,
 )
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
+from wscheck.observe.browser.page_rest import PageRest
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor
 
 TAB_TIMEOUT_S = 10
+STEP_POLL_S = 0.05
 
 
 class BrowserObservation(msgspec.Struct):
@@ -80,6 +83,7 @@ class Browser:
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
         self._handlers = HandlerPoller(self._devtools, self.traffic, self._scripts, self._targets)
+        self.rest = PageRest(self.traffic, self._targets)
         self._tabs: dict[str, BrowserTab] = {}
         self._tab_arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
 
@@ -179,6 +183,11 @@ class Browser:
             await self._devtools.call("Page.addScriptToEvaluateOnNewDocument", source, tab.session)
         return tab
 
+    async def close_tab(self, tab: BrowserTab) -> None:
+        """Close a tab. Its connections end."""
+        if (target := self._targets.by_session.get(tab.session)) is not None:
+            await self._devtools.call("Target.closeTarget", {"targetId": target.id})
+
     async def _wait_for_tab(self, target_id: str) -> BrowserTab:
         arrival = self._tab_arrivals.setdefault(target_id, asyncio.get_running_loop().create_future())
         async with asyncio.timeout(TAB_TIMEOUT_S):
@@ -187,6 +196,15 @@ class Browser:
             if target is not None and target.resumed is not None:
                 await target.resumed
         return tab
+
+    async def allow_downloads(self, *, allowed: bool) -> None:
+        """Refuse downloads, or treat them as the browser does by default."""
+        behaviour = {"behavior": "default" if allowed else "deny"}
+        await self._devtools.call("Browser.setDownloadBehavior", behaviour)
+
+    async def read_handlers(self) -> None:
+        """Read the event handlers of every page and worker now."""
+        await self._handlers.read_all()
 
     async def set_cookies(self, cookies: list[dict[str, Any]]) -> None:
         """Set cookies (DevTools: Storage.setCookies). Every value is a secret, except a plain user id."""
@@ -227,6 +245,7 @@ class Browser:
             self._devtools.send("Page.handleJavaScriptDialog", answer, session)
 
     def _on_network_event(self, method: str, params: dict[str, Any], session: str) -> None:
+        self.rest.on_network_event(session, method, params)
         if (initiator := self._targets.initiator(session)) is not None:
             self._network.feed(method, params, session, initiator)
         self._obstacles.on_network_event(session, self._tab_label(session), method, params)
@@ -397,32 +416,60 @@ async def _observed(browser: Browser) -> AsyncIterator[Browser]:
         await browser._stop()
 
 
-async def run_steps(browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep]) -> None:
-    """Run `steps`, starting in `tab`.
+class RoundObserver(Protocol):
+    """Function that `run_steps` calls for each round of a `repeat`: before round 0, and after each round."""
+
+    async def __call__(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
+        """Count what is open. `place` is the line of the step, `number` that of the round that ended."""
+        ...
+
+
+async def run_steps(
+    browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep], on_round: RoundObserver | None = None
+) -> BrowserTab:
+    """Run `steps`, starting in `tab`. Return the tab in which the last one ended.
 
     Raises:
         CannotCheck: A step failed; the message starts with the line of the step.
     """
+    since = started_at = time.time()
     for step in steps:
+        since, started_at = started_at, time.time()
         try:
-            tab = await _run_step(browser, tab, step)
+            if step.action == "repeat":
+                tab = await _repeat(browser, tab, step, on_round)
+            else:
+                tab = await _run_step(browser, tab, step, since)
         except CannotCheck as error:
             problem = browser.traffic.redactor.redact(f"{step}: {error.problem}")
             raise CannotCheck(problem, error.next_step) from error
+    return tab
 
 
-async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep) -> BrowserTab:
-    """Run one step; return the tab in which the next step runs."""
+async def _repeat(browser: Browser, tab: BrowserTab, step: BrowserStep, on_round: RoundObserver | None) -> BrowserTab:
+    rounds = int(step.argument)
+    for number in range(rounds + 1):
+        if number:
+            tab = await run_steps(browser, tab, step.steps)
+        if on_round is not None:
+            await on_round(tab, f"the steps at {step.location}", number, rounds)
+    return tab
+
+
+async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep, since: float) -> BrowserTab:
+    """Run one step; return the tab in which the next step runs. `since` is the time at which the step before began."""
     value = str(step.argument)
     match step.action:
         case "goto":
             await tab.goto(urljoin(await tab.url(), value), step.timeout_s)
-        case "click":
-            await tab.click(value, step.timeout_s)
-        case "fill":
-            await tab.fill(value, _reveal_text(browser, step.typed), step.timeout_s)
         case "wait_for":
             await tab.wait_for(value, step.timeout_s)
+        case "wait_for_connection":
+            await _wait_for_connections(browser, int(step.argument), step.timeout_s)
+        case "wait_for_event":
+            await _wait_until(
+                lambda: browser.traffic.has_delivered(value, since), f"no event `{value}` arrived", step.timeout_s
+            )
         case "wait":
             await asyncio.sleep(float(step.argument))
         case "reload":
@@ -431,7 +478,41 @@ async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep) -> Bro
             await tab.back(step.timeout_s)
         case "tab":
             return await _switch_tab(browser, tab, step)
+        case _:
+            await _run_input_step(browser, tab, step, value)
     return tab
+
+
+async def _run_input_step(browser: Browser, tab: BrowserTab, step: BrowserStep, value: str) -> None:
+    """Run a step that acts as the user does: with the mouse, the keyboard or a form."""
+    match step.action:
+        case "click":
+            await tab.click(value, step.timeout_s)
+        case "fill":
+            await tab.fill(value, _reveal_text(browser, step.typed), step.timeout_s)
+        case "press":
+            await tab.press(value)
+        case "select":
+            await tab.select(value, _reveal_text(browser, step.typed), step.timeout_s)
+        case "upload":
+            await tab.upload(value, _reveal_text(browser, step.typed), step.timeout_s)
+        case "hover":
+            await tab.hover(value, step.timeout_s)
+        case "scroll":
+            await tab.scroll(step.argument, step.timeout_s)
+
+
+async def _wait_for_connections(browser: Browser, count: int, timeout_s: float) -> None:
+    expected = "no connection was open" if count == 1 else f"fewer than {count} connections were open"
+    await _wait_until(lambda: len(browser.traffic.open_sessions()) >= count, expected, timeout_s)
+
+
+async def _wait_until(is_met: Callable[[], bool], otherwise: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not is_met():
+        if time.monotonic() > deadline:
+            raise CannotCheck(f"{otherwise} within {timeout_s:g} s.", "Check what the page does, or raise `within`.")
+        await asyncio.sleep(STEP_POLL_S)
 
 
 def _reveal_text(browser: Browser, text: str | Secret) -> str:

@@ -10,11 +10,13 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from wscheck.config.browser_steps import KEY_CODES, MODIFIERS
 from wscheck.detect import stack_frames
 from wscheck.model.errors import CannotCheck
 from wscheck.model.events import CodeLocation
@@ -107,6 +109,19 @@ class BrowserTab:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._loaded.wait(), min(timeout, 2.0))
 
+    async def history_entry(self) -> int:
+        """Return the id of the entry that the tab shows in its history."""
+        history = await self._call("Page.getNavigationHistory")
+        return int(history["entries"][history["currentIndex"]]["id"])
+
+    async def show_history_entry(self, entry: int) -> None:
+        """Go to an entry of the tab's history, as several clicks on the browser's back button do. Do not wait."""
+        await self._call("Page.navigateToHistoryEntry", {"entryId": entry})
+
+    async def send(self, method: str, **params: Any) -> dict[str, Any]:
+        """Send a DevTools command to the tab and return its result."""
+        return await self._call(method, params)
+
     async def evaluate(self, expression: str) -> Any:
         """Return the JSON value of a JavaScript expression; a promise is awaited."""
         arguments = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
@@ -145,11 +160,7 @@ class BrowserTab:
     async def click(self, selector: str, timeout: float = 10.0) -> None:
         """Wait for an element and click its middle with real mouse events."""
         await self.wait_for(selector, timeout)
-        x, y = await self.evaluate(
-            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            " e.scrollIntoView({block: 'center'});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
-        )
+        x, y = await self._middle(selector)
         position = {"x": x, "y": y, "button": "left", "clickCount": 1}
         for event_type in ("mousePressed", "mouseReleased"):
             await self._call("Input.dispatchMouseEvent", {"type": event_type, **position})
@@ -161,6 +172,70 @@ class BrowserTab:
             f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.focus(); e.select?.() }})()"
         )
         await self._call("Input.insertText", {"text": text})
+
+    async def press(self, keys: str) -> None:
+        """Press a key, or keys such as "Control+K". The focused element receives them."""
+        *names, key = keys.split("+") if len(keys) > 1 else [keys]
+        modifiers = sum(MODIFIERS[name] for name in names)
+        text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
+        event: dict[str, Any] = {
+            "key": " " if key == "Space" else key,
+            "code": f"Key{key.upper()}" if len(key) == 1 and key.isalpha() else f"Digit{key}" if key.isdigit() else key,
+            "windowsVirtualKeyCode": KEY_CODES.get(key, ord(key[0].upper())),
+            "modifiers": modifiers,
+        }
+        if text and not modifiers & ~MODIFIERS["Shift"]:
+            event["text"] = text
+        for event_type in ("keyDown", "keyUp"):
+            await self._call("Input.dispatchKeyEvent", {"type": event_type, **event})
+
+    async def select(self, selector: str, option: str, timeout: float = 10.0) -> None:
+        """Choose the option of a select element that has this value or text."""
+        await self.wait_for(selector, timeout)
+        chosen = await self.evaluate(
+            f"((e, wanted) => {{ const o = [...(e.options || [])].find(each => each.value === wanted"
+            " || each.text.trim() === wanted); if (!o) return false; o.selected = true;"
+            " for (const type of ['input', 'change']) e.dispatchEvent(new Event(type, {bubbles: true})); return true })"
+            f"(document.querySelector({json.dumps(selector)}), {json.dumps(option)})"
+        )
+        if not chosen:
+            raise CannotCheck(f"{self.label}: `{selector}` has no such option.", "Give the option's value or text.")
+
+    async def upload(self, selector: str, path: str, timeout: float = 10.0) -> None:
+        """Choose a file in a file input, which may be hidden, once it exists."""
+        element = f"document.querySelector({json.dumps(selector)})"
+        deadline = time.monotonic() + timeout
+        while not await self._is_true(f"!!{element}"):
+            if time.monotonic() > deadline:
+                problem = f"{self.label}: nothing matches `{selector}` within {timeout:g} s."
+                raise CannotCheck(problem, "Check the selector in the page.")
+            await asyncio.sleep(POLL_INTERVAL_S)
+        found = await self._call("Runtime.evaluate", {"expression": element})
+        arguments = {"files": [str(Path(path).absolute())], "objectId": found["result"]["objectId"]}
+        await self._call("DOM.setFileInputFiles", arguments)
+
+    async def hover(self, selector: str, timeout: float = 10.0) -> None:
+        """Move the mouse to the middle of an element, once it exists."""
+        await self.wait_for(selector, timeout)
+        x, y = await self._middle(selector)
+        await self._call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+
+    async def scroll(self, to: str | float, timeout: float = 10.0) -> None:
+        """Scroll to an element, once it exists, or by a number of pixels."""
+        if isinstance(to, str):
+            await self.wait_for(to, timeout)
+            await self.evaluate(f"document.querySelector({json.dumps(to)}).scrollIntoView({{block: 'center'}})")
+        else:
+            await self.evaluate(f"scrollBy(0, {to:g})")
+
+    async def _middle(self, selector: str) -> tuple[float, float]:
+        """Scroll an element into view and return the position of its middle."""
+        x, y = await self.evaluate(
+            f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " e.scrollIntoView({block: 'center'});"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
+        )
+        return x, y
 
     async def screenshot(self) -> bytes:
         """Return a screenshot as PNG."""

@@ -264,6 +264,15 @@ class TrafficDemux:
             if session.initiator.target_id == target_id:
                 session.end(at)
 
+    def open_sessions(self) -> list[EngineSession]:
+        """Return the sessions that are connected: at least one namespace is."""
+        return [session for session in self.sessions if session.sids and session.unused_from is None]
+
+    def has_delivered(self, name: str, since: float) -> bool:
+        """Return whether an application event of this name has arrived since a time (epoch seconds)."""
+        shown = self.redactor.redact(name)
+        return any(session.has_delivered(shown, since) for session in self.sessions)
+
     def flush(self) -> None:
         """Process the traffic of sessions whose handshake was not observed; call it when no more traffic follows."""
         for sid in list(self._deferred):

@@ -178,6 +178,11 @@ class EngineSession:
         """True if the session ended, or the client sent CLOSE."""
         return self._ended or self._closing_at is not None
 
+    def has_delivered(self, name: str, since: float) -> bool:
+        """Return whether an application event of this name, as reports show it, has arrived since a time."""
+        events = (event for _, event in reversed(self._events) if isinstance(event, Delivered))
+        return any(event.name == name and (event.at or 0.0) >= since for event in events)
+
     # --- input --------------------------------------------------------------------------------------------------
 
     def set_credentials(self, source: str, values: dict[str, str]) -> None:

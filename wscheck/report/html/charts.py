@@ -1,6 +1,6 @@
-"""Charts of load runs and comparisons over time.
+"""Charts of load runs and comparisons over time, and of the rounds of a browser's loop.
 
-The input is one value per second. Positions in a chart are percentages, so that the chart fits any width.
+The input is one value per second, or per round. Positions in a chart are percentages, so that the chart fits any width.
 """
 
 import math
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 from wscheck.model.comparison import ComparedRun, CompareReport
 from wscheck.model.load_report import LoadReport, Second
-from wscheck.model.report import Report
+from wscheck.model.report import BrowserReport, Report
+from wscheck.report import loop_figures
+from wscheck.report.formatting import one_line
 
 POINTS = 240
 """Largest number of points per line. In a longer run, each point is the mean of several seconds."""
 
 BLUE, ORANGE, PURPLE, PINK = 0, 1, 2, 4
+HUES = 6
 
 ONE_CONNECTION_NOTE = "With one connection per user the two lines coincide."
 REPLACEMENT_NOTE = (
@@ -64,6 +67,8 @@ def report_charts(report: Report) -> list[Chart]:
         charts = _load_charts(report)
     elif isinstance(report, CompareReport):
         charts = _comparison_charts(report)
+    elif isinstance(report, BrowserReport):
+        charts = [_round_chart(report)]
     else:
         charts = []
     return [chart for chart in charts if chart is not None]
@@ -132,6 +137,13 @@ def _comparison_charts(report: CompareReport) -> list[Chart | None]:
     ]
 
 
+def _round_chart(report: BrowserReport) -> Chart | None:
+    """Return a chart of the connections after each round, with a line per place, None without rounds."""
+    places = loop_figures.connections_per_round(report)
+    lines = [ChartLine(one_line(place), counts, number % HUES) for number, (place, counts) in enumerate(places.items())]
+    return _draw_chart("Connections open after each round", lines, step="round ")
+
+
 def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondValue, unit: str = "") -> Chart | None:
     """Return a chart with both runs on the same scale, None if both are zero throughout."""
     before, after = (_values(run.series, value) for run in runs)
@@ -151,8 +163,11 @@ def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
     return values
 
 
-def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "") -> Chart | None:
-    """Return a chart of the lines that have at least two values, None if no line has two."""
+def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "", step: str = "") -> Chart | None:
+    """Return a chart of the lines that have at least two values, None if no line has two.
+
+    There is one value per second, or per step if `step` names the steps: "round ".
+    """
     drawable = [line for line in lines if sum(value is not None for value in line.values) > 1]
     if not drawable:
         return None
@@ -163,7 +178,10 @@ def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: st
         title=title,
         unit=unit,
         lines=drawn,
-        x_ticks=[(round(100 * second / seconds, 3), f"{second:g} s") for second in _tick_seconds(seconds)],
+        x_ticks=[
+            (round(100 * second / seconds, 3), f"{step}{second:g}" if step else f"{second:g} s")
+            for second in _tick_seconds(seconds)
+        ],
         y_ticks=[(round(100 * share, 1), _format_value(share * top)) for share in (0.0, 0.5, 1.0)],
         description=f"{title}: " + "; ".join(f"{line.name} at most {line.maximum}" for line in drawn),
         note=note,

@@ -25,7 +25,7 @@ from wscheck.model.report import (
     ScenarioResult,
     VerifyReport,
 )
-from wscheck.report import finding_text, load_figures, log_figures, scan_figures, summary
+from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import (
@@ -85,6 +85,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         load=report if isinstance(report, LoadReport) and report.has_results else None,
         comparison=report if isinstance(report, CompareReport) and report.has_results else None,
         charts=report_charts(report),
+        loop=report if isinstance(report, BrowserReport) and (report.rounds or report.actions) else None,
         logs=report if isinstance(report, LogsReport) and report.has_results else None,
         scan=report if isinstance(report, ScanReport) else None,
         headline=summary.headline(report),
@@ -250,6 +251,7 @@ def _environment() -> jinja2.Environment:
         "finding_text": finding_text,
         "load_figures": load_figures,
         "log_figures": log_figures,
+        "loop_figures": loop_figures,
         "scan_figures": scan_figures,
     }
     return environment

@@ -34,6 +34,8 @@ from wscheck.observe.traffic import EngineSession, IdentityRule
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
 from wscheck.run import page_report
 from wscheck.run.background import BackgroundTask
+from wscheck.run.browser.loop import PageLoop
+from wscheck.run.browser.page_actions import PageActions
 from wscheck.run.page_report import PageOutcome
 
 CDP_URL_VARIABLE = "WSCHECK_CDP_URL"
@@ -78,6 +80,8 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     until       async function that is called with the browser; the watch ends when it returns, instead of after `for_s`
     storage     cookies and local storage at the start
     steps       steps in the first tab, after the pages have loaded
+    loop        visits of each view that the first page has a link to; 0 to follow no link
+    loop_links  number of links that are followed at most
     root        the folder of the checkout that contains the frontend
     thumbnails  add a screenshot of each page to the report
     """
@@ -95,6 +99,8 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     bar: Bar = msgspec.field(default_factory=Bar)
     storage: StorageState | None = None
     steps: tuple[BrowserStep, ...] = ()
+    loop: int = 0
+    loop_links: int = 10
     root: str = ""
     thumbnails: bool = False
 
@@ -120,6 +126,12 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
             "`target.insecure` has no effect on a running browser (`browser.cdp`).",
             "Start that browser with --ignore-certificate-errors.",
         )
+    loop: int = config["browser.loop"] or 0
+    if loop and (command or not (urls or config.steps)):
+        raise UsageError(
+            "`browser.loop` follows the links of a page that wscheck opens.",
+            "Give the URL of the page, and no command.",
+        )
     storage_state = config["browser.storage_state"]
     return BrowserPlan(
         urls=tuple(urls),
@@ -131,6 +143,8 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
         command=tuple(command),
         storage=load_storage_state(Path(storage_state)) if storage_state else None,
         steps=config.steps,
+        loop=loop,
+        loop_links=config["browser.loop_links"],
         identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
         options=config.judge_options,
@@ -164,7 +178,9 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
             await _add_thumbnails(browser, pages)
     latest = max((event.at for event in observation.events if event.at is not None), default=ended_at)
     events: list[Event] = [
-        *observation.events,
+        *session.without_duplicated_tab(observation.events),
+        *session.page_actions.events,
+        *session.loop.events(observation.events),
         *session.gaps,
         PhaseEnded(at=max(ended_at, latest), source=SOURCE_BROWSER),
     ]
@@ -177,7 +193,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         target=target,
         scope=SCOPE,
         pages=pages,
-        notes=observation.notes,
+        notes=[*observation.notes, *session.page_actions.notes],
         interrupted=session.interrupted,
     )
     report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
@@ -217,11 +233,15 @@ class _BrowserRun:
     """Run of a plan in one browser.
 
     gaps  evidence that is missing from this run
+    loop  repeated visits, and what they left open
+    page_actions  other actions of users, and the connections before and after them
     """
 
     def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
         self._plan, self._browser, self._progress = plan, browser, progress
         self.gaps: list[NotEvaluated] = []
+        self.loop = PageLoop(browser, self._add_gap, progress)
+        self.page_actions = PageActions(browser)
         self.interrupted = False
 
     async def run(self) -> None:
@@ -261,14 +281,19 @@ class _BrowserRun:
         if plan.until is not None:
             await plan.until(browser)
             return
-        if plan.steps:
+        if plan.steps or plan.loop:
             tabs = tabs or [await browser.new_tab()]
-            await run_steps(browser, tabs[0], plan.steps)
+            last = await run_steps(browser, tabs[0], plan.steps, self.loop.on_round)
+        if plan.loop:
+            await self.loop.follow_links(last, plan.loop, plan.loop_links)
+            await self.page_actions.perform_all(last)
         await self._watch()
         for url in plan.visits:
             first = tabs[0] if tabs else await browser.new_tab()
             await first.goto(url)
             await self._watch()
+        if plan.loop:
+            await self.page_actions.duplicate(last)
 
     async def _watch(self) -> None:
         """Wait for `for_s` seconds, and move the progress bar meanwhile."""
@@ -308,6 +333,17 @@ class _BrowserRun:
             self._add_gap(
                 f"the command ended with exit code {exit_code}: connections that it should cause may be missing"
             )
+
+    def without_duplicated_tab(self, events: Sequence[Event]) -> list[Event]:
+        """Return the events that are evaluated.
+
+        Whether a user may have a connection in each of two tabs is a matter of the policy. Without a policy, only the
+        attempts that follow the duplication of the tab are evaluated, which shows a loop of two tabs.
+        """
+        start = self.page_actions.duplicated_at
+        if start is None or self._plan.options.connections is not None:
+            return list(events)
+        return [event for event in events if (event.at or 0.0) < start or isinstance(event, Connecting)]
 
     def record_pending_connections(self) -> None:
         """Record a gap for connections that are still being opened: one may be a user's second connection."""

@@ -1,0 +1,48 @@
+"""What was open after each round becomes counts per opener, and per event and location of its handlers."""
+
+from wscheck.model.events import CodeLocation, Connected, Event, HandlersRegistered
+from wscheck.run.browser.loop import Snapshot, count_rounds
+
+LAYOUT, RAMP, ORDER = CodeLocation("layout.ts", 3), CodeLocation("ramp.ts", 9), CodeLocation("order.ts", 5)
+
+
+def snapshot(number: int, *opened: str, at_rest: bool = False) -> Snapshot:
+    open_now: dict[str | None, list[str]] = {eio: [f"sid-{eio}"] for eio in opened}
+    return Snapshot(at=number, page="tab 1", place="/ramp", round=number, open=open_now, at_rest=at_rest)
+
+
+def connected(eio: str, opener: CodeLocation) -> Connected:
+    return Connected(at=0, eio=eio, sid=f"sid-{eio}", user="ann", opener=opener)
+
+
+def handlers(at: float, count: int, eio: str = "shared") -> HandlersRegistered:
+    return HandlersRegistered(at=at, sid=f"sid-{eio}", name="order", user="ann", handlers=(ORDER,) * count)
+
+
+def counted(snapshots: list[Snapshot], observed: list[Event]) -> dict[tuple[str, CodeLocation | None], list[int]]:
+    counts: dict[tuple[str, CodeLocation | None], list[int]] = {}
+    for event in count_rounds(snapshots, observed):
+        counts.setdefault((event.what, event.opener), []).append(event.count)
+    return counts
+
+
+def test_connections_are_counted_per_opener_also_when_none_is_open() -> None:
+    observed: list[Event] = [connected("shared", LAYOUT), connected("one", RAMP), connected("two", RAMP)]
+    rounds = [snapshot(0, "shared"), snapshot(1, "shared", "one"), snapshot(2, "shared", "one", "two")]
+    assert counted(rounds, observed) == {("connections", LAYOUT): [1, 1, 1], ("connections", RAMP): [0, 1, 2]}
+
+
+def test_a_place_without_connections_has_counts_of_zero() -> None:
+    assert counted([snapshot(0), snapshot(1)], []) == {("connections", None): [0, 0]}
+
+
+def test_handlers_count_on_the_open_connection_that_has_most_of_them() -> None:
+    observed: list[Event] = [connected("shared", LAYOUT), connected("view", RAMP)]
+    observed += [handlers(0, 1), handlers(0.9, 2), handlers(0.5, 9, "view"), handlers(2.5, 7)]
+    rounds = [snapshot(0, "shared"), snapshot(1, "shared"), snapshot(2, "shared")]
+    assert counted(rounds, observed)["handlers", ORDER] == [1, 2, 2], "the handlers of a closed connection are gone"
+
+
+def test_the_count_at_rest_is_marked() -> None:
+    events = count_rounds([snapshot(0), snapshot(1), snapshot(2, at_rest=True)], [])
+    assert [event.at_rest for event in events] == [False, False, True]

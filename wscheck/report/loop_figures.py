@@ -1,0 +1,48 @@
+"""Figures of `wscheck browser --loop`: what was open after each round, and before and after each action."""
+
+from collections.abc import Iterable
+
+from wscheck.model.report import BrowserReport, RoundCounts
+
+ROUND_COLUMNS = ("visited", "counted", "before the first round, after each", "growth")
+ACTION_COLUMNS = ("action", "open before", "open after")
+
+
+def round_rows(report: BrowserReport) -> list[tuple[str, str, str, str]]:
+    """Return (place, what was counted, counts, growth): the connections of each place, and the handlers that grow."""
+    return [
+        (counts.place, _subject(counts), _shown(counts), _GROWTH.get(counts.growth, counts.growth))
+        for counts in report.rounds
+        if counts.what == "connections" or counts.growth != "none"
+    ]
+
+
+_GROWTH = {"constant": "leak", "none": "none", "unclear": "unclear"}
+
+
+def _subject(counts: RoundCounts) -> str:
+    name = f"handlers of {counts.event}" if counts.what == "handlers" else counts.what
+    return f"{name}, {counts.opener}" if counts.opener is not None else name
+
+
+def _shown(counts: RoundCounts) -> str:
+    later = f", later {counts.at_rest}" if counts.at_rest not in (None, *counts.counts[-1:]) else ""
+    return " ".join(map(str, counts.counts)) + later
+
+
+def action_rows(report: BrowserReport) -> list[tuple[str, str, str]]:
+    """Return (action, connections before, connections after)."""
+    return [(action.action, str(action.before), str(action.after)) for action in report.actions]
+
+
+def connections_per_round(report: BrowserReport) -> dict[str, list[int]]:
+    """Return the open connections before the first round and after each one, by place."""
+    by_place: dict[str, list[list[int]]] = {}
+    for counts in report.rounds:
+        if counts.what == "connections":
+            by_place.setdefault(counts.place, []).append(counts.counts)
+    return {place: _totals(series) for place, series in by_place.items()}
+
+
+def _totals(series: Iterable[list[int]]) -> list[int]:
+    return [sum(counts) for counts in zip(*series, strict=False)]

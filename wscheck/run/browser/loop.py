@@ -1,0 +1,245 @@
+"""Loops of `wscheck browser`: visits of each view of a page, and what is open after each round."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wscheck.model.errors import CannotCheck
+from wscheck.model.events import (
+    SOURCE_BROWSER,
+    ActionPerformed,
+    CodeLocation,
+    Connected,
+    Event,
+    HandlersRegistered,
+    RoundCounted,
+)
+from wscheck.observe.browser import Browser, BrowserTab
+from wscheck.observe.browser.links import (
+    PageLink,
+    click_link,
+    followable_links,
+    is_safe,
+    read_links,
+    view_of,
+)
+
+QUIET_S, FIRST_QUIET_S = 0.3, 1.0
+"""Time without activity after which a page rests: in general, and on the first visit of a place (seconds).
+
+The first visit shows for how long the page pauses between two activities. The later visits wait for longer than that.
+"""
+
+REST_TIMEOUT_S = 8.0
+"""Longest time to wait for a page to rest (seconds)."""
+
+DELAYED_CLOSE_S = 3.0
+"""Longest time to wait after the last round for connections that close with a delay (seconds)."""
+
+ReportProgress = Callable[[str, int, int], None]
+AddGap = Callable[[str], None]
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Connections that are open after a round.
+
+    page, place, round, at_rest  as in `RoundCounted`
+    open                         Engine.IO session id of each open connection to its socket ids
+    """
+
+    at: float
+    page: str
+    place: str
+    round: int
+    open: Mapping[str | None, Sequence[str]]
+    at_rest: bool = False
+
+
+class PageLoop:
+    """Repeated visits in a browser.
+
+    snapshots  what was open after each round
+    actions    events of the actions that were performed on the pages
+    """
+
+    def __init__(self, browser: Browser, add_gap: AddGap, progress: ReportProgress) -> None:
+        self._browser, self._add_gap, self._progress = browser, add_gap, progress
+        self._quiet_s: dict[str, float] = {}
+        self._restless: set[str] = set()
+        self.snapshots: list[Snapshot] = []
+        self.actions: list[ActionPerformed] = []
+
+    async def follow_links(self, tab: BrowserTab, rounds: int, limit: int) -> None:
+        """Visit each view that a link of the page leads to, `rounds` times, and return each time."""
+        await self._browser.allow_downloads(allowed=False)
+        try:
+            await self._rest(tab, "")
+            start = await tab.url()
+            links = followable_links(await read_links(tab), start, limit)
+            if not links:
+                page = self._browser.traffic.urls.page(start)
+                self._add_gap(
+                    f"{page} has no link that --loop may follow: describe a visit as steps with `repeat` (browser.step)"
+                )
+            for link in links:
+                try:
+                    await self._visit_repeatedly(tab, start, link, rounds)
+                except CannotCheck as error:
+                    self._add_gap(f"{self._place(link.url)} could not be visited repeatedly: {error.problem}")
+                    await self._load(tab, start)
+        finally:
+            await self._browser.allow_downloads(allowed=True)
+
+    async def _visit_repeatedly(self, tab: BrowserTab, start: str, link: PageLink, rounds: int) -> None:
+        place = self._place(link.url)
+        await self._count(tab, place, 0)
+        for number in range(1, rounds + 1):
+            self._progress(f"round {number} of {place}", number, rounds)
+            entry = await tab.history_entry()
+            self._act(tab, f"visit {place}")
+            if not await click_link(tab, link.url):
+                self._add_gap(f"the link to {place} was gone after {number - 1} rounds")
+                return
+            await self._rest(tab, place)
+            is_back = await self._return(tab, start, entry, place)
+            await self._count(tab, place, number)
+            if not is_back:
+                self._add_gap(f"the page could not return from {place} by a link or the history")
+                await self._load(tab, start)
+                return
+        await self._count_delayed_closes(tab, place)
+        if self._has_more_open(tab, place):
+            await self._load(tab, start)  # what this view left open must not mix with the connections of the next
+
+    async def _load(self, tab: BrowserTab, url: str) -> None:
+        self._act(tab, "load the page again")
+        await tab.goto(url)
+        await self._rest(tab, "")
+
+    async def _return(self, tab: BrowserTab, start: str, entry: int, place: str) -> bool:
+        """Return to the page `start`: by a link of the visited view if it has one, otherwise in the tab's history."""
+        if view_of(await tab.url()) == view_of(start):
+            return True
+        self._act(tab, f"return from {place}")
+        links = await read_links(tab)
+        link = next((each for each in links if view_of(each.url) == view_of(start) and is_safe(each)), None)
+        if link is None or link.target not in ("", "_self") or not await click_link(tab, link.url):
+            await tab.show_history_entry(entry)
+        await self._rest(tab, f"return from {place}")
+        return view_of(await tab.url()) == view_of(start)
+
+    async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
+        """Count what is open after a round of steps, as `RoundObserver` describes."""
+        self._progress(f"round {number} of {place}", number, rounds)
+        await self._rest(tab, place)
+        await self._count(tab, place, number)
+        if number == rounds:
+            await self._count_delayed_closes(tab, place)
+        self._act(tab, place)
+
+    def _place(self, url: str) -> str:
+        """Return the path of a URL, with its query and its route, without credentials."""
+        shown = urlsplit(self._browser.traffic.urls.page(url))
+        query, route = f"?{shown.query}" if shown.query else "", urlsplit(view_of(url)).fragment.partition("?")[0]
+        return f"{shown.path}{query}" + (f"#{self._browser.traffic.urls.redact(route)}" if route else "")
+
+    def _act(self, tab: BrowserTab, action: str) -> None:
+        self.actions.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
+
+    async def _rest(self, tab: BrowserTab, place: str) -> None:
+        """Wait until the page rests."""
+        quiet_s = self._quiet_s.get(place, FIRST_QUIET_S)
+        rest = await self._browser.rest.wait(tab, quiet_s, REST_TIMEOUT_S)
+        self._quiet_s[place] = min(FIRST_QUIET_S, max(self._quiet_s.get(place, 0.0), QUIET_S + 1.5 * rest.longest_s))
+        if not rest.is_reached and place not in self._restless:
+            self._restless.add(place)
+            self._add_gap(
+                f"{tab.label} did not come to rest within {REST_TIMEOUT_S:g} s{f' ({place})' if place else ''}: "
+                "connections open and end all the time, or it never finishes loading"
+            )
+
+    async def _count(self, tab: BrowserTab, place: str, number: int, *, at_rest: bool = False) -> None:
+        await self._browser.read_handlers()
+        opened = {session.eio: tuple(session.sids) for session in self._browser.traffic.open_sessions()}
+        snapshot = Snapshot(at=time.time(), page=tab.label, place=place, round=number, open=opened, at_rest=at_rest)
+        self.snapshots.append(snapshot)
+
+    async def _count_delayed_closes(self, tab: BrowserTab, place: str) -> None:
+        """Count again when connections that close with a delay have closed, if some rounds left any open."""
+        if not self._has_more_open(tab, place):
+            return
+        deadline, first, *later = time.monotonic() + DELAYED_CLOSE_S, *self._counts(tab, place)
+        while time.monotonic() < deadline and len(self._browser.traffic.open_sessions()) > first:
+            await self._browser.rest.wait(tab, QUIET_S, QUIET_S)
+        await self._count(tab, place, len(later), at_rest=True)
+
+    def _has_more_open(self, tab: BrowserTab, place: str) -> bool:
+        """Return whether more connections were open after a round of a place than before the first round."""
+        first, *later = self._counts(tab, place)
+        return max(later, default=0) > first
+
+    def _counts(self, tab: BrowserTab, place: str) -> list[int]:
+        return [len(each.open) for each in self.snapshots if each.place == place and each.page == tab.label]
+
+    def events(self, observed: Sequence[Event]) -> list[Event]:
+        """Return the actions, and the counts after each round. `observed` are all events of the browser."""
+        return [*self.actions, *count_rounds(self.snapshots, observed)]
+
+
+class _SeriesKey(msgspec.Struct, frozen=True):
+    """What is counted: connections of an opener, or handlers of the event `name` at a location. For one user."""
+
+    what: str = "connections"
+    name: str = ""
+    opener: CodeLocation | None = None
+    component: str | None = None
+    user: str | None = None
+
+
+def count_rounds(snapshots: Iterable[Snapshot], observed: Sequence[Event]) -> list[RoundCounted]:
+    """Return the number of connections per opener, and of handlers per event and location, in each snapshot."""
+    by_place: dict[tuple[str, str], list[tuple[Snapshot, Counter[_SeriesKey]]]] = {}
+    opened = {event.eio: event for event in observed if isinstance(event, Connected)}
+    for snapshot in snapshots:
+        counts = Counter(_opener_key(opened.get(eio)) for eio in snapshot.open)
+        counts |= _count_handlers(snapshot, observed)
+        by_place.setdefault((snapshot.page, snapshot.place), []).append((snapshot, counts))
+    return [
+        RoundCounted(
+            at=snapshot.at,
+            source=SOURCE_BROWSER,
+            page=snapshot.page,
+            place=snapshot.place,
+            round=snapshot.round,
+            at_rest=snapshot.at_rest,
+            count=counts[key],
+            **msgspec.structs.asdict(key),
+        )
+        for rounds in by_place.values()
+        for key in dict.fromkeys(key for _, counts in rounds for key in counts) or [_SeriesKey()]
+        for snapshot, counts in rounds
+    ]
+
+
+def _opener_key(event: Connected | None) -> _SeriesKey:
+    if event is None:
+        return _SeriesKey()
+    return _SeriesKey(opener=event.opener, component=event.component, user=event.user)
+
+
+def _count_handlers(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_SeriesKey]:
+    """Return the handlers of each event and location, on the open connection that has most of them."""
+    sids = {sid for each in snapshot.open.values() for sid in each}
+    latest: dict[tuple[str | None, str], HandlersRegistered] = {}
+    for event in observed:
+        if isinstance(event, HandlersRegistered) and event.sid in sids and (event.at or 0.0) <= snapshot.at:
+            latest[event.sid, event.name] = event
+    most = Counter[_SeriesKey]()
+    for event in latest.values():
+        for location, count in Counter(event.handlers).items():
+            key = _SeriesKey(what="handlers", name=event.name, opener=location, user=event.user)
+            most[key] = max(most[key], count)
+    return most
