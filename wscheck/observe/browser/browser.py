@@ -297,8 +297,9 @@ class Browser:
         await self._scripts.wait_for_maps()
         if final:
             self.traffic.flush()
+        components = {} if self.ended else await self._read_components(self.traffic.sessions)
+        # Nothing may be awaited from here on: pages open further sessions at any time.
         sessions = list(self.traffic.sessions)
-        components = {} if self.ended else await self._read_components(sessions)
         resolved = {id(session): self._resolve_origin(session, components) for session in sessions}
         origins = attribute_reconnects(sessions, resolved, self._handlers.sids_by_socket())
         connections = self.traffic.events(lambda session: origins[id(session)])
