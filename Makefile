@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
-.PHONY: verify test lint bench field field-logs field-pages field-servers clean
+.PHONY: verify test lint packages bench field field-logs field-pages field-servers clean
 
 $(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -47,6 +47,11 @@ tests/field/pages/public/dev: tests/field/pages/package-lock.json
 # Servers on foreign stacks, with their expected results; the first run installs what they need.
 field-servers: $(STAMP)
 	$(PYTHON) tests/field/servers/score.py $(BIN)/wscheck
+
+# The npm packages, built and tested as a project has them.
+packages: $(VERIFY_STAMP)
+	cd packages && npm ci --silent && npm run --silent build
+	cd packages/tests && npm ci --silent && npm test --silent
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

@@ -30,7 +30,7 @@ from wscheck.commands.options import (
 )
 from wscheck.commands.secret_file import read_secret
 
-SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict", "policy.baseline")
+SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict", "policy.baseline", "policy.connections")
 """Settings that may differ from those of the recorded run. All others are taken from the recording."""
 
 if TYPE_CHECKING:
@@ -233,4 +233,5 @@ def _evaluate_recording(recording: Path, config: "Config", flags: dict[str, Any]
     from wscheck.run.verify.run import evaluate_recording
 
     bar_given = flags["verify.fail_on"] is not None or flags["verify.strict"] is not None
-    return evaluate_recording(recording, config.bar if bar_given else None, config.bar.allow)
+    connections = config["policy.connections"] if flags["policy.connections"] is not None else None
+    return evaluate_recording(recording, config.bar if bar_given else None, config.bar.allow, connections)

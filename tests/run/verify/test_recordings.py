@@ -95,3 +95,17 @@ def test_a_log_and_its_recording_are_inconclusive_for_the_same_reason(tmp_path: 
     told = [(ran.code, json.loads(ran.out)["verdict"], json.loads(ran.out)["reason"]) for ran in (read, again)]
     assert told[0] == told[1] and told[0][:2] == (3, "inconclusive")
     assert reason in told[0][2]
+
+
+def test_a_recording_is_evaluated_with_another_policy(tmp_path: Path) -> None:
+    (tmp_path / "app.log").write_text(CONNECTED % (1795000000000, "a") + CONNECTED % (1795000001000, "b"))
+    wscheck("tail-logs", "--no-follow", "app.log", "--format=ndjson=run.ndjson", cwd=tmp_path)
+
+    def verdict(*options: str) -> str:
+        return str(
+            json.loads(wscheck("verify", "--from", "run.ndjson", *options, "--format=json", cwd=tmp_path).out)[
+                "verdict"
+            ]
+        )
+
+    assert (verdict(), verdict("--connections", "2")) == ("inconclusive", "passed")

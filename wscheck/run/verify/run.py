@@ -35,6 +35,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Bar, Severity
 from wscheck.model.gaps import INTERRUPTED, Gap
+from wscheck.model.policy import Connections
 from wscheck.model.report import Scope, VerifyReport, suggested_options
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
@@ -133,11 +134,14 @@ async def run_verify(run: VerifyRun, progress: ReportProgress = lambda scenario,
     return redactor.redact_data(VerifyOutcome(report, events))
 
 
-def evaluate_recording(path: Path, bar: Bar | None = None, allow: AllowList | None = None) -> VerifyOutcome:
+def evaluate_recording(
+    path: Path, bar: Bar | None = None, allow: AllowList | None = None, connections: Connections | None = None
+) -> VerifyOutcome:
     """Evaluate a recording with the options of the run that made it.
 
     `bar` contains the criteria that fail a run (--fail-on, --strict); None takes them from the recording too.
     `allow` contains the findings that do not count.
+    `connections` is the policy (--connections); None takes it from the recording too.
 
     Raises:
         BadEvidence: The file is not a recording, or is damaged.
@@ -146,6 +150,8 @@ def evaluate_recording(path: Path, bar: Bar | None = None, allow: AllowList | No
     options = msgspec.convert(
         {k: v for k, v in header.options.items() if k in RuleOptions.__struct_fields__}, RuleOptions
     )
+    if connections is not None:
+        options = msgspec.structs.replace(options, connections=connections)
     recorded = Bar(Severity(header.options.get("fail_on", "error")), bool(header.options.get("strict", False)))
     applied = msgspec.structs.replace(bar or recorded, allow=allow or AllowList())
     gaps = [INTERRUPTED] if header.interrupted else []

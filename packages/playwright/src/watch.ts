@@ -1,0 +1,22 @@
+import type { Page } from "@playwright/test";
+
+export interface CheckOptions {
+  /** Connections that a user may have: a number over all pages, or one per page (`"per-tab"`). One by default. */
+  connections?: number | "per-user" | "per-tab";
+  /** Ids of rules whose findings are accepted, for example `["excessive-attempts"]`. */
+  allow?: string[];
+}
+
+/** Result of a check. `text` is the report: why it did not pass. */
+export interface Outcome {
+  passed: boolean;
+  text: string;
+}
+
+/** Watch of the connections of one test. */
+export interface Watch {
+  /** End the watch and evaluate it. */
+  check(page: Page, options: CheckOptions): Promise<Outcome>;
+  /** End the watch without a result. */
+  close(): Promise<void>;
+}
