@@ -10,6 +10,7 @@ from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Severity
 from wscheck.model.secrets import Secret
+from wscheck.run.browser.run import BrowserPlan, plan_browser_run
 from wscheck.run.verify.plan import plan_verify_run
 from wscheck.run.verify.run import VerifyRun
 from wscheck.run.verify.targets import EmbeddedServers, RemoteServer
@@ -111,3 +112,27 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
 def test_what_contradicts_itself_is_refused(flags: dict[str, Any], problem: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=problem):
         planned(flags, tmp_path=tmp_path)
+
+
+PAGE = "http://127.0.0.1:9/"
+
+
+def browser_plan(flags: dict[str, Any], tmp_path: Path, *urls: str, command: tuple[str, ...] = ()) -> BrowserPlan:
+    return plan_browser_run(load_config(flags, directory=tmp_path, environ={}), urls, (), command)
+
+
+def test_a_loop_follows_the_links_of_a_page(tmp_path: Path) -> None:
+    plan = browser_plan({"browser.loop": "7", "browser.loop_links": "3"}, tmp_path, PAGE)
+    assert (plan.loop, plan.loop_links) == (7, 3)
+    assert browser_plan({}, tmp_path, PAGE).loop == 0
+    with pytest.raises(UsageError, match="2 rounds tell no leak"):
+        browser_plan({"browser.loop": "2"}, tmp_path, PAGE)
+
+
+def test_a_loop_without_a_page_of_its_own_is_refused_as_a_flag_and_ignored_in_the_file(tmp_path: Path) -> None:
+    for urls, command in (((), ()), ((PAGE,), ("npx", "playwright"))):
+        with pytest.raises(UsageError, match=r"`browser.loop` follows the links of a page"):
+            browser_plan({"browser.loop": "7"}, tmp_path, *urls, command=command)
+    tmp_path.joinpath("wscheck.toml").write_text("[browser]\nloop = 7\n")
+    assert browser_plan({}, tmp_path, PAGE, command=("npx", "playwright")).loop == 0
+    assert browser_plan({}, tmp_path, PAGE).loop == 7

@@ -1,7 +1,10 @@
 """What was open after each round becomes counts per opener, and per event and location of its handlers."""
 
+from typing import Any, cast
+
 from wscheck.model.events import CodeLocation, Connected, Event, HandlersRegistered
-from wscheck.run.browser.loop import Snapshot, count_rounds
+from wscheck.model.report import Scope
+from wscheck.run.browser.loop import PageLoop, Snapshot, count_rounds
 
 LAYOUT, RAMP, ORDER = CodeLocation("layout.ts", 3), CodeLocation("ramp.ts", 9), CodeLocation("order.ts", 5)
 
@@ -46,3 +49,11 @@ def test_handlers_count_on_the_open_connection_that_has_most_of_them() -> None:
 def test_the_count_at_rest_is_marked() -> None:
     events = count_rounds([snapshot(0), snapshot(1), snapshot(2, at_rest=True)], [])
     assert [event.at_rest for event in events] == [False, False, True]
+
+
+def test_the_scope_states_the_places_and_their_rounds() -> None:
+    loop = PageLoop(cast("Any", None), lambda reason: None, lambda what, done, total: None)
+    scope = Scope(checked="the pages", not_checked="the server")
+    assert loop.scope(scope) is scope
+    loop.snapshots += [snapshot(0), snapshot(1), snapshot(2), snapshot(3, at_rest=True)]
+    assert loop.scope(scope).checked == "the pages, and what 2 visits of a place leave open"

@@ -22,8 +22,9 @@ _DEEP_LINKS = """const found = [], walk = root => {
 }; walk(document);"""
 
 _READ_LINKS = f"""(() => {{ {_DEEP_LINKS}
+  const base = document.querySelector('base[target]')?.target || '';
   return found.slice(0, {MAX_LINKS_READ}).map(e => ({{
-    url: e.href, target: e.target, download: e.hasAttribute('download'), visible: e.getClientRects().length > 0,
+    url: e.href, target: e.target || base, download: e.hasAttribute('download'), visible: e.getClientRects().length > 0,
     method: e.dataset.method || e.dataset.turboMethod || '',
     text: [e.innerText, e.title, e.ariaLabel, ...Array.from(e.querySelectorAll('img'), i => i.alt)].join(' '),
   }})) }})()"""

@@ -17,6 +17,7 @@ from wscheck.model.events import (
     HandlersRegistered,
     RoundCounted,
 )
+from wscheck.model.report import Scope
 from wscheck.observe.browser import Browser, BrowserTab
 from wscheck.observe.browser.links import (
     PageLink,
@@ -84,17 +85,18 @@ class PageLoop:
                 self._add_gap(
                     f"{page} has no link that --loop may follow: describe a visit as steps with `repeat` (browser.step)"
                 )
-            for link in links:
+            # Two links whose addresses differ only in a secret are one place.
+            by_place = {self._place(link.url): link for link in reversed(links)}
+            for place, link in reversed(by_place.items()):
                 try:
-                    await self._visit_repeatedly(tab, start, link, rounds)
+                    await self._visit_repeatedly(tab, start, place, link, rounds)
                 except CannotCheck as error:
-                    self._add_gap(f"{self._place(link.url)} could not be visited repeatedly: {error.problem}")
+                    self._add_gap(f"{place} could not be visited repeatedly: {error.problem}")
                     await self._load(tab, start)
         finally:
             await self._browser.allow_downloads(allowed=True)
 
-    async def _visit_repeatedly(self, tab: BrowserTab, start: str, link: PageLink, rounds: int) -> None:
-        place = self._place(link.url)
+    async def _visit_repeatedly(self, tab: BrowserTab, start: str, place: str, link: PageLink, rounds: int) -> None:
         await self._count(tab, place, 0)
         for number in range(1, rounds + 1):
             self._progress(f"round {number} of {place}", number, rounds)
@@ -183,6 +185,16 @@ class PageLoop:
 
     def _counts(self, tab: BrowserTab, place: str) -> list[int]:
         return [len(each.open) for each in self.snapshots if each.place == place and each.page == tab.label]
+
+    def scope(self, scope: Scope) -> Scope:
+        """Return the limits of the run, with the places that were visited repeatedly."""
+        if not self.snapshots:
+            return scope
+        places = len({(each.page, each.place) for each in self.snapshots})
+        of_places = "a place" if places == 1 else f"each of {places} places"
+        rounds = max(each.round for each in self.snapshots if not each.at_rest)
+        left = f"what {rounds} visits of {of_places} leave open"
+        return msgspec.structs.replace(scope, checked=f"{scope.checked}, and {left}")
 
     def events(self, observed: Sequence[Event]) -> list[Event]:
         """Return the actions, and the counts after each round. `observed` are all events of the browser."""

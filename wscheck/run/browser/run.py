@@ -126,8 +126,9 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
             "`target.insecure` has no effect on a running browser (`browser.cdp`).",
             "Start that browser with --ignore-certificate-errors.",
         )
-    loop: int = config["browser.loop"] or 0
-    if loop and (command or not (urls or config.steps)):
+    loop = config.values["browser.loop"]
+    is_own_page = bool(urls or config.steps) and not command
+    if loop.given and not is_own_page:
         raise UsageError(
             "`browser.loop` follows the links of a page that wscheck opens.",
             "Give the URL of the page, and no command.",
@@ -143,7 +144,7 @@ def plan_browser_run(config: Config, urls: Sequence[str], visits: Sequence[str],
         command=tuple(command),
         storage=load_storage_state(Path(storage_state)) if storage_state else None,
         steps=config.steps,
-        loop=loop,
+        loop=(loop.value or 0) if is_own_page else 0,
         loop_links=config["browser.loop_links"],
         identity=IdentityRule.parse(config["browser.identity"]),
         root=config["browser.source_root"] or "",
@@ -191,7 +192,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         plan.options,
         plan.bar,
         target=target,
-        scope=SCOPE,
+        scope=session.loop.scope(SCOPE),
         pages=pages,
         notes=[*observation.notes, *session.page_actions.notes],
         interrupted=session.interrupted,
