@@ -45,6 +45,9 @@ MIN_ORDERED = 0.9
 HANDOVER_S = 2.0
 """Longest time between the opening of a connection and the line that it took the place of an older one (seconds)."""
 
+MIN_ALTERNATING = 0.7
+"""Smallest share of the steps from a start to an end and back, for users who return."""
+
 MOST = 0.8
 """Share of the ids from which on a rule about ids holds for a statement."""
 
@@ -120,11 +123,13 @@ def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
 
 
 _ADDRESS = lazy_pattern(r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?")
+_PROCESS = lazy_pattern(r"\d+\.\d+\.\d+")
+"""Process of Erlang or Elixir, without its brackets."""
 
 
 def _is_candidate(slot: Slot) -> bool:
     """Return whether a value may identify a connection or a client, which may be known by its address alone."""
-    return may_be_id(slot) or _ADDRESS.fullmatch(slot.value) is not None
+    return any((may_be_id(slot), _ADDRESS.fullmatch(slot.value), _PROCESS.fullmatch(slot.value)))
 
 
 # --- pairs ------------------------------------------------------------------------------------------------------------
@@ -198,18 +203,24 @@ class Pairing:
 
     def _as_pair(self, one: Column, other: Column, ids: int) -> Iterator[Pair]:
         for start, end in ((one, other), (other, one)):
-            if self._ordered(start, end) >= MIN_ORDERED and 2 * ids >= len(end.lines) and self._lives(start, end):
+            if self._is_ordered(start, end) and 2 * ids >= len(end.lines) and self._lives(start, end):
                 yield Pair(start, end, ids)
 
-    def _ordered(self, start: Column, end: Column) -> float:
-        """Return the share of the common ids whose lines alternate, beginning with the start."""
-        good, common = 0, 0
+    def _is_ordered(self, start: Column, end: Column) -> bool:
+        """Return whether the lines of most common ids alternate, beginning with the start.
+
+        A user, who returns, may have two connections for a while.
+        """
+        first, steps, common = 0, list[bool](), 0
         for value, begun in start.lines.items():
             if value in end.lines:
-                common += 1
                 lines = sorted([*((at, 0) for at in begun), *((at, 1) for at in end.lines[value])])
-                good += lines[0][1] == 0 and all(before[1] != after[1] for before, after in pairwise(lines))
-        return good / max(1, common)
+                common += 1
+                first += lines[0][1] == 0
+                steps += [before[1] != after[1] for before, after in pairwise(lines)]
+        returns = len(steps) > 2 * common
+        least = MIN_ALTERNATING if returns else MIN_ORDERED
+        return first >= MIN_ORDERED * common and sum(steps) >= least * len(steps)
 
     def _lives(self, start: Column, end: Column) -> bool:
         """Return whether the ids live as long as connections do, and not only from one line to the next."""

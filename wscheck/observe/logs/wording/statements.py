@@ -135,7 +135,7 @@ def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]
     for role, place in reading.places.items():
         if place in values and (reading.by_structure or may_be_id(values[place])):
             value = values[place].value
-            yield role, user_in(value) if role == USER else value
+            yield role, user_in(value) if role == USER and values[place].label not in _OWN_LABELS else value
     if reading.kind == DISCONNECTED and parsed.reason:
         yield REASON, parsed.reason
     if reading.kind == CONNECTED:
@@ -145,6 +145,8 @@ def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]
 
 
 _NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
+_OWN_LABELS = frozenset(("user", "userid", "username", "uid"))
+"""Names in front of a user, whose whole value is the user: "user user-7"."""
 _CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-])?users?[.:/_-]([\w@-][\w.@-]*)")
 
 
