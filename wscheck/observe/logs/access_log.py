@@ -5,7 +5,7 @@ An access log shows attempts and transports per client. It does not show which c
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 from wscheck.model.report import AccessClient
@@ -16,12 +16,21 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 NEEDLE = b"EIO="
 """Query parameter with the version of the protocol, which every request of Engine.IO has."""
 
+UPGRADE = b"101"
+"""Status of a WebSocket, by which the requests of a log without Engine.IO are found."""
+
+_UPGRADED = lazy_pattern(
+    rb"""HTTP/1\.1"\s+101\s|"(?:status|DownstreamStatus|statusCode)":\s?"?101\b|\s101 \d+ \S+ \S+ [\w-]{4} """
+)
+"""Status of a WebSocket in the forms of `_STATUS` and `_STATUS_KEYS`."""
+
 MAX_LINE = 1 << 13
 MAX_CLIENTS = 10_000
 MAX_SESSIONS = 100_000
 """Largest numbers of clients and of sessions that are counted; the requests of further ones are left out."""
 
 _QUERY = lazy_pattern(r"""(?P<path>/[^\s"'?]*)\?(?P<query>[^\s"'\\]*EIO=[^\s"'\\]*)""")
+_ANY_QUERY = lazy_pattern(r"""["'\s](?P<path>/[^\s"'?]*)(?:\?(?P<query>[^\s"'\\]*))?""")
 _METHOD = lazy_pattern(r"""["\s'](GET|POST|OPTIONS)["\s']""")
 _STATUS = (
     lazy_pattern(r'HTTP/\d(?:\.\d)?"\s+(\d{3})\b'),
@@ -40,40 +49,84 @@ _USER_KEYS = ("userId", "user_id", "userid", "uid", "user", "username")
 
 SWITCHING, BAD_REQUEST = 101, 400
 
+_SECONDS_OF_KEY = {
+    "duration": 1.0, "request_time": 1.0, "requestTime": 1.0, "upstream_response_time": 1.0,
+    "duration_ms": 1e-3, "durationMs": 1e-3, "responseTime": 1e-3, "Duration": 1e-9,
+}  # fmt: skip
+"""Keys of the duration of a request, with their unit in seconds. Traefik writes nanoseconds."""
+_TIMERS = lazy_pattern(r"\]\s\S+\s\S+/\S+\s-?\d+/-?\d+/-?\d+/-?\d+/(?P<ms>\d+)\s101\s")
+_LAST_MS = lazy_pattern(r"\s(?P<ms>\d+)ms\s*$")
+_NAMED_SECONDS = lazy_pattern(r"\b(?:rt|request_time|urt|duration|time_taken)=[\"']?(?P<s>\d+(?:\.\d+)?)s?\b")
+_ACCEPTED = lazy_pattern(r"\[(?P<accepted>\d\d/\w{3}/\d{4}:[\d:.]+(?:\s[+-]\d{4})?)\]")
+_REMOTE_USER = lazy_pattern(r"\A\S+ \S+ (?P<user>[^\s\"-][^\s\"]*) \[\d\d/")
+"""User of the combined log format, whom the web server authenticated."""
+
+
+class WebSocketSpan(NamedTuple):
+    """WebSocket in an access log: the line, the user, and start and end (epoch seconds)."""
+
+    line: int
+    user: str
+    begin: float
+    end: float
+
 
 class AccessLog:
-    """Counter of the requests in one access log."""
+    """Counter of the requests in one access log.
 
-    def __init__(self, timestamps: TimestampParser) -> None:
-        self._timestamps = timestamps
+    spans         WebSockets that ended, with their users, since they were last taken
+    websockets    number of WebSockets with user, start and end
+    unattributed  number of WebSockets without
+    """
+
+    def __init__(self, timestamps: TimestampParser, needle: bytes = NEEDLE) -> None:
+        self._timestamps, self._needle = timestamps, needle
+        self.spans = list[WebSocketSpan]()
+        self.websockets = self.unattributed = 0
         self.clients: dict[str, AccessClient] = {}
         self._sessions, self._upgraded = set[str](), set[str]()
+
+    @classmethod
+    def recognise(cls, timestamps: TimestampParser, opening: bytes) -> "AccessLog | None":
+        """Return an access log if the start of a log contains requests of Socket.IO or WebSockets, None otherwise."""
+        if NEEDLE in opening:
+            return cls(timestamps)
+        return cls(timestamps, UPGRADE) if _UPGRADED.search(opening) is not None else None
+
+    @property
+    def has_polling_sessions(self) -> bool:
+        """Return whether there are sessions without a WebSocket, whose ends no request shows."""
+        return not self._sessions <= self._upgraded
 
     @property
     def polling_share(self) -> float:
         """Return the share of the sessions without a WebSocket connection, 0 without sessions."""
         return 1 - len(self._upgraded & self._sessions) / len(self._sessions) if self._sessions else 0.0
 
-    def read(self, data: bytearray, begin: int, end: int) -> None:
-        """Count the requests in data[begin:end]."""
-        at = begin
-        while (at := data.find(NEEDLE, at, end)) >= 0:
+    def read(self, data: bytearray, begin: int, end: int, line: int) -> None:
+        """Count the requests in data[begin:end], which starts with the line number `line`."""
+        at, counted = begin, begin
+        while (at := data.find(self._needle, at, end)) >= 0:
             first = data.rfind(b"\n", begin, at) + 1 or begin
             stop = data.find(b"\n", at, end)
             stop = end if stop < 0 else stop
             if stop - first <= MAX_LINE:
-                self._line(decode_line(bytes(data[first:stop])))
+                line, counted = line + data.count(b"\n", counted, first), first
+                self._line(decode_line(bytes(data[first:stop])), line)
             at = stop
 
-    def _line(self, text: str) -> None:
+    def _line(self, text: str, line: int) -> None:
         text = text.replace("\\u0026", "&")
-        request = _QUERY.search(text)
+        request = (_QUERY if self._needle is NEEDLE else _ANY_QUERY).search(text)
         if request is None:
             return
-        query = {key: values[0] for key, values in parse_qs(request["query"]).items()}
+        query = {key: values[0] for key, values in parse_qs(request["query"] or "").items()}
         brace = text.find("{")
         fields = dict(_scalars(parse_json_object(text[brace:]) or {})) if brace >= 0 else {}
         user = next((query[key] for key in _USER_KEYS if query.get(key)), "")
+        self._add_span(line, user or _authenticated_user(text, fields), text, fields)
+        if self._needle is not NEEDLE:
+            return
         name = user or _client(text, fields)
         if not name or (name not in self.clients and len(self.clients) >= MAX_CLIENTS):
             return
@@ -81,6 +134,26 @@ class AccessLog:
         is_get = method is None or method[1] == "GET"
         client = self.clients.setdefault(name, AccessClient(client=name))
         self._count(client, query, _status(text, fields), self._time(text, fields), is_get=is_get)
+
+    def _add_span(self, line: int, user: str, text: str, fields: Mapping[str, Any]) -> None:
+        """Store the WebSocket that the record reports, if it contains the user, the time and the duration."""
+        if _status(text, fields) != SWITCHING:
+            return
+        at, seconds = self._time(text, fields), _duration(text, fields)
+        if not user or at is None or seconds is None:
+            self.unattributed += 1
+            return
+        self.websockets += 1
+        starts = "StartUTC" in fields or _TIMERS.search(text) is not None or _LAST_MS.search(text) is not None
+        accepted = _ACCEPTED.search(text) if starts else None
+        begin = self._timestamps.find(accepted["accepted"]) if accepted is not None else None
+        begin = begin if begin is not None else at if starts else at - seconds
+        self.spans.append(WebSocketSpan(line, user, begin, begin + seconds))
+
+    def take_spans(self) -> list[WebSocketSpan]:
+        """Return the WebSockets that ended since the last call."""
+        spans, self.spans = self.spans, []
+        return spans
 
     def _count(
         self, client: AccessClient, query: Mapping[str, str], status: int, at: float | None, *, is_get: bool
@@ -128,3 +201,24 @@ def _status(text: str, fields: Mapping[str, Any]) -> int:
             return int(fields[key])
     found = next((match for pattern in _STATUS if (match := pattern.search(text)) is not None), None)
     return int(found[1]) if found is not None and not fields else 0
+
+
+def _authenticated_user(text: str, fields: Mapping[str, Any]) -> str:
+    """Return the user whom the web server authenticated, "" if the record names none."""
+    told = next((str(fields[key]) for key in (*_USER_KEYS, "remote_user", "ClientUsername") if fields.get(key)), "")
+    combined = _REMOTE_USER.match(text) if not told and not fields else None
+    return combined["user"] if combined is not None else told if told != "-" else ""
+
+
+def _duration(text: str, fields: Mapping[str, Any]) -> float | None:
+    """Return the duration of a request in seconds, None if the record does not contain it."""
+    for key, unit in _SECONDS_OF_KEY.items():
+        if key in fields:
+            try:
+                return float(fields[key]) * unit
+            except ValueError:
+                return None
+    if (timers := _TIMERS.search(text) or _LAST_MS.search(text)) is not None:
+        return int(timers["ms"]) / 1000
+    named = _NAMED_SECONDS.search(text)
+    return float(named["s"]) if named is not None else None

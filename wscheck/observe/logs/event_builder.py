@@ -1,7 +1,7 @@
 """Conversion of log records to events, and classification of records by the ids that they contain."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from wscheck.model.events import (
     SOURCE_SERVER_LOG,
@@ -13,6 +13,7 @@ from wscheck.model.events import (
     Unreadable,
 )
 from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.access_log import WebSocketSpan
 from wscheck.observe.logs.multiline import OpenRecord
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
@@ -105,6 +106,15 @@ class EventBuilder:
         if record.kind != RESTARTED:
             self.levels[AMBIGUOUS if record.ambiguous else completeness(record.kind, ids)] += 1
         self.add_event(record.kind, ids, record.at, record.line)
+
+    def add_websockets(self, spans: Iterable[WebSocketSpan]) -> None:
+        """Add the opening and the end of each WebSocket of an access log, which a proxy logs when it has ended."""
+        earlier, self.events = self.events, []
+        for span in spans:
+            sid = f"request in line {span.line}"
+            self._connected(span.line, span.begin, span.user, sid, "", "")
+            self._disconnected(span.line, span.end, span.user, sid, "")
+        self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 
     def add_unreadable(self, line: int, reason: str, text: str) -> None:
         """Add an `Unreadable` event for a line that looks like a connection event and cannot be read."""

@@ -7,7 +7,7 @@ lines around a needle are decoded and read.
 import codecs
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -17,7 +17,6 @@ from stringzilla import bytesum, count
 
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.access_log import NEEDLE as REQUEST
 from wscheck.observe.logs.access_log import AccessLog
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
@@ -131,7 +130,7 @@ class LogExtractor:
         return self._event_builder.unreadable
 
     @property
-    def levels(self) -> Mapping[str, int]:
+    def levels(self) -> Counter[str]:
         """Return the number of events by the ids that their records contain (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
@@ -296,18 +295,17 @@ class LogExtractor:
             self._line(begin, position)
             self.lines += data[position - 1] == NEWLINE
         self._position, self.lines = end, counted
+        if self.access_log is not None and (spans := self.access_log.take_spans()) and not self.levels.total():
+            self._event_builder.add_websockets(spans)
 
     def _read_requests(self, end: int) -> None:
         """Count the requests of Engine.IO if this is an access log."""
         begin = self._position
-        if (
-            self.access_log is None
-            and not self.lines
-            and self._data.find(REQUEST, begin, min(end, begin + RETAINED)) >= 0
-        ):
-            self.access_log = AccessLog(self._timestamps)
+        if self.access_log is None and not self.lines:
+            opening = bytes(self._data[begin : min(end, begin + RETAINED)])
+            self.access_log = AccessLog.recognise(self._timestamps, opening)
         if self.access_log is not None:
-            self.access_log.read(self._data, begin, end)
+            self.access_log.read(self._data, begin, end, self.lines + 1)
 
     def _learn(self, scout: WordingScout, end: int) -> None:
         """Learn the wording of the lines before `end`, and read the earlier lines that it explains."""

@@ -48,6 +48,7 @@ def build_logs_report(
         [
             *_unread(watch, partial=partial),
             *_access_gaps(requests),
+            *_websocket_gaps(watch),
             *_format_gaps(watch),
             *evidence_gaps(_evidence(watch)),
         ],
@@ -135,6 +136,21 @@ def _access_gaps(requests: Requests) -> list[Gap]:
             closes_with="the log of the application, with a line for each connect and disconnect",
         )
     ]
+
+
+def _websocket_gaps(watch: LogWatch) -> list[Gap]:
+    """Return the connections that access logs with WebSockets do not show: open ones, unnamed ones, and polling."""
+    logs = [log for each in watch.logs for log in each.access_logs if log.websockets]
+    if not logs:
+        return []
+    gaps = [Gap(reason="connections that were open at the end are not in an access log", blocks=False)]
+    if unattributed := sum(log.unattributed for log in logs):
+        reason = f"{unattributed} WebSockets in the access log have no user or no duration"
+        gaps.append(Gap(reason=reason, closes_with="the user and the duration in the log format"))
+    if any(log.has_polling_sessions for log in logs):
+        reason = "the access log contains sessions with polling alone, whose ends no request shows"
+        gaps.append(Gap(reason=reason, closes_with="the log of the application"))
+    return gaps
 
 
 def _sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
