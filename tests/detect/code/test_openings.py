@@ -177,6 +177,8 @@ def effect(body: str, rest: str = "return <p/>") -> str:
         (effect("const k = io(URL); setS(k);"), Cleanup.MISSING),
         (effect("setS(io(URL));"), Cleanup.MISSING),
         (effect("const k = io(URL);", "return <Dialog onClose={onClose}/>"), Cleanup.MISSING),
+        (effect("const k = io(URL); stopTyping(); event.stopPropagation();", "closeModal()"), Cleanup.MISSING),
+        (effect("const k = io(URL); closeSocket();"), Cleanup.UNKNOWN),
         (effect("const k = io(URL); return undefined;"), Cleanup.MISSING),
         (effect("const k = io(URL); return () => forget(k);"), Cleanup.UNKNOWN),
         (effect("const k = io(URL); register(k);"), Cleanup.UNKNOWN),

@@ -22,7 +22,11 @@ def found_in(**files: str) -> list[Finding]:
     """Return the findings about files, whose names are given with `_` for the dot: `feed_ts`."""
     named = {name.replace("_", "."): code for name, code in files.items()}
     facts = facts_of(named)
-    names = frozenset(call.owner for group in shared_urls(facts) for call in group)
+    calls = [
+        *(call for group in shared_urls(facts) for call in group),
+        *(call for file in facts for call in file.repeated),
+    ]
+    names = frozenset(call.owner for call in calls)
     uses = [use for path, code in named.items() for use in uses_of(names, path, code.encode())] if names else []
     return findings_in(facts, uses)
 
@@ -104,6 +108,10 @@ RIGHT = {
     "listener with off": "function A() { useEffect(() => { socket.on('x', f); return () => socket.off('x', f) }, []) }",
     "listener of its own socket": (
         "function A() { useEffect(() => { const socket = io('/a'); socket.on('x', f); return () => socket.close() }) }"
+    ),
+    "listener once per mount, of a socket that each mount opens": (
+        "let mySocket; function A() { useEffect(() => { mySocket = io('/a'); register(mySocket) }, []);"
+        " useEffect(() => { mySocket.on('x', f) }, []); return <p/> }"
     ),
     "listener of a component's own socket": (
         "function Chat() { const socket = useFeed(); useEffect(() => { socket.on('x', f) }, [socket]); return <p/> }"
@@ -198,3 +206,51 @@ def test_a_composable_of_a_package_with_vue_runs_once_per_instance(dependencies:
 def test_a_manifest_that_is_none_names_no_version(text: str) -> None:
     package = parse_manifest("a", text.encode("latin-1"))
     assert (package.folder, package.vue_version, package.server_rendering) == ("a", None, "")
+
+
+CREATE = "import { io } from 'socket.io-client';\nexport function createSocket() { const s = io('/a'); return s }"
+USER = (
+    'import { createSocket } from "./create"; export function NAME() {'
+    " useEffect(() => { const s = createSocket(); return () => s.close() }, []); return <p/> }"
+)
+
+
+def test_a_function_that_returns_a_connection_opens_one_for_each_user() -> None:
+    (finding,) = found_in(create_ts=CREATE, a_tsx=USER.replace("NAME", "Left"), b_tsx=USER.replace("NAME", "Right"))
+    assert finding.message == (
+        "createSocket opens a connection to /a (create.ts:2:44) for each component that uses it: "
+        "Left (a.tsx:1), Right (b.tsx:1)"
+    )
+    assert (finding.severity, finding.confidence) == (Severity.WARNING, Confidence.MEDIUM)
+
+
+@pytest.mark.parametrize("name", ["useFeed", "FeedProvider"])
+def test_a_hook_or_provider_opens_one_for_each_component_that_uses_it(name: str) -> None:
+    use = {"useFeed": "useFeed();", "FeedProvider": "const x = <FeedProvider/>;"}[name]
+    code = f"import {{ {name} }} from './feed'; function NAME() {{ {use} return <p/> }}"
+    files = {"feed_tsx": HOOK.replace("NAME", name), "a_tsx": code.replace("NAME", "Left")}
+    assert found_in(**files) == []
+    (finding,) = found_in(**files, b_tsx=code.replace("NAME", "Right"))
+    assert finding.message.endswith("for each component that uses it: Left (a.tsx:1), Right (b.tsx:1)")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "let s; export function createSocket() { s = io('/a'); return s }",
+        "let s; export function createSocket() { if (!s) s = io('/a'); return s }",
+        "export function createSocket() { io('/a') }",
+        "export const createSocket = () => ({ open: () => io('/a') })",
+    ],
+)
+def test_a_function_that_keeps_or_hides_its_connection_opens_none_for_its_users(code: str) -> None:
+    create = "import { io } from 'socket.io-client';\n" + code
+    assert found_in(create_ts=create, a_tsx=USER.replace("NAME", "Left"), b_tsx=USER.replace("NAME", "Right")) == []
+
+
+def test_urls_are_compared_by_their_values() -> None:
+    code = "import { io } from 'socket.io-client';\nDEFINED; export function NAME() { return io(URL) }"
+    first = code.replace("DEFINED", "const live = 'https://a.example'").replace("URL", "live").replace("NAME", "a")
+    second = code.replace("DEFINED;", "").replace("URL", "`https://a.example/`").replace("NAME", "b")
+    (finding,) = found_in(a_js=first, b_js=second)
+    assert finding.rule == "opened-in-several-places"

@@ -182,3 +182,13 @@ def test_reports_show_the_change_without_the_secrets_of_the_file(tmp_path: Path)
         text = (root / f"out.{name}").read_text()
         assert "return () =&gt; { s.disconnect(); };" in text.replace("=>", "=&gt;")
         assert not any(each in text for each in ("hunter2", "abcdef", "s3cr3t"))
+
+
+def test_the_url_of_a_connection_is_read_from_the_file_that_defines_it(tmp_path: Path) -> None:
+    code = 'import { io } from "socket.io-client";\nIMPORT\nexport function NAME() { return io(URL) }\n'
+    first = code.replace("IMPORT", "import { LIVE } from '../config'").replace("URL", "LIVE").replace("NAME", "chat")
+    second = code.replace("IMPORT", "").replace("URL", "import.meta.env.VITE_LIVE").replace("NAME", "stock")
+    config = "const LIVE = import.meta.env.VITE_LIVE as string; export { LIVE }"
+    root = write(tmp_path, {"src/a/chat.ts": first, "src/stock.ts": second, "src/config/index.ts": config})
+    (finding,) = run_scan(ScanPlan(root=root)).findings
+    assert finding.rule == "opened-in-several-places"

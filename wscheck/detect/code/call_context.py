@@ -45,7 +45,14 @@ _EFFECTS = frozenset(
 )
 _MOUNTING_METHODS = frozenset(
     {
-        *("componentDidMount", "componentDidUpdate", "connectedCallback", "firstUpdated"),
+        *(
+            "componentWillMount",
+            "UNSAFE_componentWillMount",
+            "componentDidMount",
+            "componentDidUpdate",
+            "connectedCallback",
+            "firstUpdated",
+        ),
         *("ngOnInit", "ngAfterViewInit", "ngOnChanges"),
     }
 )
@@ -69,9 +76,11 @@ _DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", 
 _LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
 CLOSES = re.compile(
-    r"\b(?:disconnect|close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release)", re.I
+    r"\b(?:disconnect\w*|(?:close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release"
+    r"|deactivate)(?:\w*(?:socket|connection|client|stream|source|channel|ws|all|everything)\w*)?)\b",
+    re.I,
 )
-"""Names of functions that may close a connection."""
+"""Names of functions that may close a connection. `closeModal` and `stopPropagation` close none."""
 
 _COMPONENT = re.compile(r"^[A-Z]")
 _HOOK = re.compile(r"^use[A-Z0-9]")
@@ -323,7 +332,10 @@ def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
 
     A place directly in the function itself is left out, a place in a handler that it registers is not.
     """
-    runners = source.runners_of(f"this.{name}" if function.type == "method_definition" else name)
+    is_member = function.type == "method_definition" or (
+        function.parent is not None and function.parent.type == "public_field_definition"
+    )
+    runners = source.runners_of(f"this.{name}" if is_member else name)
     return [node for node in runners if enclosing_function(node) != function]
 
 
@@ -452,6 +464,25 @@ def _returned_cleanup(function: Node) -> Node | None:
         ):
             return node.named_children[0]
     return None
+
+
+def is_returned(call: Node) -> bool:
+    """Return whether the outermost function around a call returns the connection, and keeps it in no other variable."""
+    function, target = enclosing_function(call), target_of(call)
+    if function is None or owner_of(function) != function:
+        return False
+    if target and not declares(function, target.split(".")[0], into_functions=False):
+        return False
+    if function.child_by_field_name("body") == call:
+        return True
+    returned = (
+        node.named_children[0]
+        for node in descendants(function, into_functions=False)
+        if node.type == "return_statement" and node.named_children
+    )
+    return any(
+        each.start_byte <= call.start_byte < each.end_byte or (target and text_of(each) == target) for each in returned
+    )
 
 
 def is_guarded(call: Node) -> bool:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import Context, conditions_around, contexts_of, owner_name
+from wscheck.detect.code.call_context import Context, conditions_around, contexts_of, dependencies_of, owner_name
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.syntax import (
     FUNCTIONS,
@@ -130,6 +130,8 @@ def _is_shared(
     assert function is not None
     if any(function.start_byte <= each.node.start_byte < function.end_byte for each in openings):
         return False
+    if dependencies_of(context.effect) == () and any(_is_within(each.node, context.owner) for each in openings):
+        return False  # each mount opens a socket of its own, and adds the listener once
     if context.owner is not None and declares(context.owner, name):
         return False
     if name in imported:
@@ -137,6 +139,10 @@ def _is_shared(
     if source.suffix in (".vue", ".svelte"):
         return False  # a variable of the script belongs to one instance
     return declares(source.root, name, into_functions=False)
+
+
+def _is_within(node: Node, owner: Node | None) -> bool:
+    return owner is not None and owner.start_byte <= node.start_byte < owner.end_byte
 
 
 def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:

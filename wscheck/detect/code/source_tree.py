@@ -1,7 +1,7 @@
 """Findings about a tree of source files: the facts about each file, and what several files do together."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
 from posixpath import normpath
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import msgspec
 from tree_sitter import Node
 
 from wscheck.detect.causes import CATALOGUE
-from wscheck.detect.code.call_context import Context, contexts_of, owner_name, owner_of
+from wscheck.detect.code.call_context import Context, contexts_of, is_returned, owner_name, owner_of
 from wscheck.detect.code.cleanup_patches import cleanup_edits, patch_of, patched
 from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
 from wscheck.detect.code.listeners import (
@@ -23,15 +23,15 @@ from wscheck.detect.code.openings import opening_call
 from wscheck.detect.code.packages import Package
 from wscheck.detect.code.server_rendering import may_open_on_server
 from wscheck.detect.code.syntax import SourceCode, enclosing_function, parse_source, text_of
+from wscheck.detect.code.url_values import ModuleConstants, resolved, url_value
 from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall, Patch
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
 _LISTENER = re.compile(rb"socket[\w.?!]*\.on\(", re.I)
-_CONSTANT_URL = re.compile(r"^(?:[a-z]+://|//|/|process\.env\.|import\.meta\.env\.|\$env|\w+\(\)$|$)")
 _PLACES_NAMED = 6
-_ROUTE = re.compile(r"(?:^|/)\+?page\.\w+$|(?:^|/)(?:pages|routes|views)/")
+_ROUTE = re.compile(r"(?:^|/)\+?page\.\w+$|(?:^|/)(?:pages|routes|views|screens)/")
 """Files of routes, of which a browser shows one at a time."""
 _USING = {"call_expression": "function", "jsx_self_closing_element": "name", "jsx_opening_element": "name"}
 """Type of a node that calls or renders a function to the field with the function's name."""
@@ -48,9 +48,10 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about one file.
 
     openings   calls that open a connection
+    urls       value of the URL of each of them, None if it differs between runs
+    repeated   those that a hook, a provider or a function that returns its connection opens for each of its users
     listeners  listeners that no cleanup removes
     patches    changes that add a cleanup, by line and column of the call or the listener
-    origins    local name to the module that it is imported from
     on_server  calls that the web server runs too, if it loads the file
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
@@ -61,17 +62,19 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     package: Package = Package()
     is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
+    urls: tuple[str | None, ...] = ()
+    repeated: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListeners, ...] = ()
     patches: dict[tuple[int, int], Patch] = {}
     on_server: tuple[OpeningCall, ...] = ()
     unchecked: int = 0
-    origins: dict[str, str] = {}
 
 
 class Use(NamedTuple):
     """Place in `user`, a component or function, that calls or renders `name`.
 
     module    module that `name` is imported from, "" if the file itself defines it
+    context   part of the program that runs the use
     is_call   the user calls `name`, so it certainly runs whenever the user runs; an element may be conditional
     """
 
@@ -80,6 +83,7 @@ class Use(NamedTuple):
     location: CodeLocation
     module: str = ""
     is_call: bool = False
+    context: CallContext = CallContext.FUNCTION
 
     def is_of(self, call: OpeningCall) -> bool:
         """Return whether the used function is the owner of `call`: defined in its file, or imported from it."""
@@ -105,23 +109,44 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
     """Return the facts about one file of a package. `path` has slashes."""
     source = parse_source(path, content, package)
     calls = connection_calls(source)
-    origins = {name: binding.module for name, binding in imported_names(source).items()}
     openings = [opening_call(source, call) for call in calls[:MAX_CALLS]]
     registrations = unremoved_registrations(source, calls)
     unclosed = [call for call, opening in zip(calls, openings, strict=False) if _is_unclosed(opening)]
     return FileFacts(
         path=path,
         package=source.package,
-        is_module=bool(origins) and source.suffix not in (".html", ".htm"),
+        is_module=bool(imported_names(source)) and source.suffix not in (".html", ".htm"),
         openings=tuple(openings),
+        urls=tuple(url_value(source, call) for call in calls[:MAX_CALLS]),
+        repeated=tuple(
+            opening for call, opening in zip(calls, openings, strict=False) if _opens_for_each_user(call, opening)
+        ),
         on_server=tuple(
             opening for call, opening in zip(calls, openings, strict=False) if may_open_on_server(source, call, opening)
         ),
         unchecked=max(len(calls) - MAX_CALLS, 0),
         listeners=tuple(unremoved_listeners(source, registrations)),
         patches=_patches(source, content, unclosed, registrations),
-        origins=origins,
     )
+
+
+def _opens_for_each_user(call: ConnectionCall, opening: OpeningCall) -> bool:
+    """Return whether each component that uses the function around a call gets a connection of its own."""
+    if opening.api is not Api.SOCKET_IO or opening.guarded or opening.via:
+        return False
+    if opening.context is CallContext.FUNCTION:
+        return is_returned(call.node)
+    return opening.context in RUNS_FOR_EACH_USER and _SHARED_BY_NAME.match(opening.owner) is not None
+
+
+_SHARED_BY_NAME = re.compile(r"^use[A-Z0-9]|\w+Provider$")
+RUNS_FOR_EACH_USER = frozenset(
+    {
+        *(CallContext.EFFECT, CallContext.RENDER, CallContext.STATE_INITIALISER),
+        *(CallContext.MEMO, CallContext.SETUP),
+    }
+)
+"""Contexts of a component or hook: they run once or more for each one that is mounted."""
 
 
 def _is_unclosed(call: OpeningCall) -> bool:
@@ -181,18 +206,25 @@ def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
         row, column = node.start_point
         is_call = node.type == "call_expression"
         module = origins[name].module if name in origins else ""
-        found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call))
+        context = contexts_of(source, node)[0].kind
+        found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call, context))
     return found
 
 
-def shared_urls(files: Iterable[FileFacts]) -> list[list[OpeningCall]]:
-    """Return the groups of opening calls that certainly have the same URL and may be open at the same time."""
-    groups: dict[tuple[str, str, str, str], list[OpeningCall]] = {}
+def shared_urls(
+    files: Iterable[FileFacts], lookup: Callable[[str, str], ModuleConstants | None] = lambda file, module: None
+) -> list[list[OpeningCall]]:
+    """Return the groups of opening calls that certainly have the same URL and may be open at the same time.
+
+    `lookup(file, module)` finds the constants of the module that a file imports.
+    """
+    groups: dict[tuple[str, str, str], list[OpeningCall]] = {}
     for file in files:
-        for call in file.openings if file.is_module else ():
-            origin = _url_origin(call, file)
-            if origin is not None and not call.guarded:
-                groups.setdefault((file.package.folder, call.api, call.url, origin), []).append(call)
+        for call, url in zip(file.openings, file.urls, strict=True) if file.is_module else ():
+            # Several WebSockets to one URL may be subscriptions of their own.
+            if url is not None and call.api is Api.SOCKET_IO and not call.guarded:
+                value = resolved(url, file.path, lookup)
+                groups.setdefault((file.package.folder, call.api, value), []).append(call)
     return [
         calls
         for calls in groups.values()
@@ -201,30 +233,27 @@ def shared_urls(files: Iterable[FileFacts]) -> list[list[OpeningCall]]:
     ]
 
 
-def _url_origin(call: OpeningCall, file: FileFacts) -> str | None:
-    """Return the module that defines the URL, "" for a constant, None if two such expressions may differ."""
-    if call.api is not Api.SOCKET_IO:
-        return None  # several WebSockets to one URL may be subscriptions of their own
-    name = re.split(r"\W", call.url, maxsplit=1)[0]
-    if name in file.origins:
-        module = PurePosixPath(file.origins[name])
-        return module.name
-    return "" if _CONSTANT_URL.match(call.url) and not call.url.endswith("()") else None
-
-
 def findings_in(
-    files: Sequence[FileFacts], uses: Sequence[Use] = (), on_server: Sequence[OpeningCall] = ()
+    files: Sequence[FileFacts],
+    uses: Sequence[Use] = (),
+    on_server: Sequence[OpeningCall] = (),
+    groups: Sequence[Sequence[OpeningCall]] | None = None,
 ) -> list[Finding]:
     """Return the findings about a tree, in the order of the rules.
 
-    `uses` are those of the functions that open, `on_server` the calls that the web server certainly runs.
+    `uses` are those of the functions that open, `on_server` the calls that the web server certainly runs, and `groups`
+    the calls with the same URL: those of `shared_urls` without the constants of other files, if they are not given.
     """
+    groups = shared_urls(files) if groups is None else groups
+    grouped = {call for group in groups for call in group}
+    alone = [call for file in files for call in file.repeated if call not in grouped]
     frameworks = {file.path: file.package.server_rendering for file in files}
     calls = [call for file in files for call in file.openings]
     return [
         *(_opened_in_render(call) for call in calls if call.context is CallContext.RENDER and not call.guarded),
         *(_not_closed(call, file.patches) for file in files for call in file.openings if _is_unclosed(call)),
-        *(_opened_in_several_places(group, uses) for group in shared_urls(files)),
+        *(_opened_in_several_places(group, uses) for group in groups),
+        *(_opened_for_users(call, users) for call in alone if len(users := _users_of(call, uses)) > 1),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
         *(_opened_on_server(call, frameworks[call.location.file]) for call in on_server),
         *(_listeners_not_removed(each, file.patches) for file in files for each in file.listeners),
@@ -259,6 +288,26 @@ def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use])
     both = _user_of_several(uses_by_call)
     if both:
         return _finding("opened-in-several-places", message, locations, "two-openers", both, severity=Severity.ERROR)
+    return _possibly_open_together(message, locations)
+
+
+def _users_of(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
+    """Return one use for each component that gets a connection of its own, () if they are routes."""
+    users = {
+        (use.location.file, use.user): use
+        for use in reversed(uses)
+        if use.is_of(call) and use.context in RUNS_FOR_EACH_USER
+    }
+    return [] if all(_ROUTE.search(file) for file, _ in users) else list(users.values())[::-1]
+
+
+def _opened_for_users(call: OpeningCall, uses: Sequence[Use]) -> Finding:
+    users = _join([f"{use.user} ({use.location.file}:{use.location.line})" for use in uses])
+    opens = f"{_owner(call)} opens a connection to {_url(call)} ({call.location})"
+    return _possibly_open_together(f"{opens} for each component that uses it: {users}", [call.location])
+
+
+def _possibly_open_together(message: str, locations: list[CodeLocation]) -> Finding:
     finding = _finding("opened-in-several-places", message, locations, "two-openers")
     finding.confidence = Confidence.MEDIUM
     if finding.cause is not None:

@@ -43,7 +43,8 @@ class OpenedInSeveralPlaces(RuleDoc):
     title = "Several places open a connection to the same URL"
     meaning = (
         "If two of the components that use these places are mounted at the same time, the page has two connections. "
-        "It is an error if one component uses both places, because then it always has two."
+        "It is an error if one component uses both places, because then it always has two. A hook, a provider or a "
+        "function that returns its connection opens one for each component that uses it."
     )
     fix = "Open the connection in one module or provider, count the components that use it, and share it."
     source = 'origin document (`wscheck docs origin`), "Root cause": two separate hooks connect to the same backend'

@@ -18,7 +18,8 @@ from wscheck.detect.code.cleanup_patches import Edit, patched
 from wscheck.detect.code.packages import Package, parse_manifest
 from wscheck.detect.code.server_rendering import ServerOpenings
 from wscheck.detect.code.source_tree import FileFacts, Use
-from wscheck.detect.code.syntax import SUFFIXES
+from wscheck.detect.code.syntax import SUFFIXES, parse_source
+from wscheck.detect.code.url_values import ModuleConstants, ModuleIndex, module_constants, references
 from wscheck.detect.rules import ranked
 from wscheck.detect.verdict import first_message, verdict
 from wscheck.model.code_facts import OpeningCall
@@ -31,6 +32,9 @@ MAX_FILE_BYTES = 1 << 18
 """Larger files are bundles, which nobody wrote by hand."""
 
 MAX_FILES = 200_000
+MAX_MODULES = 2_000
+"""Largest number of files that are read for the URLs that they define."""
+
 SCOPE = Scope(
     checked="the source code",
     not_checked="which components are mounted at the same time",
@@ -76,7 +80,9 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         for path, content in sources.read()
         if source_tree.may_have_facts(content)
     ]
-    findings = ranked(source_tree.findings_in(facts, _uses(sources, facts), _on_server(sources, facts)))
+    groups = source_tree.shared_urls(facts, _Constants(sources, facts).of_module)
+    uses = _uses(sources, facts, groups)
+    findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
     openings = [call for file in facts for call in file.openings]
     gaps = list(_gaps(sources, facts))
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
@@ -169,21 +175,48 @@ def write_change(plan: ScanPlan, change: Change) -> None:
 _AGAIN = "Other files may be changed already. Make the file writable, and scan again."
 
 
-def _uses(sources: "SourceFiles", facts: list[FileFacts]) -> list[Use]:
-    """Return the uses of the functions that open connections to a URL that several calls share.
+class _Constants:
+    """Constants of the modules from which files import URLs. A file is read once, if at all."""
 
-    If no URL is shared, no file is read.
+    def __init__(self, sources: "SourceFiles", facts: list[FileFacts]) -> None:
+        self._sources = sources
+        self._index = ModuleIndex(sources.paths()) if any(_refers(file) for file in facts) else None
+        self._read: dict[str, ModuleConstants] = {}
+
+    def of_module(self, file: str, module: str) -> ModuleConstants | None:
+        """Return the constants of the module that `file` imports, None if it is not one of the source files."""
+        path = self._index.find(file, module) if self._index is not None else None
+        if path is None or len(self._read) > MAX_MODULES:
+            return None
+        if path not in self._read:
+            content = self._sources.content_of(path) or b""
+            self._read[path] = module_constants(parse_source(path, content))
+        return self._read[path]
+
+
+def _refers(file: FileFacts) -> bool:
+    return any(next(references(url), None) is not None for url in file.urls if url is not None)
+
+
+def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[OpeningCall]]) -> list[Use]:
+    """Return the uses of the functions that open connections to a URL that several calls share, or for each user.
+
+    If there is no such function, no file is read.
     """
-    names = frozenset(call.owner for group in source_tree.shared_urls(facts) for call in group if call.owner)
+    calls = [*(call for group in groups for call in group), *(call for file in facts for call in file.repeated)]
+    names = frozenset(call.owner for call in calls if call.owner)
     if not names:
         return []
-    mention = re.compile(rb"\b(?:" + b"|".join(re.escape(name.encode()) for name in sorted(names)) + rb")\b")
+    encoded = {name.encode() for name in names}
     return [
         use
         for path, content in sources.read()
-        if mention.search(content)
+        if not encoded.isdisjoint(_WORD.findall(content))
         for use in source_tree.uses_of(names, path, content)
     ]
+
+
+_WORD = re.compile(rb"[A-Za-z_$][\w$]*")
 
 
 def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCall]:
@@ -258,6 +291,10 @@ class SourceFiles:
         if whole.is_absolute() and whole.is_relative_to(Path.cwd()):
             whole = whole.relative_to(Path.cwd())
         return whole.as_posix()
+
+    def paths(self) -> list[str]:
+        """Return the paths of all source files, as reports show them."""
+        return [self._shown(path) for path in self._paths]
 
     def package_of(self, shown: str) -> Package:
         """Return the package of the innermost folder with a package.json around a file."""
