@@ -126,6 +126,19 @@ def test_transport_closed(reason: str, confidence: Confidence) -> None:
     assert found.because == f'the replaced connection ended with "{reason}"'
 
 
+@pytest.mark.parametrize("acknowledged", [1.05, 2.2])
+@pytest.mark.parametrize("first", ["the end", "the acknowledgement"])
+def test_transport_closed_whichever_the_client_knows_first(first: str, acknowledged: float) -> None:
+    said = user("A").attempts(at=0).connects("s1", at=0.1, page="tab-1").attempts(at=1)
+    end = acknowledged - 0.02 if first == "the end" else acknowledged + 0.02
+    for at in sorted((end, acknowledged)):
+        if at == end:
+            said.disconnects("s1", at=at, reason="transport close")
+        else:
+            said.connects("s2", at=at, page="tab-2")
+    assert why(said, "tab-displaced") == "transport-closed"
+
+
 def test_transport_closed_is_not_a_namespace_that_was_disconnected() -> None:
     conversation = log_of("A").connects("s1", at=0).connects("s2", at=1).is_replaced("s1", "s2", at=1)
     assert (

@@ -13,6 +13,7 @@ from wscheck.detect.causes.connection_signatures import (
     PAGE_SIGNATURES,
     SERVER_SIGNATURES,
     newcomer_ended,
+    transport_closed_first,
     two_openers_one_kept,
 )
 from wscheck.detect.causes.history import Signature, UserHistories, UserHistory
@@ -57,7 +58,7 @@ _BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
     "event-unheard": (("off-without-handler", off_without_handler),),
     # A view that leaks beside a connection of the whole page: two openers are no fault, so this cause is the last one.
     "connection-leaked": tuple(sorted(_CAUSES_IN_PAGE, key=lambda each: each[0] == "two-openers")),
-    "tab-displaced": (_LOOPS[0], _SEVERAL_TABS),
+    "tab-displaced": (_LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
 }
 """Rule id to the causes that can explain its findings, as (cause id, signature), the most specific first."""
 

@@ -28,6 +28,9 @@ SIMULTANEOUS_S, MIN_STORM = 0.02, 10
 They come from pages that connect at the same moment.
 """
 
+ACKNOWLEDGED_WITHIN_S = 5.0
+"""Longest time from the end of a replaced connection to the client's knowledge of the newer one (seconds)."""
+
 RACE_S = 0.25
 """Longest time for a server to look a user up before it stores the user's new socket (seconds)."""
 
@@ -105,6 +108,18 @@ def transport_closed(history: UserHistory) -> Clue | None:
     is_certain = any(c.reason == FORCED_CLOSE for c in ends)
     confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
     return confidence, f'the replaced connection ended with "{ends[0].reason}"'
+
+
+def transport_closed_first(history: UserHistory) -> Clue | None:
+    """Detect the same if the older connection ended just before the client knew of the newer one, of another page."""
+    for closing in history.closings:
+        old, at = closing.opening, closing.event.at
+        if closing.replaced or closing.reason not in TRANSPORT_ENDED or old is None or at is None:
+            continue
+        others = (new for new in history.openings if new.page != old.page and new.at is not None)
+        if any(0 <= (new.at or 0.0) - at <= ACKNOWLEDGED_WITHIN_S for new in others):
+            return Confidence.MEDIUM, f'the first connection ended with "{closing.reason}" as the second one opened'
+    return None
 
 
 def reconnect_on_kick(history: UserHistory) -> Clue | None:

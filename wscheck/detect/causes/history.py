@@ -10,7 +10,7 @@ from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import same_page_connection
-from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_ENDED
 from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
@@ -159,7 +159,9 @@ class UserHistories:
 
     def closed(self, change: ClosedChange) -> None:
         history = self._histories.get(change.user or "")
-        is_last = change.reason == IO_SERVER_DISCONNECT and not change.remaining
+        of_page = change.opening is not None and change.opening.page is not None
+        ended = change.reason == IO_SERVER_DISCONNECT or (of_page and change.reason in TRANSPORT_ENDED)
+        is_last = ended and not change.remaining
         if history is None and change.user is not None and is_last:
             history = self._ensure(change.user)
         if history is not None:
