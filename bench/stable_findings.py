@@ -120,12 +120,13 @@ def _server(mode: Mode) -> Iterator[str | None]:
         with node_backend(*mode.options) as backend:
             yield backend.url
         return
-    with _field_server(*mode.options) as url:
+    with field_server(*mode.options) as url:
         yield url
 
 
 @contextmanager
-def _field_server(file: str, *options: str) -> Iterator[str]:
+def field_server(file: str, *options: str) -> Iterator[str]:
+    """Run a server of the field corpus on a free port and yield its URL."""
     port = str(score.free_port())
     program = "node" if file.endswith("js") else str(score.PYTHON)
     process = subprocess.Popen([program, file, port, *options], cwd=score.SERVERS, start_new_session=True)

@@ -42,6 +42,18 @@ class User:
         self.user_connections.opened(self.connections[name])
         return self
 
+    def performs_steps(self, name: str) -> "User":
+        self.connections[name].acknowledged_at, self.connections[name].state = self.now, ConnectionState.STEPS
+        return self
+
+    def is_ended_in_steps(self, name: str) -> "User":
+        self.connections[name].state, self.connections[name].end_during_steps = (
+            ConnectionState.CLOSED,
+            IO_SERVER_DISCONNECT,
+        )
+        self.user_connections.refused(self.connections[name], "step 1: ended")
+        return self
+
     def is_disconnected(self, name: str) -> "User":
         self.connections[name].state = ConnectionState.ENDED
         self.user_connections.ended(self.connections[name], IO_SERVER_DISCONNECT)
@@ -74,6 +86,42 @@ def test_an_end_waits_only_for_connects_that_were_sent_before_it(user: User) -> 
     assert user.counts.replaced == 1
     user.after(2).is_disconnected("two").after(0.1).sends_connect("three").opens("three")
     assert user.counts.replaced == 1
+
+
+def test_a_connection_that_is_replaced_during_its_steps_opened_and_was_replaced(user: User) -> None:
+    user.sends_connect("one").performs_steps("one").after(0.3).sends_connect("two").performs_steps("two")
+    user.is_ended_in_steps("one").after(0.1)
+    assert (user.counts.connects, user.counts.refused) == (0, {})
+    user.opens("two")
+    assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (2, 1, {})
+    assert user.counts.disconnects == {IO_SERVER_DISCONNECT: 1}
+    assert user.counts.user_peaks.get(2) == 1
+
+
+def test_each_connection_of_a_loop_that_is_replaced_during_its_steps_is_counted(user: User) -> None:
+    user.sends_connect("one").opens("one").after(0.3).sends_connect("two").performs_steps("two").is_disconnected("one")
+    user.after(0.3).sends_connect("three").performs_steps("three").is_ended_in_steps("two")
+    user.after(0.3).sends_connect("four").performs_steps("four").is_ended_in_steps("three")
+    assert (user.counts.connects, user.counts.replaced) == (1, 0)
+    user.after(0.1).opens("four")
+    assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (4, 3, {})
+
+
+@pytest.mark.parametrize("answered", ["refused", "abandoned", "opened before"])
+def test_a_connection_that_is_ended_during_its_steps_without_a_newer_one_was_refused(user: User, answered: str) -> None:
+    if answered == "opened before":  # the server lets a user have one connection, and sends the newer one away
+        user.sends_connect("old").after(0.1).sends_connect("new").performs_steps("new").is_ended_in_steps("new")
+        user.opens("old")
+        assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (1, 0, {"step 1: ended": 1})
+        return
+    user.sends_connect("one").performs_steps("one").after(0.3).sends_connect("two").performs_steps("two")
+    user.is_ended_in_steps("one")
+    if answered == "refused":
+        user.is_ended_in_steps("two")
+    else:
+        user.user_connections.abandoned(user.connections["two"])
+    assert user.counts.refused == {"step 1: ended": 2 if answered == "refused" else 1}
+    assert (user.counts.connects, user.counts.replaced, user.counts.disconnects) == (0, 0, {})
 
 
 def test_an_event_of_an_ended_connection_is_duplicated_on_the_next_one(user: User) -> None:

@@ -137,6 +137,7 @@ class Connection:
 
     identity  request texts with the user's credentials, which all connections of the user share
     sid       the Socket.IO id, None until the connection is open
+    end_during_steps  disconnect reason if the server acknowledged the connection and ended it during the steps
     """
 
     __slots__ = (
@@ -152,8 +153,10 @@ class Connection:
         "_silence_limit_s",
         "_steps",
         "_transport",
+        "acknowledged_at",
         "connect_sent_at",
         "deadline_tick",
+        "end_during_steps",
         "generator",
         "has_emitted",
         "identity",
@@ -169,7 +172,8 @@ class Connection:
         self.state = ConnectionState.CONNECTING
         self.sid: str | None = None
         self.has_emitted = False
-        self.started_at = self.connect_sent_at = self.opened_at = 0.0
+        self.started_at = self.connect_sent_at = self.acknowledged_at = self.opened_at = 0.0
+        self.end_during_steps = ""
         self.deadline_tick = 0
         self._observer = observer
         self._transport: TcpTransport | None = None
@@ -340,7 +344,7 @@ class Connection:
     def closed_by_server(self, *, transport_closed: bool = False) -> None:
         """Handle a close by the server. If `transport_closed`, no more data can arrive."""
         if self.state < ConnectionState.OPEN:
-            self._refuse("closed by the server")
+            self._refuse("closed by the server", TRANSPORT_CLOSE)
         elif self.state is ConnectionState.OPEN:
             self._count_own_stall()
             self._end(TRANSPORT_CLOSE, transport_closed=transport_closed)
@@ -438,7 +442,7 @@ class Connection:
         sid = data.get("sid") if isinstance(data, dict) else None
         if not isinstance(sid, str):
             raise PacketError("CONNECT without a sid, as before Socket.IO 3")
-        self.sid = sid
+        self.sid, self.acknowledged_at = sid, time.monotonic()
         if self.identity.steps:
             self.state = ConnectionState.STEPS
             self._steps = _StepRun(self)
@@ -459,7 +463,7 @@ class Connection:
 
     def _disconnect_received(self) -> None:
         if self.state < ConnectionState.OPEN:
-            self._refuse("disconnected at once")
+            self._refuse("disconnected at once", IO_SERVER_DISCONNECT)
         else:
             self._end(IO_SERVER_DISCONNECT)
 
@@ -545,9 +549,11 @@ class Connection:
             self._sent_websocket_close = True
             self._try_send(_NORMAL_CLOSE)
 
-    def _refuse(self, kind: str) -> None:
+    def _refuse(self, kind: str, server_end: str = "") -> None:
+        """End a connection that did not open. `server_end` is the disconnect reason if the server ended it."""
         if self.state < ConnectionState.OPEN:
             steps, self._steps = self._steps, None
+            self.end_during_steps = server_end if steps is not None else ""
             self._release(abort=True)
             self._observer.refused(self, kind if steps is None else f"{steps.label}: {kind}")
 

@@ -42,10 +42,12 @@ class UserConnections:
 
     A server replaces a connection by ending it. Its DISCONNECT may be read before or after the acknowledgement of the
     newer connection, because the two travel on different transports. So it is known only after the answers to all
-    CONNECTs sent before an end whether the end was a replacement.
+    CONNECTs sent before an end whether the end was a replacement. The same applies to a connection that the server
+    ended during the steps after connecting: it was replaced if a newer one opens, and otherwise refused.
     """
 
     __slots__ = (
+        "_ended_in_steps",
         "_generator",
         "_has_connected",
         "_most_at_once",
@@ -66,6 +68,7 @@ class UserConnections:
         self._unacknowledged_peaks: tuple[Connection, ...] = ()
         self._recently_opened: list[Connection] = []
         self._unexplained_ends: list[tuple[Connection, float]] = []
+        self._ended_in_steps: list[tuple[Connection, float, str]] = []
         self._recent_payloads: dict[str, _Payload] | None = None
 
     def connect_sent(self, connection: Connection) -> None:
@@ -90,20 +93,51 @@ class UserConnections:
         counters.connection_opened()
         self._recently_opened = [each for each in self._recently_opened if at - each.opened_at <= REPLACED_WITHIN_S]
         self._recently_opened.append(connection)
+        self._explain_ends(connection)
+        self._drop_inexplicable_ends()
+
+    def _explain_ends(self, connection: Connection) -> None:
+        """Count the replacement of each connection that ended since the CONNECT of `connection`."""
         ends, self._unexplained_ends = self._unexplained_ends, []
         for older, ended_at in ends:
             if connection.connect_sent_at <= ended_at:
                 self._count_replacement()
             else:
                 self._unexplained_ends.append((older, ended_at))
-        self._drop_inexplicable_ends()
+        in_steps, self._ended_in_steps = self._ended_in_steps, []
+        for older, ended_at, kind in in_steps:
+            if older.connect_sent_at <= connection.connect_sent_at <= ended_at:
+                self._count_replacement_in_steps(older, ended_at)
+            else:
+                self._ended_in_steps.append((older, ended_at, kind))
+
+    def _count_replacement_in_steps(self, connection: Connection, ended_at: float) -> None:
+        """Count the opening and the replacement of a connection that the server ended during the steps."""
+        counts, acknowledged_at = self._generator.counters.current, connection.acknowledged_at
+        self._confirm_peak(connection)
+        counts.connects += 1
+        counts.connect.add((acknowledged_at - connection.started_at) * 1000)
+        reason = connection.end_during_steps
+        counts.disconnects[reason] = counts.disconnects.get(reason, 0) + 1
+        counts.lifetime.add((ended_at - acknowledged_at) * 1000)
+        self._count_replacement()
+        self._explain_ends(connection)
 
     def refused(self, connection: Connection, kind: str) -> None:
-        """Count the refusal."""
+        """Count the refusal, or the replacement if the server ended the connection for a newer one."""
+        at = time.monotonic()
+        if not connection.end_during_steps:
+            self._count_refusal(connection, kind)
+        elif any(each.connect_sent_at >= connection.connect_sent_at for each in self._newer_than(connection, at)):
+            self._count_replacement_in_steps(connection, at)
+        else:
+            self._ended_in_steps.append((connection, at, kind))
+        self._remove(connection)
+
+    def _count_refusal(self, connection: Connection, kind: str) -> None:
         refused = self._generator.counters.current.refused
         refused[kind] = refused.get(kind, 0) + 1
         self._withdraw_peak(connection)
-        self._remove(connection)
 
     def abandoned(self, connection: Connection) -> None:
         """Stop counting a connection that the page closed before it was open."""
@@ -149,14 +183,18 @@ class UserConnections:
             self._set_most_at_once(self._most_at_once - 1)
 
     def _was_replaced(self, older: Connection, at: float) -> bool:
-        """Report whether a newer connection replaced `older`, which ended at time `at`.
+        """Report whether a newer connection replaced `older`, which ended at time `at`."""
+        return bool(self._newer_than(older, at))
 
-        A newer connection opened after the CONNECT of `older` was sent, and shortly before `at`.
-        """
-        return any(
-            each is not older and each.opened_at >= older.connect_sent_at and at - each.opened_at <= REPLACED_WITHIN_S
+    def _newer_than(self, older: Connection, at: float) -> list[Connection]:
+        """Return the connections that opened after the CONNECT of `older` was sent, and shortly before `at`."""
+        return [
+            each
             for each in self._recently_opened
-        )
+            if each is not older
+            and each.opened_at >= older.connect_sent_at
+            and at - each.opened_at <= REPLACED_WITHIN_S
+        ]
 
     def _count_replacement(self) -> None:
         counts = self._generator.counters.current
@@ -174,9 +212,17 @@ class UserConnections:
 
         A newer connection could have replaced them only if its CONNECT was sent before they ended and is unanswered.
         """
-        if self._unexplained_ends:
-            sent = [each.connect_sent_at for each in self.active if each.state in _UNANSWERED]
-            self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]
+        if not self._unexplained_ends and not self._ended_in_steps:
+            return
+        sent = [each.connect_sent_at for each in self.active if each.state in _UNANSWERED]
+        in_steps, self._ended_in_steps = self._ended_in_steps, []
+        for connection, ended_at, kind in reversed(in_steps):  # the newest first: it may explain an older one
+            if any(connection.connect_sent_at <= at <= ended_at for at in sent):
+                self._ended_in_steps.insert(0, (connection, ended_at, kind))
+                sent.append(connection.connect_sent_at)
+            else:
+                self._count_refusal(connection, kind)
+        self._unexplained_ends = [end for end in self._unexplained_ends if any(at <= end[1] for at in sent)]
 
     # --- events ---------------------------------------------------------------------------------------------------
 

