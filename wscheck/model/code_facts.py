@@ -21,11 +21,28 @@ class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Api(StrEnum):
-    """Interface that opens the connection."""
+    """Interface that opens the connection.
+
+    The clients from STOMP on open it later, by a method or the first subscription.
+    """
 
     SOCKET_IO = "socket.io"
     WEBSOCKET = "websocket"
     EVENT_SOURCE = "event-source"
+    PUSHER = "pusher"
+    ECHO = "laravel-echo"
+    STOMP = "stomp"
+    SIGNALR = "signalr"
+    PHOENIX = "phoenix"
+    GRAPHQL = "graphql"
+    ACTION_CABLE = "action-cable"
+    CENTRIFUGE = "centrifuge"
+    SUPABASE = "supabase"
+
+    @property
+    def opens_at_once(self) -> bool:
+        """Return whether the call itself opens the connection."""
+        return self in (Api.SOCKET_IO, Api.WEBSOCKET, Api.EVENT_SOURCE, Api.PUSHER, Api.ECHO)
 
 
 class CallContext(StrEnum):

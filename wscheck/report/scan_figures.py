@@ -7,7 +7,20 @@ from wscheck.report.formatting import plural
 PLACES_SHOWN = 30
 PLACE_COLUMNS = ("place", "opens", "in", "closed")
 
-_API_NAMES = {Api.SOCKET_IO: "Socket.IO", Api.WEBSOCKET: "WebSocket", Api.EVENT_SOURCE: "EventSource"}
+_API_NAMES = {
+    Api.SOCKET_IO: "Socket.IO",
+    Api.WEBSOCKET: "WebSocket",
+    Api.EVENT_SOURCE: "EventSource",
+    Api.PUSHER: "Pusher",
+    Api.ECHO: "Laravel Echo",
+    Api.STOMP: "STOMP",
+    Api.SIGNALR: "SignalR",
+    Api.PHOENIX: "Phoenix",
+    Api.GRAPHQL: "GraphQL",
+    Api.ACTION_CABLE: "Action Cable",
+    Api.CENTRIFUGE: "Centrifuge",
+    Api.SUPABASE: "Supabase",
+}
 _CONTEXT_NAMES = {
     CallContext.MODULE: "module, once",
     CallContext.RENDER: "render",

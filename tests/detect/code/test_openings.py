@@ -5,7 +5,7 @@ import pytest
 from wscheck.detect.code.connection_calls import connection_calls
 from wscheck.detect.code.listeners import MAX_LISTENERS
 from wscheck.detect.code.openings import opening_call
-from wscheck.detect.code.source_tree import MAX_CALLS, file_facts
+from wscheck.detect.code.source_tree import MAX_CALLS, file_facts, may_have_facts
 from wscheck.detect.code.syntax import parse_source
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
 
@@ -54,8 +54,55 @@ def test_every_way_to_name_socket_io_is_found(code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "api", "url"),
+    [
+        ('import SockJS from "sockjs-client"; new SockJS("/stomp")', Api.WEBSOCKET, "/stomp"),
+        ('import { Client } from "@stomp/stompjs"; new Client({ brokerURL: "wss://a" })', Api.STOMP, "wss://a"),
+        ('import { Stomp } from "@stomp/stompjs"; Stomp.client(URL)', Api.STOMP, "URL"),
+        (
+            'import * as sr from "@microsoft/signalr"; new sr.HubConnectionBuilder().withUrl("/hub").build()',
+            Api.SIGNALR,
+            "/hub",
+        ),
+        ('import { HubConnectionBuilder } from "@microsoft/signalr"; new HubConnectionBuilder()', Api.SIGNALR, ""),
+        ('import Pusher from "pusher-js"; new Pusher("key", { cluster: "eu" })', Api.PUSHER, ""),
+        ('import Echo from "laravel-echo"; new Echo({ broadcaster: "reverb", wsHost: host })', Api.ECHO, "host"),
+        ('import { Socket } from "phoenix"; new Socket("/socket", {})', Api.PHOENIX, "/socket"),
+        ('import { createClient } from "graphql-ws"; createClient({ url: URL })', Api.GRAPHQL, "URL"),
+        ('import * as cable from "@rails/actioncable"; cable.createConsumer("/cable")', Api.ACTION_CABLE, "/cable"),
+        ('import { Centrifuge } from "centrifuge"; new Centrifuge(URL)', Api.CENTRIFUGE, "URL"),
+        ('import { supabase } from "./client"; supabase.channel("room")', Api.SUPABASE, "room"),
+        (
+            'import { fetchEventSource } from "@microsoft/fetch-event-source"; fetchEventSource(A)',
+            Api.EVENT_SOURCE,
+            "A",
+        ),
+    ],
+)
+def test_other_clients_are_listed(code: str, api: Api, url: str) -> None:
+    call = opened(code)
+    assert (call.api, call.url, call.context) == (api, url, CallContext.MODULE)
+    assert may_have_facts(code.encode())
+
+
+@pytest.mark.parametrize("module", ["react-use-websocket", "@vueuse/core"])
+def test_a_hook_of_a_library_closes_its_connection(module: str) -> None:
+    call = opened(f'import {{ useWebSocket }} from "{module}"; function A() {{ useWebSocket(URL); return <p/> }}')
+    assert (call.api, call.url, call.context, call.cleanup) == (
+        Api.WEBSOCKET,
+        "URL",
+        CallContext.EFFECT,
+        Cleanup.CLOSES,
+    )
+
+
+@pytest.mark.parametrize(
     "code",
     [
+        'import { createClient } from "@supabase/supabase-js"; createClient({ url })',
+        'import { Client } from "pg"; new Client({ host })',
+        'import { Socket } from "net"; new Socket(); bus.channel("a")',
+        'import { useWebSocket } from "./own"; useWebSocket(URL)',
         'import { Server } from "socket.io"; const io = new Server(server); io.on("connection", f)',
         'const io = require("socket.io")(server); io.of("/a")',
         "function listen(io: Server) { io(URL) }",

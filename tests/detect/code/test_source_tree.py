@@ -86,6 +86,9 @@ SINGLE = {
     ),
     "opened-in-render": "function Clock() { const s = io('/a'); return <p/> }",
     "opening-not-closed": "function Chat() { useEffect(() => { const s = io('/a'); s.on('x', f) }, []); return <p/> }",
+    "opening-not-closed, of another client": (
+        "import Pusher from 'pusher-js'; function Chat() { useEffect(() => { new Pusher('k') }, []); return <p/> }"
+    ),
     "opened-on-disconnect": "const s = io('/a'); s.on('disconnect', () => { io('/b') })",
     "listener-not-removed": "function Chat() { useEffect(() => { socket.on('x', f) }, []); return <p/> }",
     "listener-not-removed, of another event": (
@@ -133,6 +136,14 @@ RIGHT = {
     "listener in an event handler": "function A() { return <b onClick={() => socket.on('x', f)}/> }",
     "listener in a function": "function A() { const add = () => socket.on('x', f); return <B add={add}/> }",
     "listener at module level": "socket.on('x', f)",
+    "connection that is opened later": (
+        "function A() { const s = io('/a', { autoConnect: false }); useEffect(() => { const s = io('/b', "
+        "{ autoConnect: auto }) }, []); return <p/> }"
+    ),
+    "client that connects later": (
+        "import { Client } from '@stomp/stompjs'; function A() { useEffect(() => { const c = new Client({}) }, []); "
+        "const d = new Client({}); return <p/> }"
+    ),
     "useState": "function A() { const [s] = useState(() => io('/a')); return <p/> }",
 }  # fmt: skip
 

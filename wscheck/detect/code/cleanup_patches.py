@@ -43,6 +43,14 @@ _HOOKS = {
 }
 """(module, function for a component that mounts) to the function of the module for a component that unmounts."""
 
+_CLOSING_METHODS = {
+    Api.SOCKET_IO: "disconnect()",
+    Api.PUSHER: "disconnect()",
+    Api.ECHO: "disconnect()",
+    Api.WEBSOCKET: "close()",
+    Api.EVENT_SOURCE: "close()",
+}
+
 _METHODS = {
     "componentDidMount": ("componentWillUnmount",),
     "connectedCallback": ("disconnectedCallback",),
@@ -187,12 +195,13 @@ class _Effect:
     def opening_fault(self, call: ConnectionCall) -> _Fault | None:
         """Return the fault of a call that opens a connection."""
         statement = _statement_around(call.node, self.function)
-        if statement is None or (call.api is Api.SOCKET_IO and call.node.type == "new_expression"):
+        is_manager = call.api is Api.SOCKET_IO and call.node.type == "new_expression"
+        if statement is None or is_manager or call.api not in _CLOSING_METHODS:
             return None  # a Manager has no method that closes it
         expression = call.node
         while expression.parent is not None and expression.parent.type in _WRAPPERS:
             expression = expression.parent
-        holder, close = expression.parent, "disconnect()" if call.api is Api.SOCKET_IO else "close()"
+        holder, close = expression.parent, _CLOSING_METHODS[call.api]
         if holder is not None and holder.type == "variable_declarator" and len(statement.named_children) == 1:
             name = text_of(holder.child_by_field_name("name"))
             fault = _Fault(statement, f"{name}.{close}", name, None, _type_of(holder, call.node))

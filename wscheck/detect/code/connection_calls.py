@@ -11,7 +11,10 @@ from wscheck.model.code_facts import Api
 
 CANDIDATE = re.compile(
     rb"\bio\s*(?:\.connect\s*)?\(|(?i:socket\.io-client)|socket\.io(?:\.esm)?(?:\.min)?\.js"
-    rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b"
+    rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b|\bSockJS\b|\bfetchEventSource\b"
+    rb"|\b(?:sockjs-client|reconnecting-websocket|partysocket|isomorphic-ws)\b"
+    rb"|\buse(?:WebSocket|SocketIO|EventSource)\b|@stomp/|\b(?:pusher-js|laravel-echo|graphql-ws|actioncable|centrifuge)\b"
+    rb"|[\"']phoenix[\"']|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\("
 )
 """Text that a file with an opening call contains. Other files need not be parsed."""
 
@@ -21,6 +24,35 @@ _SOCKET_IO_EXPORTS = frozenset({"default", "io", "connect", "lookup"})
 _WEBSOCKET_MODULES = frozenset(
     {"reconnecting-websocket", "partysocket", "partysocket/ws", "isomorphic-ws", "sockjs-client"}
 )
+_CONSTRUCTORS = {
+    ("pusher-js", "default"): Api.PUSHER,
+    ("laravel-echo", "default"): Api.ECHO,
+    ("@stomp/stompjs", "Client"): Api.STOMP,
+    ("@stomp/rx-stomp", "RxStomp"): Api.STOMP,
+    ("@microsoft/signalr", "HubConnectionBuilder"): Api.SIGNALR,
+    ("phoenix", "Socket"): Api.PHOENIX,
+    ("subscriptions-transport-ws", "SubscriptionClient"): Api.GRAPHQL,
+    ("centrifuge", "Centrifuge"): Api.CENTRIFUGE,
+    ("centrifuge", "default"): Api.CENTRIFUGE,
+}
+"""(module, export) of a class to the interface that its instances open."""
+
+_FUNCTIONS = {
+    ("graphql-ws", "createClient"): Api.GRAPHQL,
+    ("@rails/actioncable", "createConsumer"): Api.ACTION_CABLE,
+    ("@microsoft/fetch-event-source", "fetchEventSource"): Api.EVENT_SOURCE,
+}
+_HOOKS = {
+    ("react-use-websocket", "default"): Api.WEBSOCKET,
+    ("react-use-websocket", "useWebSocket"): Api.WEBSOCKET,
+    ("react-use-websocket", "useSocketIO"): Api.SOCKET_IO,
+    ("react-use-websocket", "useEventSource"): Api.EVENT_SOURCE,
+    ("@vueuse/core", "useWebSocket"): Api.WEBSOCKET,
+    ("@vueuse/core", "useEventSource"): Api.EVENT_SOURCE,
+}
+"""Hooks of libraries that open a connection in an effect of their own, which closes it."""
+
+_URL_OPTIONS = frozenset({"url", "brokerURL", "wsHost", "host"})
 _GLOBALS = frozenset({"window", "globalThis", "self"})
 
 _DECLARATIONS = {
@@ -31,7 +63,13 @@ _DECLARATIONS = {
 }
 """Type of a node that declares a name to the field with the name."""
 
-_GLOBAL_NAMES = frozenset({"io", "WebSocket", "EventSource"})
+_GLOBAL_CONSTRUCTORS = {
+    "WebSocket": Api.WEBSOCKET,
+    "EventSource": Api.EVENT_SOURCE,
+    "ReconnectingWebSocket": Api.WEBSOCKET,
+    "SockJS": Api.WEBSOCKET,
+}
+_GLOBAL_NAMES = frozenset({"io", *_GLOBAL_CONSTRUCTORS})
 
 
 class Binding(NamedTuple):
@@ -42,11 +80,18 @@ class Binding(NamedTuple):
 
 
 class ConnectionCall(NamedTuple):
-    """Call that opens a connection. `arguments` are its arguments, without comments."""
+    """Call that opens a connection.
+
+    arguments  its arguments, without comments
+    url        expression of the URL, None if the call has none
+    managed    a hook of a library, which closes the connection itself
+    """
 
     node: Node
     api: Api
     arguments: tuple[Node, ...]
+    url: Node | None = None
+    managed: bool = False
 
 
 def connection_calls(source: SourceCode) -> list[ConnectionCall]:
@@ -60,11 +105,38 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
             if node.type == "new_expression"
             else _called_api(node, bindings, declared)
         )
+        managed = api is None and (api := _hook_api(node, bindings)) is not None
         if api is not None:
-            arguments = node.child_by_field_name("arguments")
-            given = [each for each in arguments.named_children if each.type != "comment"] if arguments else []
-            calls.append(ConnectionCall(node, api, tuple(given)))
+            given = _arguments(node)
+            calls.append(ConnectionCall(node, api, given, _url_of(node, api, given), managed))
     return calls
+
+
+def _arguments(call: Node) -> tuple[Node, ...]:
+    arguments = call.child_by_field_name("arguments")
+    return tuple(each for each in arguments.named_children if each.type != "comment") if arguments is not None else ()
+
+
+def _hook_api(node: Node, bindings: dict[str, Binding]) -> Api | None:
+    binding = bindings.get(text_of(node.child_by_field_name("function")))
+    return _HOOKS.get((binding.module.partition("/dist")[0], binding.export)) if binding is not None else None
+
+
+def _url_of(call: Node, api: Api, arguments: tuple[Node, ...]) -> Node | None:
+    """Return the expression of the URL: the first argument, an option, or the argument of SignalR's `withUrl`."""
+    if api is Api.SIGNALR:
+        method = call.parent
+        chained = method.parent if method is not None and method.type == "member_expression" else None
+        is_url = chained is not None and text_of(method).endswith("withUrl") and chained.type == "call_expression"
+        return next(iter(_arguments(chained)), None) if chained is not None and is_url else None
+    if not arguments or api is Api.PUSHER:
+        return None
+    if arguments[0].type != "object":
+        return arguments[0]
+    for pair in arguments[0].named_children if api is not Api.SOCKET_IO else ():
+        if pair.type == "pair" and text_of(pair.child_by_field_name("key")) in _URL_OPTIONS:
+            return pair.child_by_field_name("value")
+    return None
 
 
 def imported_names(source: SourceCode) -> dict[str, Binding]:
@@ -140,7 +212,9 @@ def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[st
     if owner is None:
         return None
     if owner.type == "identifier":
-        return _socket_io_by_name(text_of(owner), member, bindings, declared)
+        return _socket_io_by_name(text_of(owner), member, bindings, declared) or _client_api(
+            text_of(owner), member, bindings
+        )
     if owner.type == "call_expression":
         return _required_api(owner, member)
     return Api.SOCKET_IO if member == "connect" and text_of(owner) == "window.io" else None
@@ -168,6 +242,20 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
     return Api.SOCKET_IO if connects else None
 
 
+def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | None:
+    """Return the interface of a function that makes a client, and of `supabase.channel(...)`."""
+    if member == "channel" and re.search(r"supabase", name, re.I):
+        return Api.SUPABASE
+    binding = bindings.get(name)
+    if binding is None:
+        return None
+    if (binding.module, binding.export, member) == ("@stomp/stompjs", "Stomp", "client"):
+        return Api.STOMP
+    if binding.export in ("*", "default") and member:
+        return _FUNCTIONS.get((binding.module, member))
+    return _FUNCTIONS.get((binding.module, binding.export)) if not member else None
+
+
 def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
     constructor = call.child_by_field_name("constructor")
     if constructor is None:
@@ -175,16 +263,21 @@ def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozens
     while constructor.type in ("parenthesized_expression", "as_expression") and constructor.named_children:
         constructor = constructor.named_children[0]
     name = text_of(constructor)
-    if constructor.type == "member_expression" and text_of(constructor.child_by_field_name("object")) in _GLOBALS:
-        name = text_of(constructor.child_by_field_name("property"))
+    if constructor.type == "member_expression":
+        holder, member = text_of(constructor.child_by_field_name("object")), constructor.child_by_field_name("property")
+        if holder in bindings and bindings[holder].export == "*":
+            return _CONSTRUCTORS.get((bindings[holder].module, text_of(member)))  # new signalR.HubConnectionBuilder()
+        name = text_of(member) if holder in _GLOBALS else name
     binding = bindings.get(name)
     if binding is not None:
         if _SOCKET_IO_MODULE.search(binding.module):
             # A function may be called with new: `new (io as any)(url)`.
             return Api.SOCKET_IO if binding.export in ("Manager", *_SOCKET_IO_EXPORTS) else None
-        return Api.WEBSOCKET if binding.module in _WEBSOCKET_MODULES else None
+        return (
+            Api.WEBSOCKET
+            if binding.module in _WEBSOCKET_MODULES
+            else _CONSTRUCTORS.get((binding.module, binding.export))
+        )
     if name in declared:
         return None
-    return {"WebSocket": Api.WEBSOCKET, "EventSource": Api.EVENT_SOURCE, "ReconnectingWebSocket": Api.WEBSOCKET}.get(
-        name
-    )
+    return _GLOBAL_CONSTRUCTORS.get(name)

@@ -28,7 +28,7 @@ from wscheck.detect.code.syntax import (
     string_value,
     text_of,
 )
-from wscheck.model.code_facts import Api, CallContext, OpenerCode, OpeningCall
+from wscheck.model.code_facts import Api, CallContext, Cleanup, OpenerCode, OpeningCall
 from wscheck.model.events import CodeLocation
 from wscheck.model.secrets import redact_source_code
 
@@ -48,6 +48,8 @@ _ORDER = (
     CallContext.MODULE,
     CallContext.FUNCTION,
 )
+
+_OPENS_LATER = re.compile(r"\bautoConnect\s*(?::\s*(?!true\b)|[,}])|\bstartClosed\s*:\s*true\b")
 
 MAX_FRAMES = 12
 MAX_TEXT, MAX_DEPENDENCIES = 80, 20
@@ -71,22 +73,31 @@ _OF_AN_INSTANCE = frozenset(
 def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
     """Return the facts about one call of a parsed file."""
     context = most_telling(contexts_of(source, call.node))
+    cleanup = cleanup_of(source, call.node, context)
+    if cleanup is Cleanup.MISSING and not opens_at_once(call):
+        cleanup = Cleanup.UNKNOWN
     row, byte_column = call.node.start_point
     options = " ".join(text_of(argument) for argument in call.arguments[1:])
     return OpeningCall(
         location=CodeLocation(source.path, row + 1, byte_column + 1, owner_name(context.owner)),
         api=call.api,
         url=_url(call),
-        context=context.kind,
+        context=CallContext.EFFECT if call.managed else context.kind,
         owner=owner_name(context.owner),
         via=context.via,
         dependencies=dependencies_of(context.effect),
-        cleanup=cleanup_of(source, call.node, context),
+        cleanup=Cleanup.CLOSES if call.managed else cleanup,
         after_await=context.after_await,
         guarded=is_guarded(call.node),
         forces_new=forces_new_connection(options),
         reconnects=_reconnects(call),
     )
+
+
+def opens_at_once(call: ConnectionCall) -> bool:
+    """Return whether the call opens its connection, and leaves it to no method such as `connect`."""
+    options = (text_of(each) for each in call.arguments if each.type == "object")
+    return call.api.opens_at_once and not call.managed and not any(_OPENS_LATER.search(text) for text in options)
 
 
 def most_telling(contexts: Iterable[Context]) -> Context:
@@ -111,9 +122,9 @@ def _reconnects(call: ConnectionCall) -> bool | None:
 
 
 def _url(call: ConnectionCall) -> str:
-    if not call.arguments or call.arguments[0].type == "object":
+    first = call.url
+    if first is None:
         return ""  # io() and io({ ... }) connect to the page's own origin
-    first = call.arguments[0]
     literal = string_value(first)
     text = re.sub(r"\s+", " ", text_of(first)) if literal is None else literal
     if call.api is Api.SOCKET_IO and text in ("undefined", "window.location.origin", "location.origin"):

@@ -19,7 +19,7 @@ from wscheck.detect.code.listeners import (
     unremoved_listeners,
     unremoved_registrations,
 )
-from wscheck.detect.code.openings import opening_call
+from wscheck.detect.code.openings import opening_call, opens_at_once
 from wscheck.detect.code.packages import Package
 from wscheck.detect.code.server_rendering import may_open_on_server
 from wscheck.detect.code.syntax import SourceCode, enclosing_function, parse_source, text_of
@@ -52,6 +52,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     repeated   those that a hook, a provider or a function that returns its connection opens for each of its users
     listeners  listeners that no cleanup removes
     patches    changes that add a cleanup, by line and column of the call or the listener
+    in_render  calls that open a connection at each render
     on_server  calls that the web server runs too, if it loads the file
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
@@ -66,6 +67,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     repeated: tuple[OpeningCall, ...] = ()
     listeners: tuple[UnremovedListeners, ...] = ()
     patches: dict[tuple[int, int], Patch] = {}
+    in_render: tuple[OpeningCall, ...] = ()
     on_server: tuple[OpeningCall, ...] = ()
     unchecked: int = 0
 
@@ -120,6 +122,11 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
         urls=tuple(url_value(source, call) for call in calls[:MAX_CALLS]),
         repeated=tuple(
             opening for call, opening in zip(calls, openings, strict=False) if _opens_for_each_user(call, opening)
+        ),
+        in_render=tuple(
+            opening
+            for call, opening in zip(calls, openings, strict=False)
+            if opening.context is CallContext.RENDER and not opening.guarded and opens_at_once(call)
         ),
         on_server=tuple(
             opening for call, opening in zip(calls, openings, strict=False) if may_open_on_server(source, call, opening)
@@ -250,7 +257,7 @@ def findings_in(
     frameworks = {file.path: file.package.server_rendering for file in files}
     calls = [call for file in files for call in file.openings]
     return [
-        *(_opened_in_render(call) for call in calls if call.context is CallContext.RENDER and not call.guarded),
+        *(_opened_in_render(call) for file in files for call in file.in_render),
         *(_not_closed(call, file.patches) for file in files for call in file.openings if _is_unclosed(call)),
         *(_opened_in_several_places(group, uses) for group in groups),
         *(_opened_for_users(call, users) for call in alone if len(users := _users_of(call, uses)) > 1),
@@ -395,6 +402,8 @@ def _component(name: str, location: CodeLocation) -> str:
 
 
 def _url(call: OpeningCall) -> str:
+    if call.api in (Api.PUSHER, Api.ECHO):
+        return "Pusher" if call.api is Api.PUSHER else "Laravel Echo's broadcaster"
     return call.url or "the page's own origin"
 
 

@@ -36,9 +36,9 @@ class ModuleConstants(msgspec.Struct, frozen=True):
 
 def url_value(source: SourceCode, call: ConnectionCall) -> str | None:
     """Return the value of the URL of a call, "" for the page's own origin, None if it differs between runs."""
-    if not call.arguments or call.arguments[0].type == "object":
+    if call.url is None:
         return ""
-    value = _Evaluation(source).value(call.arguments[0])
+    value = _Evaluation(source).value(call.url)
     return value.rstrip("/") if value is not None else None
 
 
