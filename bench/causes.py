@@ -4,7 +4,7 @@ import asyncio
 
 from tests.node_backend import node_backend
 from tests.pages import served
-from tests.run.browser.cause_matrix import CaseResult, run_cases, table
+from tests.run.browser.cause_matrix import CaseResult, batches, run_cases, table
 
 RUNS = {"replace": 5, "reject": 1, "allow": 1}
 """Runs of each page, by what the server does with a user's second connection."""
@@ -21,7 +21,8 @@ def run() -> None:
             for build in ("dev", "prod"):
                 with served(build, "--policy", policy) as pages:
                     for _ in range(runs):
-                        results += asyncio.run(run_cases(build, pages.url, lenient.url, WATCHED_S, 0.0, policy))
+                        for cases in batches(build, policy):
+                            results += asyncio.run(run_cases(cases, build, pages.url, lenient.url, WATCHED_S, 0.0))
     print(table(results))
     for one in results:
         if not one.right:

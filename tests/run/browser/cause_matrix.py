@@ -18,6 +18,8 @@ from wscheck.run.page_report import evaluate_pages
 TABS_PER_BROWSER = 7
 """Tabs of one browser at a time; their users distinguish them."""
 
+RELOAD_S = 10.0
+
 NOTHING = "(nothing)"
 
 REPLACEMENT_CAUSES = frozenset({"reconnect-on-kick", "several-tabs"})
@@ -37,34 +39,32 @@ class CaseResult(NamedTuple):
         return self.cause == (self.case.cause or NOTHING)
 
 
-async def run_cases(
-    build: str, url: str, lenient: str, seconds: float = 2.0, patience: float = 20.0, policy: str = "replace"
-) -> list[CaseResult]:
-    """Watch every case of `build` at `url`.
+def batches(build: str, policy: str = "replace") -> list[list[CauseCase]]:
+    """Return the cases of `build` that can show their cause, as many at a time as one browser has tabs.
 
-    Watch for `seconds`, then until every page has its expected result, at most `patience` seconds: a slow machine needs
-    them. After half of it, reload each page without a finding, because what it does once may have happened before the
-    first look.
-
-    lenient  the URL of a backend that accepts any token
-    policy   what both backends do with a user's second connection
+    policy  what the backend does with a user's second connection
     """
     possible = [case for case in CASES if policy == "replace" or case.cause not in REPLACEMENT_CAUSES]
     cases = [case for case in possible if build in case.builds]
-    results: list[CaseResult] = []
-    for first in range(0, len(cases), TABS_PER_BROWSER):
-        results += await _watch(cases[first : first + TABS_PER_BROWSER], build, url, lenient, seconds, patience)
-    return results
+    return [cases[first : first + TABS_PER_BROWSER] for first in range(0, len(cases), TABS_PER_BROWSER)]
 
 
-async def _watch(
-    cases: Sequence[CauseCase], build: str, url: str, lenient: str, seconds: float, patience: float
+async def run_cases(
+    cases: Sequence[CauseCase], build: str, url: str, lenient: str, seconds: float = 2.0, patience: float = 60.0
 ) -> list[CaseResult]:
+    """Watch the pages of a batch of cases at `url`, in one browser.
+
+    Watch for `seconds`, then until every page has its expected result, at most `patience` seconds: a slow machine needs
+    them. Every `RELOAD_S` seconds, reload each page without a finding, because what it does once may have happened
+    before the first look.
+
+    lenient  the URL of a backend that accepts any token
+    """
     urls = [(case, page) for case in cases for page in page_urls(case, url, lenient)]
     async with launched() as browser:
         tabs = [(case, await browser.new_tab(), page) for case, page in urls]
         await asyncio.gather(*(tab.goto(page) for _, tab, page in tabs))
-        deadline, reload_at = time.monotonic() + patience, time.monotonic() + patience / 2
+        deadline, reload_at = time.monotonic() + patience, time.monotonic() + RELOAD_S
         await asyncio.sleep(seconds)
         while True:
             late = time.monotonic() > deadline
@@ -77,7 +77,7 @@ async def _watch(
             if time.monotonic() > reload_at:
                 silent = [each.case for each in results if not each.right and each.cause == NOTHING]
                 await asyncio.gather(*(tab.goto(page) for case, tab, page in tabs if case in silent))
-                reload_at = deadline
+                reload_at = time.monotonic() + RELOAD_S
             await asyncio.sleep(0.5)
 
 
