@@ -49,9 +49,14 @@ def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
         return Growth(GrowthKind.NONE)
     if at_rest is not None and at_rest <= counts[0]:
         return Growth(GrowthKind.NONE)
-    if len(steps) >= MIN_ROUNDS and len(set(later)) == 1 and (at_rest is None or at_rest >= counts[-1]):
+    if len(steps) >= MIN_ROUNDS and len(set(later)) == 1 and _is_stable(counts[-1], at_rest, later[0]):
         return Growth(GrowthKind.CONSTANT, later[0], len(later) + (steps[0] == later[0]))
     return Growth(GrowthKind.UNCLEAR)
+
+
+def _is_stable(last: int, at_rest: int | None, per_round: int) -> bool:
+    """Return whether the count stays without further rounds. The last round may have an effect that is late."""
+    return at_rest is None or last <= at_rest <= last + per_round
 
 
 class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,19 @@ ENDLESS = """<!doctype html><title>endless</title><link rel="icon" href="data:,"
 <script>document.write(`<img src="${location.search.slice(1)}">`)</script>"""
 
 
+INPUTS = """<!doctype html><title>inputs</title><link rel="icon" href="data:,">
+<select id="country"><option value="de">Germany</option><option value="fr">France</option></select>
+<input type="file" id="photo" hidden><p id="menu">menu</p><input id="search">
+<p id="far" style="margin-top: 5000px">far</p>
+<script>const seen = [], on = (id, type, value) =>
+  document.querySelector(id).addEventListener(type, event => seen.push(value(event)));
+on("#country", "change", event => event.target.value);
+on("#photo", "change", event => event.target.files[0].name);
+on("#menu", "mouseenter", () => "menu");
+on("#search", "keydown", event => (event.ctrlKey ? "Control+" : "") + event.key);
+</script>"""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """Serve the built pages and a login page."""
@@ -37,6 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
         shutil.copy(dist / name, folder / name)
     folder.joinpath("login.html").write_text(LOGIN)
     folder.joinpath("endless.html").write_text(ENDLESS)
+    folder.joinpath("inputs.html").write_text(INPUTS)
     with node_backend("--static", str(folder)) as backend:
         yield backend
 
@@ -55,9 +69,11 @@ with_env = "BOT_TOKEN"
 [[browser.step]]
 click = "#go"
 [[browser.step]]
-wait_for = "[data-connected=true]"
+wait_for_connection = true
 [[browser.step]]
 click = "#trigger"
+[[browser.step]]
+wait_for_event = "whatsapp_connection_event"
 [[browser.step]]
 wait_for = "#qr:not(:empty)"
 [[browser.step]]
@@ -111,9 +127,12 @@ def test_a_failed_step_ends_the_run_with_its_line(site: Backend, tmp_path: Path)
 async def test_every_kind_of_failed_step_has_a_message(site: Backend) -> None:
     messages: dict[tuple[str, str | float], str] = {
         ("wait_for", "#go["): 'toml:1: wait_for = "#go[": That is not a CSS selector.',
+        ("select", "#go"): 'toml:1: select = "#go": tab 1: `#go` has no such option.',
         ("goto", "http://127.0.0.1:9/"): 'toml:1: goto = "http://127.0.0.1:9/": tab 1: the page did not load: net::',
         ("tab", 7): "toml:1: tab = 7: There is no tab 7.",
         ("fill", "#nowhere"): 'toml:1: fill = "#nowhere": tab 1: nothing matches',
+        ("upload", "#nowhere"): 'toml:1: upload = "#nowhere": tab 1: nothing matches',
+        ("wait_for_connection", 1): "toml:1: wait_for_connection = 1: no connection was open within 0.2 s.",
     }
     async with launched() as browser:
         page = await browser.open(f"{site.url}/login.html")
@@ -124,6 +143,24 @@ async def test_every_kind_of_failed_step_has_a_message(site: Backend) -> None:
                 )
             assert raised.value.problem.startswith(message)
             assert raised.value.next_step
+
+
+async def test_inputs_reach_the_page_as_a_user_makes_them(site: Backend) -> None:
+    inputs = [("select", "#country", "France"), ("select", "#country", "de"), ("upload", "#photo", __file__)]
+    inputs += [("hover", "#menu", ""), ("click", "#search", ""), ("press", "a", ""), ("press", "Enter", "")]
+    inputs += [("press", "Control+K", ""), ("scroll", "#far", "")]
+    async with launched() as browser:
+        page = await browser.open(f"{site.url}/inputs.html")
+        steps = [
+            BrowserStep(action=action, argument=value, typed=typed, location="") for action, value, typed in inputs
+        ]
+        await run_steps(browser, page, steps)
+        assert await page.evaluate("seen") == ["fr", "de", Path(__file__).name, "menu", "a", "Enter", "Control+K"]
+        assert await page.evaluate("document.querySelector('#search').value") == "a"
+        assert await page.evaluate("scrollY") > 4000
+        with pytest.raises(CannotCheck, match=r"no event `order` arrived within 0\.1 s"):
+            waiting = BrowserStep(action="wait_for_event", argument="order", location="", timeout_s=0.1)
+            await run_steps(browser, page, [waiting])
 
 
 async def test_a_new_tab_loads_within_the_timeout_of_its_step(site: Backend) -> None:

@@ -184,9 +184,14 @@ class Browser:
         return tab
 
     async def close_tab(self, tab: BrowserTab) -> None:
-        """Close a tab. Its connections end."""
-        if (target := self._targets.by_session.get(tab.session)) is not None:
-            await self._devtools.call("Target.closeTarget", {"targetId": target.id})
+        """Close a tab, and wait until it is gone. Its connections end."""
+        if (target := self._targets.by_session.get(tab.session)) is None:
+            return
+        await self._devtools.call("Target.closeTarget", {"targetId": target.id})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAB_TIMEOUT_S):
+                while tab.session in self._targets.by_session:
+                    await asyncio.sleep(STEP_POLL_S)
 
     async def _wait_for_tab(self, target_id: str) -> BrowserTab:
         arrival = self._tab_arrivals.setdefault(target_id, asyncio.get_running_loop().create_future())

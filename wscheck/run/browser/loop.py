@@ -77,10 +77,11 @@ class PageLoop:
         """Visit each view that a link of the page leads to, `rounds` times, and return each time."""
         await self._browser.allow_downloads(allowed=False)
         try:
-            await self._rest(tab, "")
+            if not await self._rest(tab, ""):
+                return
             start = await tab.url()
             links = followable_links(await read_links(tab), start, limit)
-            if not links:
+            if not links and not self.snapshots:
                 page = self._browser.traffic.urls.page(start)
                 self._add_gap(
                     f"{page} has no link that --loop may follow: describe a visit as steps with `repeat` (browser.step)"
@@ -105,13 +106,15 @@ class PageLoop:
             if not await click_link(tab, link.url):
                 self._add_gap(f"the link to {place} was gone after {number - 1} rounds")
                 return
-            await self._rest(tab, place)
+            has_rested = await self._rest(tab, place)
             is_back = await self._return(tab, start, entry, place)
             await self._count(tab, place, number)
             if not is_back:
                 self._add_gap(f"the page could not return from {place} by a link or the history")
                 await self._load(tab, start)
                 return
+            if not has_rested:
+                break  # each further round would take as long
         await self._count_delayed_closes(tab, place)
         if self._has_more_open(tab, place):
             await self._load(tab, start)  # what this view left open must not mix with the connections of the next
@@ -151,8 +154,8 @@ class PageLoop:
     def _act(self, tab: BrowserTab, action: str) -> None:
         self.actions.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
-    async def _rest(self, tab: BrowserTab, place: str) -> None:
-        """Wait until the page rests."""
+    async def _rest(self, tab: BrowserTab, place: str) -> bool:
+        """Wait until the page rests. Return whether it does; otherwise the place has a gap."""
         quiet_s = self._quiet_s.get(place, FIRST_QUIET_S)
         rest = await self._browser.rest.wait(tab, quiet_s, REST_TIMEOUT_S)
         self._quiet_s[place] = min(FIRST_QUIET_S, max(self._quiet_s.get(place, 0.0), QUIET_S + 1.5 * rest.longest_s))
@@ -162,6 +165,7 @@ class PageLoop:
                 f"{tab.label} did not come to rest within {REST_TIMEOUT_S:g} s{f' ({place})' if place else ''}: "
                 "connections open and end all the time, or it never finishes loading"
             )
+        return rest.is_reached
 
     async def _count(self, tab: BrowserTab, place: str, number: int, *, at_rest: bool = False) -> None:
         await self._browser.read_handlers()

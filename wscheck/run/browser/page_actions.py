@@ -45,20 +45,26 @@ class PageActions:
 
     async def duplicate(self, tab: BrowserTab) -> None:
         """Open the page in a second tab, which inherits the session storage, and close it again."""
-        self.duplicated_at = time.time()
         await self._perform(tab, "duplicate the tab", self._duplicate)
 
     async def _perform(self, tab: BrowserTab, action: str, perform: Callable[[BrowserTab], Awaitable[int]]) -> None:
-        await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
+        rest = await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
+        if not rest.is_reached:
+            self.notes.append(f"The action `{action}` was not tried, because {tab.label} does not come to rest.")
+            return
         before = self._count()
-        event = ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action, before=before)
-        self.events.append(msgspec.structs.replace(event, before=None))
+        index = len(self.events)
+        self._mark(tab, action)
         try:
             after = await perform(tab)
         except CannotCheck as error:
             self.notes.append(f"The action `{action}` could not be performed: {error.problem}")
         else:
-            self.events[-1] = msgspec.structs.replace(event, after=after)
+            self.events[index] = msgspec.structs.replace(self.events[index], before=before, after=after)
+
+    def _mark(self, tab: BrowserTab, action: str) -> None:
+        """Record a part of an action, so that the connection attempts that it causes are no loop of the page."""
+        self.events.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
     def _count(self) -> int:
         return len(self._browser.traffic.open_sessions())
@@ -77,6 +83,7 @@ class PageActions:
         await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         second = await tab.history_entry()
         for entry in (start, second, start):
+            self._mark(tab, "back" if entry == start else "forward")
             await tab.show_history_entry(entry)
             await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         return await self._count_at_rest(tab, first)
@@ -87,6 +94,7 @@ class PageActions:
         try:
             await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         finally:
+            self._mark(tab, "online")
             await tab.send("Network.emulateNetworkConditions", **_ONLINE)
         return await self._count_at_rest(tab, before)
 
@@ -111,6 +119,7 @@ class PageActions:
 
     async def _duplicate(self, tab: BrowserTab) -> int:
         """Open the page in another tab. A window that a page opens inherits its session storage."""
+        self.duplicated_at = time.time()
         known = set(self._browser.tabs)
         await tab.evaluate("(() => { const other = window.open(location.href); if (other) other.opener = null; })()")
         deadline = time.monotonic() + NEW_TAB_TIMEOUT_S
