@@ -99,13 +99,15 @@ _NEW_FUNCTION = re.compile(r"=>|^\(|^(?:async\s+)?function\b|\.bind\(")
 class HandlerSnapshot(msgspec.Struct, frozen=True):
     """Handlers that one socket has for one event, from time `at` until the next snapshot of that event.
 
-    sid     socket id, or the last one if the socket is disconnected
+    socket  number of the socket within its JavaScript context
+    sid     socket id, or the last one if the socket is disconnected; None before it has connected
     lost    handlers that one call of off(event) removed
     inside  "connect" if the "connect" handler registers all of the handlers
     removes whether the code around every repeated handler removes it again, None if that is unknown
     """
 
     at: float
+    socket: int
     sid: str | None
     namespace: str
     name: str
@@ -164,7 +166,7 @@ class SocketHandlers:
         return [
             HandlersRegistered(
                 at=each.at,
-                sid=each.sid,
+                sid=each.sid or self._first_sid(each.socket),
                 namespace=each.namespace,
                 name=each.name,
                 handlers=tuple(self._scripts.resolve_position(self._session, *at) for at in each.handlers),
@@ -174,6 +176,10 @@ class SocketHandlers:
             )
             for each in self._snapshots
         ]
+
+    def _first_sid(self, socket: int) -> str | None:
+        """Return the first id of a socket whose handlers were read before it had connected."""
+        return next(iter(self.sids_by_socket.get(socket, ())), None)
 
     async def _create_state(self) -> str:
         arguments: dict[str, Any] = {"expression": STATE, "objectGroup": OBJECT_GROUP, "silent": True}
@@ -213,7 +219,8 @@ class SocketHandlers:
             lost = before if change["lost"] > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
                 last_sid, removes = sids[-1] if sids else None, await self._remove_handlers(now, name)
-                self._snapshots.append(HandlerSnapshot(at, last_sid, socket["nsp"], name, now, lost, inside, removes))
+                snapshot = HandlerSnapshot(at, index, last_sid, socket["nsp"], name, now, lost, inside, removes)
+                self._snapshots.append(snapshot)
 
     async def _remove_handlers(self, handlers: Sequence[ScriptPosition], event: str) -> bool | None:
         """Return whether the code around every handler that is registered repeatedly removes it again."""
