@@ -261,6 +261,8 @@ class SourceFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root if root.is_dir() else root.parent
+        is_inside = self._root.is_absolute() and self._root.is_relative_to(Path.cwd())
+        self._prefix = (self._root.relative_to(Path.cwd()) if is_inside else self._root).as_posix()
         listed = _listed(root) if root.is_dir() else [root.name]
         sources = [path for path in listed if PurePosixPath(path).suffix.lower() in SUFFIXES][:MAX_FILES]
         self._paths = [path for path in sources if root.is_file() or not _is_excluded(path)]
@@ -287,10 +289,7 @@ class SourceFiles:
 
     def _shown(self, path: str) -> str:
         """Return the path as reports show it: relative to the working folder, so that CI finds the file."""
-        whole = self._root / path
-        if whole.is_absolute() and whole.is_relative_to(Path.cwd()):
-            whole = whole.relative_to(Path.cwd())
-        return whole.as_posix()
+        return path if self._prefix == "." else f"{self._prefix}/{path}"
 
     def paths(self) -> list[str]:
         """Return the paths of all source files, as reports show them."""
