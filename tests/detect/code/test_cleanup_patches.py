@@ -99,13 +99,19 @@ CASES = {
         "a.jsx",
         SHARED + react("socket.on('a', f);\nsocket.on('b', g);\nreturn () => {\n  socket.off('b', g);\n};"),
         SHARED + react(
-            "socket.on('a', f);\nsocket.on('b', g);\nreturn () => {\n  socket.off('a', f);\n  socket.off('b', g);\n};"
+            "socket.on('a', f);\nsocket.on('b', g);\nreturn () => {\n  socket.off('b', g);\n  socket.off('a', f);\n};"
         ),
+    ),
+    "cleanup that closes nothing": (
+        "a.jsx",
+        IO + react("const s = io('/a');\nreturn () => {\n  s.emit('leave');\n};"),
+        IO + react("const s = io('/a');\nreturn () => {\n  s.emit('leave');\n  s.disconnect();\n};"),
     ),
     "cleanup in one line": (
         "a.jsx",
         SHARED + react("socket.on('a', f)\nsocket.on('b', g)\nreturn () => { socket.off('b', g) }"),
-        SHARED + react("socket.on('a', f)\nsocket.on('b', g)\nreturn () => { socket.off('a', f); socket.off('b', g) }"),
+        SHARED
+        + react("socket.on('a', f)\nsocket.on('b', g)\nreturn () => { socket.off('b', g); socket.off('a', f); }"),
     ),
     "listener and connection": (
         "a.jsx",

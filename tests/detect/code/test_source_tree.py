@@ -114,7 +114,7 @@ RIGHT = {
     ),
     "listener once per mount, of a socket that each mount opens": (
         "let mySocket; function A() { useEffect(() => { mySocket = io('/a'); register(mySocket) }, []);"
-        " useEffect(() => { mySocket.on('x', f) }, []); return <p/> }"
+        " useEffect(() => { mySocket.on('x', f) }, [setRows, dispatch]); return <p/> }"
     ),
     "listener of a component's own socket": (
         "function Chat() { const socket = useFeed(); useEffect(() => { socket.on('x', f) }, [socket]); return <p/> }"

@@ -369,8 +369,9 @@ def dependencies_of(effect: Node | None) -> tuple[str, ...] | None:
 def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     """Return whether the component closes the connection that `call` opens in `context`.
 
-    Only code that certainly does not close it is MISSING: the effect returns no cleanup, nothing around it has the name
-    of a function that closes something, and the connection does not leave the component.
+    Only code that certainly does not close it is MISSING: the effect returns no cleanup, or one that only removes
+    listeners, nothing around it has the name of a function that closes something, and the connection does not leave
+    the component.
     """
     if context.kind is not CallContext.EFFECT or context.function is None:
         return Cleanup.UNKNOWN
@@ -384,9 +385,22 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
     if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
         owner = source.root
-    if returned is not None or CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
+    may_close = returned is not None and not (returned.type in FUNCTIONS and only_harmless_calls(returned))
+    if may_close or CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
+
+
+def only_harmless_calls(cleanup: Node) -> bool:
+    """Return whether a cleanup calls only functions that close nothing: of listeners, timers, states, the console."""
+    called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
+    return all(_HARMLESS.match(text_of(each)) for each in called)
+
+
+_HARMLESS = re.compile(
+    r"^(?:console\.\w+|clear(?:Timeout|Interval)|set[A-Z]\w*"
+    r"|[\w.?!]*\.(?:off|removeListener|removeAllListeners|emit|removeEventListener))$"
+)
 
 
 def _closes_when_it_leaves(owner: Node | None) -> bool:

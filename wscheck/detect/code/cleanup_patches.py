@@ -258,7 +258,7 @@ class _Effect:
         if block is None or any(fault.statement.parent != block for fault in faults):
             return None
         if (cleanup := self._cleanup_after(faults[-1].statement)) is not None:
-            return [*self._namings(faults), self._at_start(cleanup, faults)]
+            return [*self._namings(faults), self._into(cleanup, faults)]
         if self._ends_early(faults):
             return None
         if not _ends_function(block, self.function):
@@ -274,14 +274,15 @@ class _Effect:
         body = returned.named_children[0].child_by_field_name("body")
         return body if body is not None and body.type == "statement_block" and body.named_children else None
 
-    def _at_start(self, cleanup: Node, faults: Sequence[_Fault]) -> Edit:
-        """Return the edit that adds the statements that undo the faults to a cleanup."""
-        first, at = cleanup.named_children[0], cleanup.start_byte + 1
-        if first.start_point[0] == cleanup.start_point[0]:
-            return Edit(at, at, "".join(f" {fault.undo};" for fault in faults))
-        lines = (
-            f"{self.line_end}{self.indent(first)}{fault.undo}{self.semicolon(fault.statement)}" for fault in faults
-        )
+    def _into(self, cleanup: Node, faults: Sequence[_Fault]) -> Edit:
+        """Return the edit that adds the statements that undo the faults at the end of a cleanup."""
+        last = cleanup.named_children[-1]
+        if cleanup.start_point[0] == cleanup.end_point[0]:
+            at = len(self.content[: cleanup.end_byte - 1].rstrip())
+            start = "" if self.content[:at].endswith((b";", b"}")) else ";"
+            return Edit(at, at, start + "".join(f" {fault.undo};" for fault in faults))
+        lines = (f"{self.indent(last)}{fault.undo}{self.semicolon(fault.statement)}{self.line_end}" for fault in faults)
+        at = self.content.rfind(b"\n", 0, cleanup.end_byte - 1) + 1
         return Edit(at, at, "".join(lines))
 
     def _namings(self, faults: Sequence[_Fault]) -> list[Edit]:

@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import Context, conditions_around, contexts_of, dependencies_of, owner_name
+from wscheck.detect.code.call_context import (
+    Context,
+    conditions_around,
+    contexts_of,
+    dependencies_of,
+    only_harmless_calls,
+    owner_name,
+)
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.syntax import (
     FUNCTIONS,
@@ -130,7 +137,7 @@ def _is_shared(
     assert function is not None
     if any(function.start_byte <= each.node.start_byte < function.end_byte for each in openings):
         return False
-    if dependencies_of(context.effect) == () and any(_is_within(each.node, context.owner) for each in openings):
+    if _runs_once_per_mount(context) and any(_is_within(each.node, context.owner) for each in openings):
         return False  # each mount opens a socket of its own, and adds the listener once
     if context.owner is not None and declares(context.owner, name):
         return False
@@ -139,6 +146,15 @@ def _is_shared(
     if source.suffix in (".vue", ".svelte"):
         return False  # a variable of the script belongs to one instance
     return declares(source.root, name, into_functions=False)
+
+
+def _runs_once_per_mount(context: Context) -> bool:
+    """Return whether the dependencies of an effect never change: there are none, or functions that React keeps."""
+    dependencies = dependencies_of(context.effect)
+    return dependencies is not None and all(_STABLE.match(each) for each in dependencies)
+
+
+_STABLE = re.compile(r"^(?:set[A-Z]\w*|dispatch|navigate|toast|router|\w*[rR]ef)$")
 
 
 def _is_within(node: Node, owner: Node | None) -> bool:
@@ -161,7 +177,7 @@ def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
         for node in descendants(context.function, into_functions=False)
         if context.kind is CallContext.EFFECT and node.type == "return_statement" and node.named_children
     )
-    return not all(each.type in FUNCTIONS and _only_harmless_calls(each) for each in returned)
+    return not all(each.type in FUNCTIONS and only_harmless_calls(each) for each in returned)
 
 
 def _removed_event(name: Node) -> str | None:
@@ -170,14 +186,3 @@ def _removed_event(name: Node) -> str | None:
     arguments = call.child_by_field_name("arguments") if call is not None and call.type == "call_expression" else None
     given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
     return string_value(given[0]) if given else None
-
-
-def _only_harmless_calls(cleanup: Node) -> bool:
-    """Return whether a cleanup calls only functions that remove no listener, or the listeners of a stated event."""
-    called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
-    return all(_HARMLESS.match(text_of(each)) for each in called)
-
-
-_HARMLESS = re.compile(
-    r"^(?:console\.\w+|clear(?:Timeout|Interval)|set[A-Z]\w*|[\w.?!]*\.(?:off|removeListener|emit|removeEventListener))$"
-)

@@ -281,7 +281,7 @@ def _opened_in_render(call: OpeningCall) -> Finding:
 
 def _not_closed(call: OpeningCall, patches: dict[tuple[int, int], Patch]) -> Finding:
     message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
-    because = "the effect returns no cleanup, and the component calls nothing that closes a connection"
+    because = "no cleanup of the effect closes it, and the component calls nothing that closes a connection"
     finding = _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
     finding.patch = patches.get((call.location.line, call.location.column))
     return finding
