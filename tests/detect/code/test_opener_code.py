@@ -111,3 +111,5 @@ def test_the_call_at_a_location_is_the_nearest_to_the_column() -> None:
     found = [call_at(source, CodeLocation("a.js", 2, column)) for column in (11, 22)]
     assert [text_of(node) for node in found] == ["io(A)", "io(B)"]
     assert call_at(source, CodeLocation("a.js", 9, 1)) is None
+    source = parse_source("a.js", b'import { io } from "socket.io-client";\nconst a = io(A)||io(B);\n')
+    assert text_of(call_at(source, CodeLocation("a.js", 2, 14))) == "io(A)"

@@ -295,3 +295,18 @@ def test_extreme_files_end(code: str) -> None:
     facts = file_facts("a.js", code.encode())
     assert len(facts.openings) <= MAX_CALLS and len(facts.listeners) <= MAX_LISTENERS
     assert facts.openings or facts.listeners
+
+
+def test_only_an_await_of_the_same_function_precedes_the_call() -> None:
+    body = "async function load() { await fetch(A) } load(); const socket = io(URL)"
+    call = opened(f"{IMPORT}function A() {{ useEffect(() => {{ {body} }}); return <p/> }}")
+    assert (call.context, call.after_await) == (CallContext.EFFECT, False)
+
+
+def test_only_the_effect_itself_returns_its_cleanup() -> None:
+    body = 'const socket = io(URL); socket.on("x", () => { return socket.emit("y") })'
+    assert opened(f"{IMPORT}function A() {{ useEffect(() => {{ {body} }}); return <p/> }}").cleanup is Cleanup.MISSING
+
+
+def test_a_call_without_a_condition_is_not_guarded() -> None:
+    assert not opened(IMPORT + "io(URL);").guarded

@@ -136,6 +136,12 @@ RIGHT = {
     "listener in an event handler": "function A() { return <b onClick={() => socket.on('x', f)}/> }",
     "listener in a function": "function A() { const add = () => socket.on('x', f); return <B add={add}/> }",
     "listener at module level": "socket.on('x', f)",
+    "listener of another emitter": (
+        "import { bus } from './bus'; function A() { useEffect(() => { bus.on('x', f) }, []); return <p/> }"
+    ),
+    "listener of an event that the code does not name": (
+        "function A() { useEffect(() => { socket.on(name, f) }, []); return <p/> }"
+    ),
     "connection that is opened later": (
         "function A() { const s = io('/a', { autoConnect: false }); useEffect(() => { const s = io('/b', "
         "{ autoConnect: auto }) }, []); return <p/> }"
