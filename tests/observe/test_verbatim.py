@@ -6,7 +6,7 @@ from wscheck.model.events import Connected
 from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.server_log import WINDOW_SIZE, RawLogWindow
-from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 
@@ -45,12 +45,12 @@ def test_a_short_id_is_not_searched_for() -> None:
     assert recorded("ok\n").find_mention([]) == ""
 
 
-def test_options_are_suggested_for_known_ids() -> None:
+def test_options_are_proposed_for_known_ids() -> None:
     said = recorded("peer joined conn=x9 room=7\n" * 500, "peer joined conn=s1-A actor=ada\n", "up\n" * 10_000)
-    (hint,) = said.suggestions(["connected"], ConnectionIds(("s1-A",), ("ada",)))
-    assert (hint.text, hint.keys) == ("peer joined", (("user", "actor"), ("sid", "conn")))
-    assert said.suggestions(["connected"], ConnectionIds(("x9",), ("7",))) == []  # which may be anything
-    assert RawLogWindow().suggestions(["connected"], ConnectionIds(("s1-A",))) == []
+    (hint,) = said.proposals(["connected"], Ids({"s1-A"}, {"ada"}))
+    assert (hint.text, hint.keys) == ("peer joined", (("sid", "conn"), ("user", "actor")))
+    assert said.proposals(["connected"], Ids({"x9"}, {"7"})) == []  # which may be anything
+    assert RawLogWindow().proposals(["connected"], Ids({"s1-A"})) == []
 
 
 def test_a_new_phase_clears_the_window() -> None:

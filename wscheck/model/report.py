@@ -4,7 +4,7 @@
 fields and its own `schema` (docs/json.md). A report does not contain the events of the run.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from shlex import quote
 from typing import Any
 
@@ -215,6 +215,13 @@ class AssumedSentence(msgspec.Struct, kw_only=True):
     lines: int = 0
     example: str = ""
     ids: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class WordingProposal(msgspec.Struct, frozen=True):
+    """How a log in an unknown wording may be read: sentences that `--guess` reads, and the options that read them."""
+
+    sentences: Sequence[AssumedSentence] = ()
+    options: Sequence[MarkerSuggestion] = ()
 
 
 def suggested_options(suggestions: Iterable[MarkerSuggestion]) -> str:

@@ -6,6 +6,7 @@ from typing import Protocol
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident
 from wscheck.model.events import Event
+from wscheck.model.report import WordingProposal
 
 
 class LogCounters(Protocol):
@@ -30,6 +31,7 @@ class WatchView(Protocol):
     open_incidents    incidents that are not resolved
     live              the logs are being written now; if not, times in the logs cannot be compared with the current time
     catching_up       content from before the start is still being read
+    proposal          how the logs may be read, if their lines report no connection in known words
     """
 
     @property
@@ -44,6 +46,8 @@ class WatchView(Protocol):
     def users_over_one(self) -> Mapping[str, float | None]: ...
     @property
     def open_incidents(self) -> Sequence[Incident]: ...
+    @property
+    def proposal(self) -> WordingProposal | None: ...
     @property
     def live(self) -> bool: ...
     @property

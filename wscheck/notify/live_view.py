@@ -16,6 +16,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.events import Connected, Event, Replaced
 from wscheck.model.findings import Severity
+from wscheck.model.report import WordingProposal, suggested_options
 from wscheck.notify.lines import UnreadableMessages, expiry_message, incident_summary
 from wscheck.notify.listener import WatchView
 from wscheck.report.finding_text import fix_text
@@ -91,6 +92,7 @@ class LiveView:
             self._messages,
             current=self._incident_rates,
             height=self._console.size.height,
+            width=self._console.size.width,
         )
         self._live.update(view, refresh=True)
 
@@ -168,8 +170,9 @@ def render(
     *,
     current: "IncidentRates | None" = None,
     height: int = 24,
+    width: int = 80,
 ) -> RenderableType:
-    """Return the whole view at the log time `now`, with at most `height` lines.
+    """Return the whole view at the log time `now`, with at most `height` lines of `width` columns.
 
     Incidents come first, because they are the reason to look. Each part takes the lines that it needs, and the worst
     users of the incidents take those that are left.
@@ -180,7 +183,7 @@ def render(
     room = max(3, height - 2 - len(below))
     over = len(watch.users_over_one)
     users_room = min(over + 2, max(3, room // 3)) if over else 0
-    incidents = _incidents(watch, current or IncidentRates(), now, room - users_room)
+    incidents = _incidents(watch, current or IncidentRates(), now, room - users_room, width)
     users = _users(watch, now, room - len(incidents)) if over else []
     return Group(_title(watch, now), Text(), *incidents, *users, *below)
 
@@ -384,7 +387,9 @@ def _current_rate(incident: Incident, now: float | None) -> float:
     return incident.rate or 0.0 if is_current else 0.0
 
 
-def _incidents(watch: WatchView, rates: IncidentRates, now: float | None, room: int) -> list[RenderableType]:
+def _incidents(
+    watch: WatchView, rates: IncidentRates, now: float | None, room: int, width: int
+) -> list[RenderableType]:
     """Return a heading and the groups of open incidents, in at most `room` lines.
 
     First each group has one line. Then, from the highest rate on, each has its cause and fix and its worst users, as
@@ -394,6 +399,8 @@ def _incidents(watch: WatchView, rates: IncidentRates, now: float | None, room: 
     for incident in watch.open_incidents:
         by_key.setdefault(_group_key(incident), []).append(incident)
     if not by_key:
+        if watch.proposal is not None:
+            return _proposal(watch.proposal, room, width)
         waiting = Text("Waiting for the first connection event.", "dim")
         return [Text("No incident is open.", "green") if watch.event_count else waiting]
     groups = [IncidentGroup(key, incidents, rates.per_second(key), now) for key, incidents in by_key.items()]
@@ -420,6 +427,31 @@ def _incidents(watch: WatchView, rates: IncidentRates, now: float | None, room: 
         spare -= len(details)
         lines += details
     return lines + _rest(len(groups) - len(shown), "incident")
+
+
+def _proposal(proposal: WordingProposal, room: int, width: int) -> list[RenderableType]:
+    """Return how the log may be read, in at most `room` lines. The options are more important than examples."""
+    first = _line("No line reports a connection in known words.", "yellow")
+    options = suggested_options(proposal.options)
+    if not proposal.sentences and not options:
+        form = "If the log has such lines, name them: --marker connected='user {user} came on {sid}'"
+        return [first, Text(form, overflow="fold"), _line("See `wscheck docs logs`.", "dim")]
+    start = "Start again with --guess" if proposal.sentences else "Start again with"
+    last: list[RenderableType] = [
+        _line(f"{start}, or with" if proposal.sentences and options else start, "bold"),
+        *([Text(options, "green", overflow="fold")] if options else []),
+    ]
+    kinds = [
+        _line(f"{plural(each.lines, 'line')} may say {each.kind}: {one_line(each.sentence)}")
+        for each in proposal.sentences[:3]
+    ]
+    examples = [
+        _line(f"  {each.kind} {', '.join(f'{role} {one_line(each.ids[role])}' for role in each.ids)}: {example}", "dim")
+        for each in proposal.sentences[:3]
+        if (example := one_line(each.example))
+    ]
+    spare = room - 2 - 2 * -(-len(options) // width)  # words wrap, so that lines are not full
+    return [first, *[*kinds, *examples][: max(0, spare)], *last]
 
 
 def _frequency(incident: Incident, now: float | None) -> str:

@@ -65,6 +65,10 @@ def _assumptions(report: LogsReport) -> Iterator[str]:
     for each in report.guessable[:SENTENCES_SHOWN]:
         lines = f"{plural(each.lines, 'line')} like '{one_line(each.sentence)}'"
         yield f"{lines} may report {_ADJECTIVES[each.kind]} connections: --guess reads them"
+    for each in report.guessable[:EXAMPLES_SHOWN]:
+        yield f"with --guess: {_ids_read(each)}: {one_line(each.example)}"
+    if report.guessable and (options := suggested_options(report.suggested)):
+        yield f"the same as options: {options}"
 
 
 def _ids_read(sentence: AssumedSentence) -> str:
@@ -102,7 +106,7 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
 
     Each hint contains the probable meaning of the lines and the options with which wscheck reads them.
     """
-    for suggestion in report.suggested:
+    for suggestion in report.suggested if not report.guessable else ():
         lines = f"{plural(suggestion.lines, 'line')} may report {_ADJECTIVES[suggestion.kind]} connections"
         options = suggested_options([suggestion])
         yield f"{lines} in an unknown wording; to read them, add {options}: {one_line(suggestion.example)}"

@@ -22,7 +22,7 @@ def sid(number: int) -> str:
 
 def read(log: str, *pieces: int, guesses: bool = False) -> list[Event]:
     data, begin = log.encode(), 0
-    extractor = LogExtractor("app.log", scout=WordingScout(LogVocabulary(), guesses=guesses))
+    extractor = LogExtractor("app.log", scout=WordingScout(LogVocabulary(), guesses=guesses or None))
     events = list[Event]()
     for size in (*pieces, len(data)):
         events += extractor.feed(data[begin : begin + size])

@@ -18,6 +18,8 @@ from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Replaced
 from wscheck.notify.live_view import ConnectionRates, IncidentRates, RateHistory, render, sparkline
+from wscheck.observe.logs.options import reader_factory
+from wscheck.observe.logs.sources import FollowedLog
 from wscheck.run.tail.loop import IDLE_S
 from wscheck.run.tail.watch import LogWatch
 
@@ -35,7 +37,7 @@ def draw(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None,
     console = Console(width=width, height=height, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     with console, console.capture() as captured:
         messages = ["12:00:00 resolved"]
-        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, messages, height=height))
+        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, messages, height=height, width=width))
     console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
 
@@ -72,6 +74,43 @@ def test_rates_are_shown(width: int) -> None:
     assert attempts.endswith("█" * min(10, width - 23)), "the latest seconds are kept"
     assert any("connection-replaced  ada, 4.0/s, 39 times, since "[: width - 1] in line for line in lines)
     assert any(line.startswith("  probably ") for line in lines)
+
+
+def watch_of(log: str, tmp_path: Path, *, guess: bool | None = None) -> LogWatch:
+    path = tmp_path / "app.log"
+    path.write_text(log)
+    followed = FollowedLog(path, reader_factory((), (), {}, guess=guess))
+    followed.begin()
+    watch = LogWatch([followed], RuleOptions())
+    watch.poll()
+    return watch
+
+
+GUESSED = ("[{}] connected", "[{}] disconnected")
+
+
+def guessed_lines(count: int) -> str:
+    users = ("ann", "bob", "eve")
+    return "".join(f"2026-04-02 10:11:{n:02} INFO {GUESSED[n // 3 % 2].format(users[n % 3])}\n" for n in range(count))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (40, 15)])
+def test_options_are_proposed_after_20_lines_without_an_event(tmp_path: Path, width: int, height: int) -> None:
+    assert watch_of(guessed_lines(19), tmp_path).proposal is None
+    watch = watch_of(guessed_lines(24), tmp_path)
+    lines = draw(watch, width, height=height)
+    text = "\n".join(lines)
+    assert len(lines) <= height and max(map(len, lines)) <= width
+    assert "Start again with --guess, or with" in text
+    assert "--marker connected='[{user}] connected'" in " ".join(text.split())
+    assert ("  connected user ann: 2026-04-02" in text) == (height == 24)
+    assert watch_of(guessed_lines(24), tmp_path, guess=True).proposal is None
+
+
+def test_a_log_without_any_such_line_gets_the_form_of_a_marker(tmp_path: Path) -> None:
+    text = "\n".join(draw(watch_of("GET /health 200\n" * 24, tmp_path), 120))
+    assert "--marker connected='user {user} came on {sid}'" in text
+    assert "--guess" not in text
 
 
 def storm() -> LogWatch:

@@ -7,7 +7,7 @@ lines around a needle are decoded and read.
 import codecs
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -26,8 +26,6 @@ from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher
-from wscheck.observe.logs.suggest.column_roles import ConnectionIds
-from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, find_suggestions
 from wscheck.observe.logs.vocabulary import START_NEEDLES, LogVocabulary
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -133,13 +131,6 @@ class LogExtractor:
     def levels(self) -> Counter[str]:
         """Return the number of events by the ids that their records contain (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
-
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
-        """Return options (--marker, --key) with which the last lines could be read as events of `kinds`.
-
-        If `about` is given, only lines that contain one of its ids are considered.
-        """
-        return find_suggestions(self._recent(), self._wording, kinds, _events_in, about)
 
     @property
     def scout(self) -> WordingScout | None:
@@ -414,8 +405,9 @@ class LogExtractor:
         return lowest, lowest + self._dropped == 0
 
 
-def _events_in(log: bytes, wording: LogVocabulary) -> list[Event]:
-    extractor = LogExtractor("", wording=wording)
+def read_events(log: bytes, vocabulary: LogVocabulary) -> list[Event]:
+    """Return the events of a whole log."""
+    extractor = LogExtractor("", wording=vocabulary)
     return [*extractor.feed(log), *extractor.flush(at_end=True)]
 
 

@@ -47,12 +47,10 @@ class ReaderFactory:
             path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory, scout=scout
         )
 
-    def scout_for(self, log: str) -> WordingScout | None:
-        """Return the scout of a log, None if only known markers are read."""
-        if self._guess is False:
-            return None
+    def scout_for(self, log: str) -> WordingScout:
+        """Return the scout of a log."""
         if log not in self._scouts:
-            self._scouts[log] = WordingScout(self._wording, guesses=bool(self._guess))
+            self._scouts[log] = WordingScout(self._wording, guesses=self._guess)
         return self._scouts[log]
 
 

@@ -16,11 +16,12 @@ from wscheck.model.errors import BadEvidence
 from wscheck.model.events import Event
 from wscheck.model.report import MarkerSuggestion
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.extractor import LogExtractor, read_events
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.proposals import MarkerProposal, propose, readings_about
 from wscheck.observe.logs.sources import FollowedLog, LogReader, NewReader, PipedLog
-from wscheck.observe.logs.suggest.column_roles import ConnectionIds
-from wscheck.observe.logs.suggest.suggestions import NO_IDS, PIECE_SIZE, MarkerProposal, suggestions_from_start
+from wscheck.observe.logs.vocabulary import LogVocabulary
+from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 
 WINDOW_SIZE = 8 << 20
@@ -62,16 +63,15 @@ class RawLogWindow:
             end_of_line = self._text.find(b"\n", len(self._text) - WINDOW_SIZE)
             del self._text[: end_of_line + 1 if end_of_line >= 0 else len(self._text)]
 
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerProposal]:
-        """Return options (--marker, --key) with which the reader would recognise events of `kinds` in this window.
-
-        Only lines that contain an id of `about` are considered.
-        """
-        if self._new_reader is None:
-            return []
-        pieces = (bytes(self._text[at : at + PIECE_SIZE]) for at in range(0, len(self._text), PIECE_SIZE))
-        known = ConnectionIds(*(tuple(each for each in ids if len(each) >= MIN_ID_LENGTH) for ids in about))
-        return suggestions_from_start(pieces, self._new_reader(""), kinds, known)
+    def proposals(self, kinds: Collection[str], ids: Ids) -> list[MarkerProposal]:
+        """Return options (--marker, --key) with which the lines with known ids are read as events of `kinds`."""
+        scout = getattr(self._new_reader(""), "scout", None) if self._new_reader is not None else None
+        vocabulary = scout.vocabulary if scout is not None else LogVocabulary()
+        long = Ids(
+            {each for each in ids.sids if len(each) >= MIN_ID_LENGTH},
+            {each for each in ids.users if len(each) >= MIN_ID_LENGTH},
+        )
+        return propose(readings_about(bytes(self._text), long, vocabulary, kinds), vocabulary, read_events)
 
     def find_mention(self, ids: Iterable[str]) -> str:
         """Return the first line that contains one of `ids`, together with the lines above from the start of its record.
@@ -140,9 +140,6 @@ class _RecordingReader:
     def read(self) -> list[Event]:
         return self._reader.read()
 
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]:
-        return self._reader.suggestions(kinds, about)
-
     def flush(self, *, at_end: bool = False) -> list[Event]:
         return self._reader.flush(at_end=at_end)
 
@@ -182,11 +179,8 @@ class ServerLog:
         """
         return ""
 
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
-        """Return options (--marker, --key) with which the reader would recognise events of `kinds` in this log.
-
-        Only lines that contain an id of `about` are considered.
-        """
+    def proposals(self, kinds: Collection[str], ids: Ids) -> list[MarkerSuggestion]:
+        """Return options (--marker, --key) with which the lines with known ids are read as events of `kinds`."""
         return []
 
     @property
@@ -237,8 +231,8 @@ class ExternalLog(ServerLog):
     def find_mention(self, ids: Iterable[str]) -> str:
         return self._redactor.redact(self._window.find_mention(ids))[:MAX_QUOTE]
 
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds) -> list[MarkerSuggestion]:
-        return [each.to_report() for each in self._window.suggestions(kinds, about)]
+    def proposals(self, kinds: Collection[str], ids: Ids) -> list[MarkerSuggestion]:
+        return [each.to_report() for each in self._window.proposals(kinds, ids)]
 
     @property
     def read_error(self) -> str:

@@ -5,7 +5,7 @@ import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,8 +15,6 @@ import msgspec
 from wscheck.model.events import Event
 from wscheck.observe.logs.access_log import AccessLog
 from wscheck.observe.logs.ordering import with_times
-from wscheck.observe.logs.suggest.column_roles import ConnectionIds
-from wscheck.observe.logs.suggest.suggestions import NO_IDS, MarkerProposal, file_pieces, suggestions_from_start
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
 from wscheck.observe.tailing.gzip_log import GZIP_MAGIC, GzipReader
@@ -40,8 +38,6 @@ class LogReader(Protocol):
     scan         reads from a buffer and returns how many events `read` would return
     flush        completes the records that wait for further lines; with `at_end` also a last line without a line end
     latest       time of the last line that contains a time
-    suggestions  returns options (--marker, --key) with which events of these kinds could be read; with `about`, only
-                 from lines that contain one of these ids
     """
 
     @property
@@ -63,7 +59,6 @@ class LogReader(Protocol):
     def scan(self, buffer: ReadBuffer, size: int) -> int: ...
     def read(self) -> list[Event]: ...
     def flush(self, *, at_end: bool = False) -> list[Event]: ...
-    def suggestions(self, kinds: Collection[str], about: ConnectionIds = NO_IDS) -> list[MarkerProposal]: ...
 
 
 NewReader = Callable[[str], LogReader]
@@ -105,10 +100,6 @@ class LogInput:
         for reader in self._readers:
             total.update({str(level): count for level, count in reader.levels.items()})
         return total
-
-    def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Return options (--marker, --key) with which the last lines could be read as events of these kinds."""
-        return self._readers[-1].suggestions(kinds) if self._readers else []
 
     @property
     def access_logs(self) -> list[AccessLog]:
@@ -196,14 +187,6 @@ class FollowedLog(LogInput):
             reader = self._by_stream.get(id(stream))
             if reader is not None and (at_once or (reader.pending and now - self._last_read_at >= IDLE_S)):
                 yield self._events(stream, reader.flush(at_end=at_end))
-
-    def suggestions(self, kinds: Collection[str]) -> list[MarkerProposal]:
-        """Return suggested options for the last lines, and for the start of the file if a kind has no suggestion."""
-        found = super().suggestions(kinds)
-        rest = [kind for kind in kinds if all(kind != one.kind for one in found)]
-        if not (rest and self.bytes):
-            return found
-        return [*found, *suggestions_from_start(file_pieces(self.path), self._new_reader(self.name), rest)]
 
     @property
     def read_errors(self) -> Mapping[Path, str]:

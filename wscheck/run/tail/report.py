@@ -1,9 +1,7 @@
-"""The report of a run over logs, and markers that it proposes for lines in an unknown wording."""
+"""The report of a run over logs, with options that it proposes for lines in an unknown wording."""
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from wscheck.detect.allowed_findings import allow_notes
@@ -11,11 +9,10 @@ from wscheck.detect.engine import Judge
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
-from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, MarkerSuggestion, Scope
-from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.suggest.suggestions import EXCERPT
-from wscheck.observe.logs.wording.statements import Reading
-from wscheck.run.tail.watch import AnyLog, LogWatch
+from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
+from wscheck.observe.logs.extractor import read_events
+from wscheck.observe.logs.proposals import guessable, proposals, sentences
+from wscheck.run.tail.watch import LogWatch
 
 SCHEMA = "wscheck.logs/1"
 
@@ -24,9 +21,6 @@ SCOPE = Scope(
     not_checked="the code that opens them",
     closes_with="wscheck browser URL",
 )
-
-MOST_LOGS = 10
-"""The most logs that are searched for markers: the logs of one application use the same wording."""
 
 
 def build_logs_report(
@@ -61,7 +55,7 @@ def build_logs_report(
     levels = Counter[str]()
     for log in watch.logs:
         levels.update(log.levels)
-    scouts = list({id(scout): scout for log in watch.logs for scout in log.scouts}.values())
+    scouts = watch.scouts
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -86,9 +80,9 @@ def build_logs_report(
         users_seen=len(everyone),
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in listed},
-        suggested=propose_markers(watch.logs, watch.counts.by_type, most_open),
-        assumed=_sentences(scout.wording.all_readings() for scout in scouts),
-        guessable=_sentences(scout.likely.values() for scout in scouts),
+        suggested=proposals(scouts, read_events),
+        assumed=sentences(scout.wording.all_readings() for scout in scouts),
+        guessable=guessable(scouts),
         access=sorted(requests.clients, key=lambda client: -client.handshakes)[:users],
         polling_share=round(requests.polling_share, 3),
     )
@@ -153,19 +147,6 @@ def _websocket_gaps(watch: LogWatch) -> list[Gap]:
     return gaps
 
 
-def _sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
-    """Return the sentences of several logs, each once, the most frequent first."""
-    found: dict[tuple[str, str], AssumedSentence] = {}
-    for reading in chain.from_iterable(readings):
-        example = Redactor().redact(reading.example.strip())[:EXCERPT]
-        each = AssumedSentence(
-            kind=reading.kind, sentence=reading.template, lines=reading.lines, example=example, ids=dict(reading.ids)
-        )
-        known = found.setdefault((reading.kind, reading.template), each)
-        known.lines += reading.lines if known is not each else 0
-    return sorted(found.values(), key=lambda each: -each.lines)
-
-
 def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
     gaps = [Gap(reason="the run was interrupted before the logs were read to their end")] if partial else []
     gaps += [Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items()]
@@ -202,35 +183,3 @@ def _busiest_first(judge: Judge) -> list[str]:
         return -counts.replacements, -counts.connects
 
     return sorted(judge.ledger.users(), key=order)
-
-
-def propose_markers(logs: Sequence[AnyLog], events: Mapping[str, int], most_open: int) -> list[MarkerSuggestion]:
-    """Return one suggestion for each kind of event and wording.
-
-    If the known markers already find every kind of event, there is no suggestion.
-
-    Args:
-        logs: the logs that were read to their end.
-        events: dict of kind to number of events that were read.
-        most_open: the most connections that one user had open at once.
-    """
-    found: dict[tuple[str, str], MarkerSuggestion] = {}
-    kinds = missing_kinds(events, most_open)
-    for hint in chain.from_iterable(log.suggestions(kinds) for log in logs[:MOST_LOGS] if kinds):
-        if (hint.kind, hint.text) in found:
-            found[hint.kind, hint.text].lines += hint.lines
-        else:
-            found[hint.kind, hint.text] = hint.to_report()
-    return list(found.values())
-
-
-def missing_kinds(events: Mapping[str, int], most_open: int) -> list[str]:
-    """Return the kinds of events that were never read, although there must have been some.
-
-    If connections opened and none closed, a user with several open connections shows that log lines about their ends
-    were not recognised.
-    """
-    if events.get("connected", 0):
-        closed = events.get("disconnected", 0) or events.get("replaced", 0)
-        return ["replaced", "disconnected"] if most_open > 1 and not closed else []
-    return [kind for kind in ("connected", "replaced", "disconnected") if not events.get(kind, 0)]

@@ -15,8 +15,12 @@ from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, ConnectionExpired, Event, PhaseEnded
 from wscheck.model.findings import Finding
 from wscheck.model.gaps import Gap
+from wscheck.model.report import WordingProposal
+from wscheck.observe.logs.extractor import read_events
 from wscheck.observe.logs.ordering import MAX_SORTED_LINES, LateEvents, ReorderBuffer, order_logs
+from wscheck.observe.logs.proposals import guessable, proposals
 from wscheck.observe.logs.sources import FollowedLog, PipedLog, StopReading, merge_by_time, with_node
+from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.run.tail.clock import ConnectionAges, LogClock, TimeWindow
 
 if TYPE_CHECKING:
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
 
 RESOLVE_INTERVAL_S = 1.0
 """Log time between two checks for quiet incidents while an old log is read."""
+
+LINES_BEFORE_PROPOSAL = 20
+"""Lines without a connection event after which the live view proposes how to read the log."""
+
+CONNECTION_KINDS = ("connected", "replaced", "disconnected")
 
 AnyLog = FollowedLog | PipedLog
 
@@ -71,6 +80,7 @@ class LogWatch:
         self._unreported: list[Incident] = []
         self._next_resolve_at = float("-inf")
         self.started_at = time.time()
+        self._propose_at, self._proposed = LINES_BEFORE_PROPOSAL, WordingProposal()
 
     # --- polling ---------------------------------------------------------------------------------------------------
 
@@ -241,6 +251,23 @@ class LogWatch:
         return rule == "multiple-connections" and len(self.judge.ledger.open_connections(user)) > 1
 
     # --- current state -----------------------------------------------------------------------------------------------
+
+    @property
+    def scouts(self) -> list[WordingScout]:
+        """The searches of the logs for an unknown wording."""
+        return list({id(scout): scout for log in self.logs for scout in log.scouts}.values())
+
+    @property
+    def proposal(self) -> WordingProposal | None:
+        """How the logs may be read, if none of at least `LINES_BEFORE_PROPOSAL` lines reported a connection."""
+        lines = sum(log.lines for log in self.logs)
+        if lines < LINES_BEFORE_PROPOSAL or any(self.counts.by_type.get(kind) for kind in CONNECTION_KINDS):
+            return None
+        if lines >= self._propose_at:
+            # A proposal is tried on lines of the log, so it is not made again with each line.
+            self._propose_at = lines + max(LINES_BEFORE_PROPOSAL, lines // 2)
+            self._proposed = WordingProposal(guessable(self.scouts), proposals(self.scouts, read_events))
+        return self._proposed
 
     @property
     def bytes(self) -> int:

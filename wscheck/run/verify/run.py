@@ -40,7 +40,7 @@ from wscheck.model.report import Scope, VerifyReport, suggested_options
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.observe.client.console_messages import ConsoleLog, discard_line
 from wscheck.observe.logs.server_log import ServerLog
-from wscheck.observe.logs.suggest.column_roles import ConnectionIds
+from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.recording import load_recording
 from wscheck.run.verify.inconclusive import (
     OTHER_EVENTS,
@@ -412,8 +412,8 @@ def _options_to_read(log: ServerLog, events: Sequence[Event]) -> str:
     logged_types = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
     missing_kinds = [kind for kind, event_type in _LOGGED_EVENT_TYPES.items() if event_type not in logged_types]
     connected = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]
-    ids = ConnectionIds(tuple(e.sid for e in connected if e.sid), tuple({e.user: None for e in connected if e.user}))
-    return suggested_options(log.suggestions(missing_kinds, ids))
+    ids = Ids({e.sid for e in connected if e.sid}, {e.user for e in connected if e.user})
+    return suggested_options(log.proposals(missing_kinds, ids))
 
 
 def own_events(events: Sequence[Event]) -> list[Event]:

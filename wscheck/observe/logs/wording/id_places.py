@@ -3,7 +3,7 @@
 The name in front of a value, its form, and whether it returns in other statements tell.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
@@ -143,10 +143,11 @@ def _has_form(values: Sequence[str], form: object) -> bool:
 
 
 class Ids(msgspec.Struct):
-    """Ids that are known from statements so far."""
+    """Ids that are known from statements so far. `keys`: dict of a configured key, normalized, to its role."""
 
     sids: set[str] = msgspec.field(default_factory=set)
     users: set[str] = msgspec.field(default_factory=set)
+    keys: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) -> tuple[str | None, bool]:

@@ -29,16 +29,18 @@ from wscheck.observe.logs.wording.words import (
 )
 
 
-def learn(rows: Sequence[Row], read_kinds: Collection[str] = ()) -> dict[Statement, Reading]:
+def learn(rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | None = None) -> dict[Statement, Reading]:
     """Return the readings of the statements in `rows` that no known marker reads.
 
     read_kinds  kinds of events that known markers read; other statements for them are not searched, apart from
                 replacements
+    known       ids of connections, and keys, that are known from elsewhere
     """
     groups = _without_impostors(group_rows(rows))
     connects = [group for group in groups if group.kind == CONNECTED]
     departures = [group for group in groups if group.kind == DISCONNECTED]
-    ids, found = Ids(), dict[Statement, Reading]()
+    ids, found = known or Ids(), dict[Statement, Reading]()
+    ids_are_known = bool(ids.sids or ids.users)
     opened = _openings(connects, departures, ids)
     ended = _ends(departures, ids, opened)
     for each in (opened, ended, _replacements(groups, ids, rows)):
@@ -47,7 +49,29 @@ def learn(rows: Sequence[Row], read_kinds: Collection[str] = ()) -> dict[Stateme
             for group, reading in each
             if not group.is_read and (reading.kind not in read_kinds or reading.kind == REPLACED)
         }
-    return _held_back(found, opened, read_kinds)
+    if not ids_are_known:
+        found = _held_back(found, opened, read_kinds)
+    named = {group.statement: group for group in groups}
+    return {each: reading for each, reading in found.items() if not _names_other_thing(named[each], reading)}
+
+
+MIN_KNOWN = 0.5
+"""Smallest share of known ids that confirms words which alone do not tell that a connection ended."""
+
+
+def _names_other_thing(group: Group, reading: Reading) -> bool:
+    """Return whether an unknown word is in all lines of a guess, or names the id: "accepted invitation", "Job 7"."""
+    slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
+    own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
+    words = {
+        place
+        for place in own
+        if len(values := group.values(place)) > 1 and len(set(values)) == 1 and values[0].isalpha()
+    }
+    if not reading.certain or (reading.kind == REPLACED and reading.places.keys() <= {USER}):
+        return bool(words)
+    ids = [int(place) for role, place in reading.places.items() if role in {SID, OLD, NEW} and place.isdigit()]
+    return any(at and str(at - 1) in words and slots[at] == slots[at - 1] + 1 for at in ids)
 
 
 def _without_impostors(groups: Sequence[Group]) -> list[Group]:
@@ -80,8 +104,8 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     }
     plain, faint = _Read(), _Read()
     for group in connects:
-        sid, sure = sid_place(group, ends, ())
-        user, named = user_place(group, sid, ())
+        sid, sure = _known_place(group, SID, ids.sids, ids) or sid_place(group, ends, ())
+        user, named = _known_place(group, USER, ids.users, ids) or user_place(group, sid, ())
         certain = sure and named
         if sid is None and user is None:
             continue
@@ -106,6 +130,17 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
             if group.is_plain and is_bare(group.statement[1])
         ]
     return chosen
+
+
+def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> tuple[str, bool] | None:
+    """Return the place that a configured key names, or where all values are known from elsewhere, and True.
+
+    Return None if there is none, or if several places without a name have known values.
+    """
+    keyed = [place for place in group.places() if ids.keys.get(group.label(place)) == role]
+    found = keyed or [place for place in group.places() if values and share(group.values(place), values) == 1]
+    named = [place for place in found if is_user_label(group.label(place)) or is_sid_label(group.label(place))]
+    return (found[0], True) if len(found) == 1 else (named[0], True) if len(named) == 1 else None
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
@@ -193,6 +228,8 @@ def _replacements(groups: Sequence[Group], ids: Ids, rows: Sequence[Row]) -> _Re
         values = {*group.values(user), *(value for place in sids for value in group.values(place))}
         strange = bool(ids.users or ids.sids) and values.isdisjoint(ids.users | ids.sids)
         certain = (bool(roles) or (user is not None and named)) and not strange
+        if not group.is_plain:
+            certain = certain and any(share(group.values(place), ids.sids) >= MIN_KNOWN for place in roles.values())
         if certain or user is not None:
             found.append((group, reading_of(group, group.kind, places, certain=certain)))
     return found

@@ -181,6 +181,7 @@ _TIME_WITHIN = lazy_pattern(
     rf"""(?:\[(?:{STAMP_SOURCE})[^\]\n]{{0,20}}\])|(?:{re.sub(r"[?]P<[a-z]+>", "?:", STAMP_SOURCE)})""", re.VERBOSE
 )
 """Time behind the address of the client, or in a column of its own."""
+_KEY = lazy_pattern(r"[A-Za-z_$][\w.$-]*")
 _TEMPLATE = lazy_pattern(r"\{[@$]?[A-Za-z_]\w*(?:[:,][^{}]*)?\}")
 _LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’.][^\W\d_]+)*")
 _NO_ID = lazy_pattern(
@@ -441,7 +442,9 @@ def _pieces(text: str, words: Container[str] | None = None, begin: int = 0, stop
                 match = _BARE.match(text, begin, stop) or match
             bare = match[0].rstrip(":.!?…")
             at = begin + len(bare)
-            if bare:
+            if bare and not certain and text.startswith("=", at) and _KEY.fullmatch(bare) is not None:
+                yield Piece(bare, _WORD, begin, at)
+            elif bare:
                 yield _bare_piece(bare, begin, words, certain=certain)
             for sign in match[0][len(bare) :]:
                 yield Piece(sign, _SIGN, at, at + 1)

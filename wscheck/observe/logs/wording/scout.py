@@ -7,11 +7,12 @@ import stringzilla
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary, normalize_key
+from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import is_bare, learn
 from wscheck.observe.logs.wording.messages import parse
 from wscheck.observe.logs.wording.pairing import EveryWord, fixed_words, learn_structure
-from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording
+from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording, fit
 
 HEAD = 1 << 20
 """Bytes at the start of a log that are searched completely."""
@@ -40,6 +41,7 @@ _LIKELY = (
     b"urg", b"leanup", b"bort", b"omplet",
 )  # fmt: skip
 """Parts of words that report events, without their first letter, which may be a capital."""
+_BOTH = frozenset((CONNECTED, DISCONNECTED))
 _MESSAGE_LINE = lazy_pattern(
     r"""\s+["']?(?:msg|message|event)["']?:\s(?P<mark>["'])(?P<message>[\w .:-]{4,80})(?P=mark),?\s*"""
 )
@@ -57,13 +59,16 @@ class WordingScout:
     """Collector of the lines that may report connections. It learns the wording again whenever it finds new statements.
 
     wording   the statements that are read
+    likely    the statements that are not read
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
-    guesses   read also the statements whose meaning is only likely
+    guesses   which statements are read: True for all, None for those without doubt, False for none
     """
 
-    def __init__(self, vocabulary: LogVocabulary, *, guesses: bool) -> None:
+    def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None) -> None:
+        self.vocabulary = vocabulary
         self._known = vocabulary.needle_pattern()
         self._markers = vocabulary.marker_pattern()
+        self._keys = {normalize_key(key): role for role, key in vocabulary.keys}
         self._own_kinds = {kind for kind, _ in vocabulary.markers}
         self._timestamps = TimestampParser("", vocabulary.time_key_names())
         self.guesses = guesses
@@ -75,6 +80,7 @@ class WordingScout:
         self._kinds = set[str]()
         self._known_lines = self._vain = 0
         self._beyond: Wording | None = None
+        self._likely_rows: Sequence[Row] = ()
         self._lines, self._next_structure = list[tuple[int, str]](), FIRST_STRUCTURE
         self._searched, self._next_sample = 0, 2 * HEAD
 
@@ -162,6 +168,10 @@ class WordingScout:
         }
         common = [line for line, reading in openings.items() if line in shown and _same_roles(reading, shown[line])]
         agrees = bool(common) and len(common) >= MIN_AGREEMENT * max(len(openings), len(shown))
+        if self.guesses is False:
+            if not self._is_explained(self.likely):
+                self.likely, self._likely_rows = dict(found), rows
+            return {}
         if self._is_explained(self.wording.readings):
             known = {row.message.statement for row in rows if row.line in told}
             further = {each: reading for each, reading in found.items() if agrees and each not in known}
@@ -171,20 +181,20 @@ class WordingScout:
         if agrees or self.guesses or any(reading.certain for reading in found.values()):
             self.wording, self.likely = Wording(found, words), {}
             return found
-        self.likely = dict(found)
+        self.likely, self._likely_rows = dict(found), rows
         return {}
 
     def _is_known(self, piece: bytes) -> bool:
-        """Return whether known markers report the openings of connections in this log."""
-        for match in self._known.finditer(piece) if CONNECTED not in self._kinds else ():
+        """Return whether known markers report both the openings and the ends of connections in this log."""
+        for match in self._known.finditer(piece) if not self._kinds >= _BOTH else ():
             end = piece.find(b"\n", match.start())
             begin = piece.rfind(b"\n", 0, match.start()) + 1
             found = self._markers.search(decode_line(piece[begin : end if end >= 0 else None]))
             if found is not None and found.lastgroup is not None:
                 self._kinds.add(found.lastgroup)
-            if CONNECTED in self._kinds:
+            if self._kinds >= _BOTH:
                 break
-        return CONNECTED in self._kinds
+        return self._kinds >= _BOTH
 
     def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[tuple[int, bytes, bool]]:
         """Return the lines with one of `words`: number, text, and whether no known marker reads the line."""
@@ -220,20 +230,41 @@ class WordingScout:
         parsed = parse(LogMessage(message))
         if parsed is None or not parsed.meaning.is_plain or not is_bare(parsed.pattern):
             return
-        if parsed.meaning.kind not in self._kinds and message == parsed.text:
+        if self.guesses is not False and parsed.meaning.kind not in self._kinds and message == parsed.text:
             self.markers.setdefault(message, parsed.meaning.kind)
 
     def _learn(self, earlier: int) -> list[Row]:
-        found = learn(self._rows, self._kinds | self._own_kinds)
+        found = learn(self._rows, self._kinds | self._own_kinds, Ids(keys=self._keys))
         self._evaluated = {row.message.statement for row in self._rows}
-        chosen = {each: reading for each, reading in found.items() if reading.certain or self.guesses}
+        chosen = {each: reading for each, reading in found.items() if self._is_to_be_read(reading)}
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
+        self._likely_rows = self._rows
         new = chosen.keys() - self.wording.readings.keys()
         self.wording = Wording(
             {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}},
             beyond=self._beyond,
         )
         return [row for row in self._rows[:earlier] if row.message.statement in new and not row.is_read]
+
+    def _is_to_be_read(self, reading: Reading) -> bool:
+        return reading.certain if self.guesses is None else self.guesses
+
+    def likely_lines(self) -> list[tuple[Reading, list[Row]]]:
+        """Return the readings of the statements that are not read, each with its lines, the most frequent first."""
+        found = [(reading, self._rows_of(statement)) for statement, reading in self.likely.items()]
+        return sorted(found, key=lambda pair: -pair[0].lines)
+
+    def _rows_of(self, statement: Statement) -> list[Row]:
+        fitted = (row if row.message.statement == statement else _fitted(row, statement) for row in self._likely_rows)
+        return [row for row in fitted if row is not None]
+
+
+def _fitted(row: Row, statement: Statement) -> Row | None:
+    prefix, pattern = statement
+    if row.message.prefix != prefix or len(row.message.pattern) != len(pattern):
+        return None
+    message = fit(row.message, pattern)
+    return row._replace(message=message) if message is not None else None
 
 
 def _same_roles(one: Reading, other: Reading) -> bool:

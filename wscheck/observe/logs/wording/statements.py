@@ -25,6 +25,7 @@ class Reading(NamedTuple):
     lines    number of lines from which it was learned
     example  one of these lines
     template  the statement with placeholders, as a marker contains them
+    keys      the ids that are named fields, as pairs of role and name of the field
     ids       the ids in the example, by role
     needles  the spellings of a word that is in each of these lines
     by_structure  the structure of the log shows the event, not the words of the statement
@@ -36,6 +37,7 @@ class Reading(NamedTuple):
     lines: int = 0
     example: str = ""
     template: str = ""
+    keys: tuple[tuple[str, str], ...] = ()
     ids: tuple[tuple[str, str], ...] = ()
     needles: tuple[bytes, ...] = ()
     by_structure: bool = False
@@ -43,6 +45,11 @@ class Reading(NamedTuple):
     def reports(self, parsed: ParsedMessage) -> bool:
         """Return whether a message of the statement reports the event."""
         return self.by_structure or self.kind == parsed.meaning.kind
+
+    @property
+    def described(self) -> str:
+        """Return the statement and its fields with placeholders, for people."""
+        return " ".join([self.template, *(f"{name}={{{role}}}" for role, name in self.keys)]).strip()
 
 
 class Row(NamedTuple):
@@ -147,7 +154,7 @@ def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]
 _NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
 _OWN_LABELS = frozenset(("user", "userid", "username", "uid"))
 """Names in front of a user, whose whole value is the user: "user user-7"."""
-_CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-])?users?[.:/_-]([\w@-][\w.@-]*)")
+_CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-]users?[.:/_-]|users?[.:/])([\w@-][\w.@-]*)")
 
 
 def user_in(value: str) -> str:
@@ -214,8 +221,11 @@ def reading_of(
     reading = Reading(
         kind, known, certain, len(group.rows), example.text, needles=_needles(group), by_structure=by_structure
     )
-    template, ids = _with_placeholders(example.message, reading), tuple(ids_in(example.message, reading))
-    return reading._replace(template=template, ids=ids)
+    return reading._replace(
+        template=_with_placeholders(example.message, reading),
+        keys=tuple((role, place[1:]) for role, place in known.items() if place[0] == "."),
+        ids=tuple(ids_in(example.message, reading)),
+    )
 
 
 def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
@@ -227,8 +237,7 @@ def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
         parts.append(f"{{{roles.get(str(slot), '')}}}" if piece == SLOT else escape_braces(parsed.text[begin:stop]))
         slot += piece == SLOT
         end = stop
-    keys = [f"{place[1:]}={{{role}}}" for place, role in roles.items() if place[0] == "."]
-    return " ".join(["".join(parts), *keys])
+    return "".join(parts)
 
 
 def _needles(group: Group) -> tuple[bytes, ...]:

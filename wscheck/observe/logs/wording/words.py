@@ -46,6 +46,7 @@ _REPLACE_VERBS = _words(
 _CLOSING = END_VERBS | _words(
     "disconnection terminate dropping drop removing remove ending end logging force forced forcing invalidating"
 )
+_TAKE_VERBS = _words("take takes taken taking took")
 OLDER_WORDS = _words("old older previous prior existing earlier duplicate other stale another former first")
 NEWER_WORDS = _words("new newer latest replacement by favor favour")
 _FAVOUR = _words("favor favour")
@@ -78,7 +79,7 @@ WORK_NOUNS = _words(
 
 COUNT_WORDS = _words(
     "total count counts number num size active online current currently clients connections sockets users sessions "
-    "now open connected remaining left all members peers players viewers in"
+    "now open connected remaining left all members peers players viewers in tab tabs devices windows"
 )
 
 FUNCTION_WORDS = _words(
@@ -103,7 +104,7 @@ OTHER_WORDS = _words(
     "unexpected unknown unload upgrade upgraded url using version visitor window with worker reload navigated "
     "service system admin anonymous dashboard closed close closing error going abnormal clean peer reset heartbeat "
     "idle inactivity inactive missed switch mid policy violation overload normally gracefully immediately manually "
-    "remotely second third twice elsewhere"
+    "remotely second third twice elsewhere went"
 )
 
 VOCABULARY = (
@@ -115,6 +116,7 @@ VOCABULARY = (
     | HOLDER_NOUNS
     | _REPLACE_VERBS
     | _CLOSING
+    | _TAKE_VERBS
     | OLDER_WORDS
     | _FAVOUR
     | NEGATIONS
@@ -160,6 +162,8 @@ def meaning_of(words: Sequence[str]) -> Meaning:
         return NO_MEANING
     if _is_replacement(words, known):
         return Meaning(REPLACED, is_plain=True)
+    if not known.isdisjoint(_REPLACE_VERBS) or _is_taken_over(known):
+        return Meaning(REPLACED, is_plain=False)
     found = (
         _first_kind(words, END_VERBS, CONNECT_VERBS, is_plain=True)
         or _first_kind(words, DEPARTURES, ARRIVALS, is_plain=False)
@@ -186,15 +190,18 @@ def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
         return False
     is_closing = not known.isdisjoint(_CLOSING)
     was_there = "already" in known and not known.isdisjoint(CONNECT_VERBS | {"has", "exists"})
-    taken = "over" in known and not known.isdisjoint({"take", "takes", "taken", "taking", "took"})
     return (
         not known.isdisjoint(_REPLACE_VERBS)
         or was_there
         or (is_closing and not known.isdisjoint(OLDER_WORDS) and _qualifies_connection(words))
         or (is_closing and not known.isdisjoint(_FAVOUR))
         or _opens_and_closes(words)
-        or (taken and not known.isdisjoint(CONNECTION_NOUNS))
+        or (_is_taken_over(known) and not known.isdisjoint(CONNECTION_NOUNS))
     )
+
+
+def _is_taken_over(known: frozenset[str]) -> bool:
+    return "over" in known and not known.isdisjoint(_TAKE_VERBS)
 
 
 CLOSING_ANOTHER = _words(

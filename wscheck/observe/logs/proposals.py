@@ -1,0 +1,230 @@
+"""Proposed options (--marker, --key) for the statements of a log that are not read by default.
+
+The search for an unknown wording (`wording.scout`) decides what a statement means. Here its readings are written as
+options, for the report, the live view and wscheck.toml. Each proposal is tried: with it, a reader must find in the
+lines of the statement the same ids as the search.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+import msgspec
+
+from wscheck.model.events import Connected, Disconnected, Event, Replaced
+from wscheck.model.report import AssumedSentence, MarkerSuggestion
+from wscheck.model.secrets import Redactor
+from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
+from wscheck.observe.logs.formats.key_values import find_key_values
+from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.vocabulary import (
+    ALLOWED_ROLES,
+    CONNECTED,
+    DISCONNECTED,
+    NEW,
+    OLD,
+    REPLACED,
+    SID,
+    USER,
+    LogVocabulary,
+    escape_braces,
+    key_name_error,
+    marker_error,
+    normalize_key,
+)
+from wscheck.observe.logs.wording.id_places import Ids
+from wscheck.observe.logs.wording.learner import learn
+from wscheck.observe.logs.wording.messages import SLOT, parse
+from wscheck.observe.logs.wording.scout import WordingScout
+from wscheck.observe.logs.wording.statements import Reading, Row, ids_in
+
+EXCERPT = 120
+"""Longest example in a report, in characters."""
+MOST_LOGS = 10
+"""The most logs for which options are proposed: the logs of one application use the same wording."""
+MAX_TRIED = 20
+"""Largest number of lines of a statement on which a proposal is tried."""
+MAX_LINE = 1 << 12
+MAX_LINES = 4_000
+"""Largest number of lines with known ids that are examined."""
+MAX_LINES_BELOW = 6
+"""Largest number of lines below a message that may belong to its record."""
+
+Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
+"""Function that reads a log with a vocabulary and returns its events."""
+
+_EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
+_IDS = {USER: "user", SID: "sid", OLD: "old_sid", NEW: "new_sid"}
+_LAST_KEY = lazy_pattern(r"""(?P<name>[A-Za-z_$][\w$.@-]*)["']?\s*[:=]\s*["'(\[]?\Z""")
+_BELOW = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
+"""Start of a line that continues a record."""
+
+
+class MarkerProposal(NamedTuple):
+    """Marker for the events of a statement.
+
+    text     the marker
+    keys     pairs of role and key for the ids that the marker's lines contain
+    lines    number of lines of the statement
+    example  one of these lines
+    """
+
+    kind: str
+    text: str
+    keys: tuple[tuple[str, str], ...]
+    lines: int
+    example: str
+
+    def add_to(self, vocabulary: LogVocabulary) -> LogVocabulary:
+        """Return the vocabulary with this marker and its keys added."""
+        return LogVocabulary((*vocabulary.markers, (self.kind, self.text)), (*vocabulary.keys, *self.keys))
+
+    def to_report(self) -> MarkerSuggestion:
+        """Return the proposal in the form that reports contain."""
+        keys = [f"{role}={name}" for role, name in self.keys]
+        return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
+
+
+def propose(
+    readings: Iterable[tuple[Reading, Sequence[Row]]], vocabulary: LogVocabulary, read: Read
+) -> list[MarkerProposal]:
+    """Return options for the statements that can be expressed as markers.
+
+    readings  each reading with some lines of its statement
+    read      reads lines with a vocabulary
+    """
+    found = list[MarkerProposal]()
+    for reading, rows in readings:
+        for text, keys in dict.fromkeys(_candidates(reading, rows[0], vocabulary)):
+            proposal = MarkerProposal(reading.kind, text, keys, reading.lines, excerpt(reading.example))
+            if _reads(proposal, reading, rows[:MAX_TRIED], vocabulary, read):
+                found.append(proposal)
+                break
+    return found
+
+
+def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggestion]:
+    """Return the options that read the statements which the logs contain and which are not read."""
+    found: dict[tuple[str, str], MarkerSuggestion] = {}
+    for scout in islice(scouts, MOST_LOGS):
+        for each in propose(scout.likely_lines(), scout.vocabulary, read):
+            known = found.setdefault((each.kind, each.text), suggestion := each.to_report())
+            known.lines += each.lines if known is not suggestion else 0
+    return list(found.values())
+
+
+def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
+    """Return the statements that `--guess` would read, unless the user chose to read no unknown wording."""
+    return sentences(scout.likely.values() for scout in scouts if scout.guesses is not False)
+
+
+def sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
+    """Return the sentences of several logs, each once, the most frequent first."""
+    found: dict[tuple[str, str], AssumedSentence] = {}
+    for reading in chain.from_iterable(readings):
+        each = AssumedSentence(
+            kind=reading.kind,
+            sentence=reading.described,
+            lines=reading.lines,
+            example=excerpt(reading.example),
+            ids=dict(reading.ids),
+        )
+        known = found.setdefault((reading.kind, reading.described), each)
+        known.lines += reading.lines if known is not each else 0
+    return sorted(found.values(), key=lambda each: -each.lines)
+
+
+def excerpt(line: str) -> str:
+    """Return the start of a line without credentials."""
+    return Redactor().redact(line.strip())[:EXCERPT]
+
+
+def _candidates(
+    reading: Reading, row: Row, vocabulary: LogVocabulary
+) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """Yield markers for a statement with the keys that they need: the words in front of named ids, or placeholders."""
+    known, message = vocabulary.key_roles(), row.message
+    values = [begin for (begin, _), piece in zip(message.spans, message.pattern, strict=True) if piece == SLOT]
+    inside = {role: values[int(place)] for role, place in reading.places.items() if place.isdigit()}
+    named = {role: found for role, at in inside.items() if (found := _LAST_KEY.search(message.text[:at])) is not None}
+    fields = tuple((role, name) for role, name in reading.keys if known.get(normalize_key(name)) != role)
+    pairs = tuple((role, found["name"]) for role, found in named.items())
+    keys = (*(pair for pair in pairs if known.get(normalize_key(pair[1])) != pair[0]), *fields)
+    if any(key_name_error(name) for _, name in keys) or len(inside) + len(reading.keys) < len(reading.places):
+        return
+    first = min((found.start() for found in named.values()), default=len(message.text))
+    if len(named) == len(inside) and all(begin >= first for begin in values):
+        yield escape_braces(message.text[:first]).strip(" \t|,;({[-:"), keys
+    if not marker_error(reading.kind, reading.template, ALLOWED_ROLES[reading.kind]):
+        yield reading.template.strip(), fields
+
+
+def _reads(
+    proposal: MarkerProposal, reading: Reading, rows: Sequence[Row], vocabulary: LogVocabulary, read: Read
+) -> bool:
+    """Return whether a reader with the proposal finds the ids of the reading in each of the lines, and no others."""
+    log = "\n".join(row.text for row in rows).encode() + b"\n"
+    events = {event.line: event for event in read(log, proposal.add_to(vocabulary))}
+    if len(events) > len(rows):
+        return False
+    number = 1
+    for row in rows:
+        event, expected = events.get(number), dict(ids_in(row.message, reading))
+        number += row.text.count("\n") + 1
+        if not isinstance(event, _EVENTS[reading.kind]):
+            return False
+        if any(getattr(event, name, None) != expected.get(role) for role, name in _IDS.items()):
+            return False
+    return bool(reading.places) or not any(map(_has_ids, events.values()))
+
+
+def _has_ids(event: Event) -> bool:
+    return any(getattr(event, name, None) is not None for name in _IDS.values())
+
+
+def readings_about(
+    log: bytes, ids: Ids, vocabulary: LogVocabulary, kinds: Collection[str]
+) -> list[tuple[Reading, list[Row]]]:
+    """Return the readings of the statements of a log that contain known ids, each with its lines.
+
+    The ids decide which values are users and sockets, whatever their names.
+    """
+    known, is_known = {*ids.sids, *ids.users}, vocabulary.needle_pattern()
+    needles = re.compile(b"|".join(re.escape(each.encode()) for each in known)) if known else None
+    rows, timestamps, lines = list[Row](), TimestampParser(""), log.split(b"\n")
+    for at, raw in enumerate(lines):
+        below = lines[at + 1 : at + 1 + MAX_LINES_BELOW]
+        if needles is None or len(raw) > MAX_LINE or len(rows) >= MAX_LINES or is_known.search(raw):
+            continue
+        record = list(_record(raw, below))
+        if needles.search(b"\n".join(record)) is None or _BELOW.match(raw):
+            continue
+        text = decode_line(raw)
+        parsed = parse(_with_fields_below(unwrap(text, timestamps), record[1:]))
+        if parsed is not None and not known.isdisjoint(slot.value for _, slot in parsed.values):
+            rows.append(Row(at + 1, parsed, "\n".join(map(decode_line, record))))
+    found = learn(rows, known=ids)
+    return [
+        (reading, [row for row in rows if row.message.statement == statement])
+        for statement, reading in found.items()
+        if reading.kind in kinds
+    ]
+
+
+def _record(raw: bytes, below: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield a line and the lines below that continue its record."""
+    yield raw
+    for each in below:
+        if not _BELOW.match(each):
+            return
+        yield each
+
+
+def _with_fields_below(message: LogMessage, below: Sequence[bytes]) -> LogMessage:
+    """Return a message with the pairs on the lines below as its fields."""
+    pairs: Mapping[str, str] = {
+        pair.key: pair.value for raw in below for pair in find_key_values(decode_line(raw[:MAX_LINE]))
+    }
+    return msgspec.structs.replace(message, fields={**pairs, **(message.fields or {})}) if pairs else message

@@ -1,1 +1,0 @@
-"""Suggested `--marker` and `--key` options for a log with an unknown wording."""
