@@ -33,6 +33,7 @@ from wscheck.observe.logs.vocabulary import (
     key_name_error,
     marker_error,
     normalize_key,
+    split_placeholders,
 )
 from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import learn
@@ -148,14 +149,15 @@ def _candidates(
     known, message = vocabulary.key_roles(), row.message
     values = [begin for (begin, _), piece in zip(message.spans, message.pattern, strict=True) if piece == SLOT]
     inside = {role: values[int(place)] for role, place in reading.places.items() if place.isdigit()}
+    placed = [role for role in split_placeholders(reading.template)[1] if role]
     named = {role: found for role, at in inside.items() if (found := _LAST_KEY.search(message.text[:at])) is not None}
     fields = tuple((role, name) for role, name in reading.keys if known.get(normalize_key(name)) != role)
     pairs = tuple((role, found["name"]) for role, found in named.items())
     keys = (*(pair for pair in pairs if known.get(normalize_key(pair[1])) != pair[0]), *fields)
-    if any(key_name_error(name) for _, name in keys) or len(inside) + len(reading.keys) < len(reading.places):
+    if any(key_name_error(name) for _, name in keys) or len(placed) + len(reading.keys) < len(reading.places):
         return
     first = min((found.start() for found in named.values()), default=len(message.text))
-    if len(named) == len(inside) and all(begin >= first for begin in values):
+    if len(named) == len(placed) and all(begin >= first for begin in values):
         yield escape_braces(message.text[:first]).strip(" \t|,;({[-:"), keys
     if not marker_error(reading.kind, reading.template, ALLOWED_ROLES[reading.kind]):
         yield reading.template.strip(), fields

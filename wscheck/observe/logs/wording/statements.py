@@ -237,7 +237,9 @@ def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
         parts.append(f"{{{roles.get(str(slot), '')}}}" if piece == SLOT else escape_braces(parsed.text[begin:stop]))
         slot += piece == SLOT
         end = stop
-    return "".join(parts)
+    tags = ((role, parsed.tags.get(place[1:])) for place, role in roles.items() if place[0] == "#")
+    named = next((role for role, value in tags if parsed.stamp.rstrip(" :").endswith(f"[{value}]")), None)
+    return "".join([f"[{{{named}}}] " if named is not None else "", *parts])
 
 
 def _needles(group: Group) -> tuple[bytes, ...]:
