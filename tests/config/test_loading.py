@@ -152,37 +152,37 @@ def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -
 # --- what cannot be read ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("toml", "problem", "next_step"),
-    [
-        ("[target]\nurl = http://x\n", "wscheck.toml:2 is not valid TOML", "wscheck init"),
-        ("a\n", "wscheck.toml:1 is not valid TOML", "Correct that line"),
-        (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
-        ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),
-        ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known names here: client, "),
-        ("[verify]\nwindw = 1\n", "wscheck.toml:2: unknown key `windw`", "Did you mean `window`?"),
-        ("verify.windw = 1\n", "wscheck.toml:1: unknown key `windw`", "Did you mean `window`?"),
-        ("# verify\nverify = 3\n", "wscheck.toml:2: `verify` must be a table", "Write [verify]"),
-        (
-            "[verify]\nwindow = 'soon'\n",
-            "wscheck.toml:2: 'soon' is not a duration",
-            "verify.window: time to watch",
-        ),
-        ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "verify.window: time to watch"),
-        ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. "),
-        ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. "),
-        ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. "),
-        ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. "),
-        ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. "),
-        ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. "),
-        ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a location of a credential", "Correct it. "),
-        ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
-        ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
-        ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. "),
-        ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "Correct it. "),
-        ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: identity.token is a secret", "Set WSCHECK_TOKEN instead"),
-    ],
-)
+INVALID_FILES: list[tuple[str | bytes, str, str]] = [
+    ("[target]\nurl = http://x\n", "wscheck.toml:2 is not valid TOML", "wscheck init"),
+    ("a\n", "wscheck.toml:1 is not valid TOML", "Correct that line"),
+    (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
+    ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),
+    ("[target]\n\n[verify]\nurl = 1\n", "wscheck.toml:4: unknown key `url`", "Known names here: client, "),
+    ("[verify]\nwindw = 1\n", "wscheck.toml:2: unknown key `windw`", "Did you mean `window`?"),
+    ("verify.windw = 1\n", "wscheck.toml:1: unknown key `windw`", "Did you mean `window`?"),
+    ("# verify\nverify = 3\n", "wscheck.toml:2: `verify` must be a table", "Write [verify]"),
+    (
+        "[verify]\nwindow = 'soon'\n",
+        "wscheck.toml:2: 'soon' is not a duration",
+        "verify.window: time to watch",
+    ),
+    ("[verify]\nwindow = true\n", "wscheck.toml:2: True is not a duration", "verify.window: time to watch"),
+    ("[verify]\nserver_log = 3\n", "wscheck.toml:2: 3 is not a list", "Correct it. "),
+    ("[verify]\nstrict = 'maybe'\n", "wscheck.toml:2: 'maybe' is neither true nor false", "Correct it. "),
+    ("[verify]\nclient = 'both'\n", "'both' is not one of unified, per-component", "Correct it. "),
+    ("[target]\ntransports = ['smoke']\n", "wscheck.toml:2: ['smoke'] does not name transports", "Correct it. "),
+    ("[target]\nurl = 'localhost'\n", "'localhost' is not a URL: write http://localhost.", "Correct it. "),
+    ("[rules]\nmax_attempts = 5\n", "wscheck.toml:2: 5 is not a limit: write 5/10s", "Correct it. "),
+    ("[identity]\nuser_in = 'body.id'\n", "'body.id' is not a location of a credential", "Correct it. "),
+    ("[logs.markers]\n[logs]\nkyes = 1\n", "wscheck.toml:3: unknown key `kyes`", "Did you mean `keys`?"),
+    ("[browser]\n\nstpe = 1\n", "wscheck.toml:3: unknown key `stpe`", "Did you mean `step`?"),
+    ("[browser]\nsource_root = '../web'\n", "'../web' is not a folder of the checkout", "Correct it. "),
+    ("[identity]\nuser_id = ''\n", "wscheck.toml:2: '' is not text", "Correct it. "),
+    ("[identity]\n\ntoken = 'abc'\n", "wscheck.toml:3: identity.token is a secret", "Set WSCHECK_TOKEN instead"),
+]
+
+
+@pytest.mark.parametrize(("toml", "problem", "next_step"), INVALID_FILES)
 def test_an_error_in_the_file_is_reported_with_its_line(
     tmp_path: Path, toml: str | bytes, problem: str, next_step: str
 ) -> None:
@@ -258,21 +258,21 @@ def test_events_are_read_from_the_file(tmp_path: Path) -> None:
     assert contract.event_named("bot_status_update") is None
 
 
-@pytest.mark.parametrize(
-    ("toml", "problem"),
-    [
-        ("event = 3\n", "wscheck.toml:1: `event` must be a list of tables"),
-        ("\nevent = [1]\n", "wscheck.toml:2: `event` must be a list of tables"),
-        ("[event]\nname = 'x'\n", "wscheck.toml:1: `event` must be a list of tables"),
-        ("[[event]]\nname = 'x'\n\n[[event]]\nnmae = 'y'\n", "wscheck.toml:5: unknown key `nmae`"),
-        ("[[event]]\nname = 7\n", "wscheck.toml:2: 7 is not text"),
-        ("[[event]]\nname = ''\n", "wscheck.toml:2: '' is not text"),
-        ("[[event]]\nemit = 'x'\n", "wscheck.toml:1: Object missing required field `name`"),
-        ("[[event]]\nname = 'x'\n[[event]]\nname = 'y'\n\nemit = 7\n", "wscheck.toml:6: Expected `str | null`"),
-        ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:3: 'soon' is not a duration"),
-        ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` is described twice"),
-    ],
-)
+INVALID_EVENTS = [
+    ("event = 3\n", "wscheck.toml:1: `event` must be a list of tables"),
+    ("\nevent = [1]\n", "wscheck.toml:2: `event` must be a list of tables"),
+    ("[event]\nname = 'x'\n", "wscheck.toml:1: `event` must be a list of tables"),
+    ("[[event]]\nname = 'x'\n\n[[event]]\nnmae = 'y'\n", "wscheck.toml:5: unknown key `nmae`"),
+    ("[[event]]\nname = 7\n", "wscheck.toml:2: 7 is not text"),
+    ("[[event]]\nname = ''\n", "wscheck.toml:2: '' is not text"),
+    ("[[event]]\nemit = 'x'\n", "wscheck.toml:1: Object missing required field `name`"),
+    ("[[event]]\nname = 'x'\n[[event]]\nname = 'y'\n\nemit = 7\n", "wscheck.toml:6: Expected `str | null`"),
+    ("[[event]]\nname = 'x'\nwithin = 'soon'\n", "wscheck.toml:3: 'soon' is not a duration"),
+    ("[[event]]\nname = 'x'\n[[event]]\nname = 'x'\n", "wscheck.toml:3: `x` is described twice"),
+]
+
+
+@pytest.mark.parametrize(("toml", "problem"), INVALID_EVENTS)
 def test_an_error_in_an_event_is_reported_with_its_line(tmp_path: Path, toml: str, problem: str) -> None:
     error = refused(tmp_path, toml)
     assert error.problem.startswith(problem)

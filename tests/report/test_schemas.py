@@ -13,6 +13,7 @@ from wscheck.model.events import RECORDING_SCHEMA
 from wscheck.report import json as json_reporter
 from wscheck.report import recording
 from wscheck.report.schemas import DOCUMENTS, encode, file_name
+from wscheck.run import config_schema
 
 STORED = Path(__file__).parents[2] / "docs" / "schemas"
 RUNS = (runs.passing, runs.failing, runs.looping)
@@ -32,7 +33,9 @@ def test_the_stored_schema_matches_the_code(name: str) -> None:
 
 
 def test_no_stored_schema_is_obsolete() -> None:
-    assert sorted(path.name for path in STORED.iterdir()) == sorted(map(file_name, DOCUMENTS))
+    assert sorted(path.name for path in STORED.iterdir()) == sorted(
+        [*map(file_name, DOCUMENTS), config_schema.FILE_NAME]
+    )
 
 
 @pytest.mark.parametrize("run", RUNS)

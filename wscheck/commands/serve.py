@@ -44,13 +44,13 @@ def serve(
 
     from wscheck.backend.faults import SecondConnectionPolicy, parse_faults
     from wscheck.backend.log_writer import LogFormat, ServerLogWriter
-    from wscheck.config.settings import choice_parser, parse_namespace, parse_transports
+    from wscheck.config.settings import ChoiceParser, parse_namespace, parse_transports
     from wscheck.model.errors import UsageError
 
     try:
         options = {
-            "log_writer": ServerLogWriter(_write, LogFormat(choice_parser(*LogFormat)(log_format))),
-            "policy": SecondConnectionPolicy(choice_parser(*SecondConnectionPolicy)(policy)),
+            "log_writer": ServerLogWriter(_write, LogFormat(ChoiceParser(tuple(LogFormat))(log_format))),
+            "policy": SecondConnectionPolicy(ChoiceParser(tuple(SecondConnectionPolicy))(policy)),
             "faults": parse_faults(fault or ()),
             "namespace": parse_namespace(namespace),
             "path": path,

@@ -158,15 +158,15 @@ def parse_transports(raw: Any) -> tuple[str, ...]:
     return chosen
 
 
-def choice_parser(*choices: str) -> Callable[[Any], str]:
-    """Return a parser that accepts one of `choices`."""
+class ChoiceParser(msgspec.Struct, frozen=True):
+    """Parser that accepts one of `choices`."""
 
-    def parse(raw: Any) -> str:
-        if raw not in choices:
-            raise ValueError(f"{raw!r} is not one of {', '.join(choices)}")
+    choices: tuple[str, ...]
+
+    def __call__(self, raw: Any) -> str:
+        if raw not in self.choices:
+            raise ValueError(f"{raw!r} is not one of {', '.join(self.choices)}")
         return str(raw)
-
-    return parse
 
 
 def parse_server_url(raw: Any) -> str:
@@ -300,7 +300,7 @@ SETTINGS = {
         Setting("connect.cookies", parse_text_fields, {}, "cookies, sent exactly as given", flag_name="--cookie"),
         Setting("connect.query", parse_text_fields, {}, "further query parameters of the URL", flag_name="--query"),
         Setting("connect.anonymous", parse_flag, False, "the server may accept a connection without a token"),
-        Setting("verify.client", choice_parser("unified", "per-component"), "unified", "the client under test"),
+        Setting("verify.client", ChoiceParser(("unified", "per-component")), "unified", "the client under test"),
         Setting(
             "verify.reconnect_on_kick",
             parse_duration,
@@ -316,7 +316,7 @@ SETTINGS = {
             "URL of a real page, on which a browser performs the documented scenarios",
         ),
         Setting(
-            "verify.fail_on", choice_parser("error", "warning", "note"), "error", "lowest severity that fails the run"
+            "verify.fail_on", ChoiceParser(("error", "warning", "note")), "error", "lowest severity that fails the run"
         ),
         Setting("verify.strict", parse_flag, False, "an inconclusive result fails the run"),
         Setting(
@@ -353,7 +353,7 @@ SETTINGS = {
             "URL to which incidents are posted",
             secret=True,
         ),
-        Setting("watch.webhook_format", choice_parser("json", "slack"), "json", "format of the posted incidents"),
+        Setting("watch.webhook_format", ChoiceParser(("json", "slack")), "json", "format of the posted incidents"),
         Setting("watch.metrics", parse_text, None, "address that serves Prometheus metrics, HOST:PORT"),
         Setting("load.profile", parse_text, "unified", "behaviour of each user's page"),
         Setting("load.users", parse_positive_int, 50, "simulated users"),
