@@ -29,8 +29,8 @@ def texts() -> Iterator[tuple[str, str]]:
 
 
 def test_messages_refer_only_to_installed_documents() -> None:
-    found = list(texts())
-    assert [(name, text) for name, text in found if "docs/" in text.replace("main/docs/schemas", "") and name != "docs.py"] == []
+    found = [(name, text.replace("main/docs/schemas", "")) for name, text in texts()]
+    assert [(name, text) for name, text in found if "docs/" in text and name != "docs.py"] == []
     named = {document for _, text in found for document in NAMED.findall(text)}
     assert {"browser", "configuration", "load", "reference-backend"} <= named <= {*documents(), "NAME"}
 
