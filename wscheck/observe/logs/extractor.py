@@ -22,6 +22,7 @@ from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
+from wscheck.observe.logs.formats.printed_json import PrintedJson
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -111,7 +112,7 @@ class LogExtractor:
         shared = (matcher, timestamps, self._event_builder, PrefixMemory() if prefix_memory is None else prefix_memory)
         self._general_reader = GeneralReader(path, *shared)
         self._fast_reader = FastReader(*shared, learns=not wording.markers)
-        self._scanner, self._encoding = NeedleScanner(wording), Encoding()
+        self._scanner, self._encoding, self._printed_json = NeedleScanner(wording), Encoding(), PrintedJson()
         self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
         self.access_log: AccessLog | None = None
@@ -161,7 +162,7 @@ class LogExtractor:
         takes half the time, because the log bytes between two records displace the program's data from the processor's
         cache.
         """
-        if self._encoding.settled and self._move_to_buffer(buffer):
+        if self._encoding.settled and not self._printed_json.is_active and self._move_to_buffer(buffer):
             self.bytes += size
             end = buffer.reserve + size
             self._read(buffer.data.rfind(b"\n", self._position, end) + 1, buffer.scratch)
@@ -186,7 +187,7 @@ class LogExtractor:
     def _read_copy(self, data: Any) -> None:
         self.detach()
         self.bytes += len(data)
-        self._data += self._encoding.convert(data)
+        self._data += self._printed_json.convert(self._encoding.convert(data))
         self._read(self._data.rfind(b"\n", self._position) + 1)
         self._skip_long_line()
         surplus = self._position - RETAINED
@@ -238,7 +239,8 @@ class LogExtractor:
         """
         self.detach()
         if at_end:
-            self._data += self._encoding.end()
+            self._data += self._printed_json.convert(self._encoding.end())
+            self._data += self._printed_json.end()
             self._read(len(self._data))
         self._fast_reader.flush()
         if len(self._data) == self._position:
@@ -258,7 +260,7 @@ class LogExtractor:
         begin = max(0, first_open - self._dropped) if first_open is not None else self._position
         if self._encoding.plain:
             return self._dropped + self._position if first_open is None else first_open
-        return self.bytes - self._encoding.input_size(self._data[begin : self._end])
+        return self.bytes - self._encoding.input_size(self._data[begin : self._end] + self._printed_json.waiting)
 
     def _read(self, end: int, marks: bytearray | None = None) -> None:
         """Read the complete lines up to `end`."""
