@@ -11,6 +11,11 @@ DOMAINS = {
     "several words differ": ("{u} hooked up to leg {i}", "leg {i} ({u}) hung up"),
     "paths": ('"WSBEGIN /ws/{u}/" via {i}', '"WSFIN /ws/{u}/" via {i}'),
     "tags": ("[{u}] spliced on {i}", "[{u}] unspliced {i}"),
+    "an event in a key": ("craft={u} beam={i} state=locked", "craft={u} beam={i} state=freed"),
+    "JSON without a message": (
+        '{{"evt":"PAIR","bed":"{u}","mon":"{i}"}}',
+        '{{"evt":"UNPAIR","bed":"{u}","mon":"{i}"}}',
+    ),
     "keys": ("evt=up who={u} via={i}", "evt=dn via={i}"),
 }
 
@@ -55,6 +60,18 @@ def test_the_port_of_an_address_is_the_connection() -> None:
 def test_work_that_begins_and_ends_is_no_connection(words: tuple[str, str]) -> None:
     log, _ = conversation(PREFIXES["iso"], words)
     assert read(log, guesses=True) == []
+
+
+def test_what_users_usually_have_several_of_is_no_connection() -> None:
+    lines = [
+        (
+            at + 30 * end,
+            f"2026-04-02T10:{(at + 30 * end) // 60:02}:{(at + 30 * end) % 60:02}.000Z crawl {at} {word} u-{at % 3}",
+        )
+        for at in range(0, 200, 8)
+        for end, word in enumerate(("launched by", "landed for"))
+    ]
+    assert read("".join(f"{line}\n" for _, line in sorted(lines)), guesses=True) == []
 
 
 def test_what_ends_at_once_is_no_connection() -> None:

@@ -1,4 +1,7 @@
-"""JSON records that were printed over several lines, as `jq` prints them: each is joined to one line."""
+"""JSON records that were printed over several lines, as `jq` prints them: each is joined to one line.
+
+Records in a list are not joined: an application may have printed what a user sent.
+"""
 
 MAX_LINES = 400
 MAX_SIZE = 1 << 17
@@ -14,7 +17,7 @@ class PrintedJson:
     def __init__(self) -> None:
         self._is_first, self._is_printed = True, False
         self._rest = b""
-        self._record, self._end = list[bytes](), b""
+        self._record = list[bytes]()
         self._size = 0
 
     @property
@@ -32,7 +35,7 @@ class PrintedJson:
         if self._is_first and len(data):
             self._is_first = False
             opening = bytes(data[:64]).lstrip()
-            self._is_printed = opening.partition(b"\n")[0].rstrip() in {b"{", b"["} and b"\n" in opening
+            self._is_printed = opening.partition(b"\n")[0].rstrip() == b"{" and b"\n" in opening
         if not self._is_printed:
             return data
         found = list[bytes]()
@@ -51,15 +54,12 @@ class PrintedJson:
 
     def _line(self, line: bytes) -> list[bytes]:
         content = line.rstrip()
-        if not self._record:
-            if content.lstrip() != b"{" or not self._is_printed:
-                return [line, b"\n"]
-            self._end = content[:-1] + b"}"
+        if not self._record and (content != b"{" or not self._is_printed):
+            return [line, b"\n"]
         self._record.append(line)
         self._size += len(line) + 1
-        if content.removesuffix(b",") == self._end:
-            joined, count = b"".join(self._record), len(self._record)
-            record = joined.strip().removesuffix(b",").ljust(len(joined))
+        if content == b"}":
+            record, count = b"".join(self._record), len(self._record)
             self._record, self._size = [], 0
             return [record, b"\n" * count]
         if len(self._record) > MAX_LINES or self._size > MAX_SIZE:

@@ -258,15 +258,20 @@ def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMes
         return None
     if message.fields is not None:
         fields = dict(_flatten(message.fields))
-        if not text:
-            text = max((value for value in fields.values() if " " in value), key=len, default="")
+        text = text or _longest_text(fields)
         text = _TEMPLATE.sub(" ", text) if "{" in text else text
     elif '"' in text and (columns := _csv_columns(text)) is not None:
         text, stamp = columns
         if (record := parse_json_object(text)) is not None:
             fields, text = dict(_flatten(record)), _message_in(record)
+    elif words is not None and text.startswith("{") and (record := parse_json_object(text)) is not None:
+        fields = dict(_flatten(record))
+        text = _message_in(record) or _longest_text(fields)
     if message.fields is None and not fields:
         text, fields = _split_pairs(text)
+    if words is not None:
+        told = [key for key in fields if f"{normalize_key(key)}=" in words]
+        text = " ".join([text, *(part for key in told for part in (key, fields.pop(key)))])
     stamp = f"{stamp} {_time_in(fields)}".strip()
     return _parsed(text, fields, stamp, words, structured=message.fields is not None)
 
@@ -415,7 +420,7 @@ def _is_own_word(name: str, behind: str) -> bool:
 
 def _pieces(text: str, words: Container[str] | None = None, begin: int = 0, stop: int | None = None) -> Iterator[Piece]:
     """Yield the words, values and signs of text[begin:stop]."""
-    certain = False
+    certain, label = False, ""
     at, stop = begin, len(text) if stop is None else stop
     while (match := _PIECES.search(text, at, stop)) is not None:
         begin, end = match.span()
@@ -449,7 +454,8 @@ def _pieces(text: str, words: Container[str] | None = None, begin: int = 0, stop
             for sign in match[0][len(bare) :]:
                 yield Piece(sign, _SIGN, at, at + 1)
                 at += 1
-        certain = match[0] == "="
+        is_event_key = words is not None and f"{normalize_key(label)}=" in words
+        certain, label = match[0] == "=" and not is_event_key, match[0]
 
 
 def _parts(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
@@ -692,6 +698,12 @@ def _csv_columns(text: str) -> tuple[str, str] | None:
 
 def _message_in(record: Mapping[str, Any]) -> str:
     return next((value for key in MESSAGE_KEYS if isinstance(value := record.get(key), str)), "")
+
+
+def _longest_text(fields: Mapping[str, str]) -> str:
+    """Return the longest value of several words: the message of a record without a usual key for it."""
+    texts = (value for value in fields.values() if " " in value and STAMP.fullmatch(value) is None)
+    return max(texts, key=len, default="")
 
 
 def _time_in(fields: Mapping[str, str]) -> str:

@@ -62,10 +62,10 @@ MAX_OCCURRENCES = 6
 
 
 class EveryWord:
-    """Container of all words, for a first look at a log before its words and names are known."""
+    """Container of all words, but of no key of events: for a first look at a log before its words are known."""
 
     def __contains__(self, word: object) -> bool:
-        return True
+        return not str(word).endswith("=")
 
 
 def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
@@ -92,7 +92,30 @@ def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
         elif len(choice) > 1:
             seen = {word: {each for n in lines for each in ids[n]} for word, lines in choice.items()}
             names |= _names_among(seen) if any(seen.values()) else _returning(choice, places)
-    return frozenset(words - names)
+    return frozenset(words - names) | _event_keys(messages, ids)
+
+
+def _event_keys(messages: Sequence[ParsedMessage], ids: Sequence[Sequence[str]]) -> set[str]:
+    """Return the keys whose value tells the event, each with "=", and these values: `evt=PAIR`, `state=locked`.
+
+    The value differs between the lines of one id, and there are few of them.
+    """
+    seen = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
+    for message, own in zip(messages, ids, strict=True):
+        for slot in (slot for _, slot in message.values if slot.keyed and slot.label):
+            for each in own if _EVENT.fullmatch(slot.value) is not None else ():
+                seen[slot.label][each].add(slot.value.lower())
+    found = set[str]()
+    for label, by_id in seen.items():
+        events = {value for values in by_id.values() for value in values}
+        if len(events) <= MAX_EVENTS and 2 * sum(len(values) > 1 for values in by_id.values()) > len(by_id):
+            found |= {f"{label}=", *events}
+    return found
+
+
+_EVENT = lazy_pattern(r"[A-Za-z]{2,20}(?:[_.:-][A-Za-z]{2,20}){0,3}")
+MAX_EVENTS = 12
+"""Largest number of different values of a key that tells events."""
 
 
 def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
@@ -264,6 +287,24 @@ class Pairing:
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
+    def is_usually_shared(self, pair: Pair, user: str) -> bool:
+        """Return whether most users have several of these things at once, as they have jobs rather than connections."""
+        users = next(one for one in self.columns_of(pair.start.group) if one.place == user)
+        spans = defaultdict[str, list[tuple[int, int]]](list)
+        for value, whose in _owner(pair.start, users).items():
+            if value in pair.end.lines:
+                spans[whose].append((pair.start.lines[value][0], pair.end.lines[value][0]))
+        returning = [sorted(each) for each in spans.values() if len(each) > 1]
+        shared = sum(any(self._overlap(one, other) for one, other in pairwise(each)) for each in returning)
+        return 2 * shared > len(returning)
+
+    def _overlap(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
+        """Return whether two spans of lines overlap for longer than a handover takes."""
+        if other[0] >= one[1]:
+            return False
+        seconds = self._since(other[0], min(one[1], other[1]))
+        return seconds is None or seconds > HANDOVER_S
+
     # --- replacements -------------------------------------------------------------------------------------------------
 
     def replacements(
@@ -409,11 +450,16 @@ def learn_structure(
 def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
     """Return the pair that most probably reports connections, the place of the user, and whether that is certain."""
     best: tuple[tuple[int, ...], Pair, str, bool] | None = None
+    shared = set[tuple[int, int]]()
     for pair in pairing.pairs():
         start, end = pair.start.group, pair.end.group
         if (start.kind == DISCONNECTED and start.is_plain) or (end.kind == CONNECTED and end.is_plain):
             continue
         user, sure = pairing.user_of(pair.start, pair.end)
+        if user is not None and not _speaks(pair) and pairing.is_usually_shared(pair, user):
+            shared.add((id(start), id(end)))
+        if (id(start), id(end)) in shared:
+            continue
         by_user = user is None and _may_be_user(pair.start)
         if user is None and not by_user:
             continue
@@ -432,6 +478,13 @@ def _may_be_user(column: Column) -> bool:
 
 def _last(column: Column) -> int:
     return max(lines[0] for lines in column.lines.values())
+
+
+def _speaks(pair: Pair) -> bool:
+    """Return whether any word of the two statements is one of connections."""
+    start, end = pair.start.group, pair.end.group
+    nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
+    return nouns or start.kind == CONNECTED or end.kind == DISCONNECTED
 
 
 def _tells_of_connections(pair: Pair) -> bool:
