@@ -25,7 +25,7 @@ MAX_VAIN = 100
 MAX_KNOWN = 50
 """Largest number of lines with a known marker that are searched for ids."""
 
-MAX_STRUCTURE = 3_000
+MAX_STRUCTURE = 2_000
 """Number of lines at the start of a log whose structure is searched if its words do not tell of connections."""
 MIN_AGREEMENT = 0.9
 """Smallest share of the openings that words and structure show in common if they are about the same connections."""
