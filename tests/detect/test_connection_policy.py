@@ -51,8 +51,12 @@ def test_only_the_connections_of_the_duplicated_page_are_reported_if_several_pag
     assert [each.sid for each in result.connections if each is not None] == ["s1", "s2"]
 
 
-def test_connections_to_two_endpoints_are_counted_separately() -> None:
-    assert apply_policy([*on("t1", url=CHAT), *on("t1", url=FEED)], ConnectionPolicy("per-user")).severity is None
+@pytest.mark.parametrize(
+    "other", [FEED, CHAT.replace("shop", "club"), CHAT.replace(".test", ".test:8443"), CHAT.replace("https", "http")]
+)
+def test_connections_to_two_endpoints_are_counted_separately(other: str) -> None:
+    """The path, the host or the port differs."""
+    assert apply_policy([*on("t1", url=CHAT), *on("t1", url=other)], ConnectionPolicy("per-user")).severity is None
 
 
 def test_http_and_websocket_urls_of_one_endpoint_are_equal() -> None:

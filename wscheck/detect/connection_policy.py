@@ -16,29 +16,36 @@ DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 class ServerEndpoint(msgspec.Struct, frozen=True):
-    """Host and path at which Engine.IO is served; `host` includes a port other than the scheme's default."""
+    """Origin and path at which Engine.IO is served. HTTP and WebSocket schemes are not distinguished.
+
+    port  the scheme's default if the URL contains none, None if that is unknown
+    """
 
     host: str
+    port: int | None
     path: str
 
     @classmethod
     def from_url(cls, url: str) -> "ServerEndpoint":
-        """Return the endpoint of a URL.
-
-        HTTP and WebSocket URLs of one endpoint are equal, as are the names of this machine.
-        """
+        """Return the endpoint of a URL. All names of this machine are the host "localhost"."""
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname or "", parts.port
+            host, port = parts.hostname or "", parts.port or DEFAULT_PORTS.get(parts.scheme)
         except ValueError:
-            return cls(url, "")
-        if host in LOOPBACK_HOSTS:
-            host = "localhost"
-        is_default = port is None or port == DEFAULT_PORTS.get(parts.scheme)
-        return cls(host if is_default else f"{host}:{port}", parts.path.rstrip("/"))
+            return cls(url, None, "")
+        return cls("localhost" if host in LOOPBACK_HOSTS else host, port, parts.path.rstrip("/"))
+
+    @property
+    def origin(self) -> str:
+        """Host, and port if it is no scheme's default, for reports."""
+        return self.host if self.port in (None, *DEFAULT_PORTS.values()) else f"{self.host}:{self.port}"
+
+    def has_origin_of(self, other: "ServerEndpoint") -> bool:
+        """Return whether both endpoints have the same host and port."""
+        return (self.host, self.port) == (other.host, other.port)
 
     def __str__(self) -> str:
-        return f"{self.host}{self.path}"
+        return f"{self.origin}{self.path}"
 
 
 PAGES_UNKNOWN = Gap(

@@ -285,7 +285,7 @@ EXTREME = {
         f"function f{i}() {{ {' '.join(f'f{j}();' for j in range(12))} io(URL) }}\n" for i in range(12)
     ),
     "many calls": "function a() { io(URL) }\n" * 3000,
-    "many listeners": "import { socket } from './s';\n" + "useEffect(() => { socket.on('x', f) });\n" * 3000,
+    "many listeners": "import { socket } from './s';\n" + "useEffect(() => { socket.on('x', f) });\n" * 1000,
 }
 
 

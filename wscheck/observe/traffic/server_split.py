@@ -29,9 +29,9 @@ class ServerSplit:
         if len(self._servers()) > 1:
             self._merge_aliases(sessions)
         servers = self._servers()
-        targets = [server for server in servers if target and server.host == ServerEndpoint.from_url(target).host]
+        targets = [server for server in servers if target and server.has_origin_of(ServerEndpoint.from_url(target))]
         identified = [self._server_by_session[id(session)] for session, _ in sessions if session.identified]
-        self.main = max(targets or servers, key=identified.count, default=ServerEndpoint("", ""))
+        self.main = max(targets or servers, key=identified.count, default=ServerEndpoint("", None, ""))
 
     def _servers(self) -> list[ServerEndpoint]:
         return list(dict.fromkeys(self._server_by_session.values()))
@@ -89,7 +89,7 @@ class ServerSplit:
 
 
 def _with_server_label(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Event:
-    name = server.host if server.host != home.host else str(server)
+    name = server.origin if server.origin != home.origin else str(server)
     return msgspec.structs.replace(event, user=USER_AT_SERVER.format(event.user, name))
 
 
