@@ -107,10 +107,16 @@ def test_each_connection_of_a_loop_that_is_replaced_during_its_steps_is_counted(
     assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (4, 3, {})
 
 
+def test_two_connects_of_one_moment_may_replace_each_other_in_either_order(user: User) -> None:
+    user.sends_connect("one").after(0.01).sends_connect("two").performs_steps("two").after(0.02)
+    user.is_ended_in_steps("two").opens("one")
+    assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (2, 1, {})
+
+
 @pytest.mark.parametrize("answered", ["refused", "abandoned", "opened before"])
 def test_a_connection_that_is_ended_during_its_steps_without_a_newer_one_was_refused(user: User, answered: str) -> None:
     if answered == "opened before":  # the server lets a user have one connection, and sends the newer one away
-        user.sends_connect("old").after(0.1).sends_connect("new").performs_steps("new").is_ended_in_steps("new")
+        user.sends_connect("old").after(0.4).sends_connect("new").performs_steps("new").is_ended_in_steps("new")
         user.opens("old")
         assert (user.counts.connects, user.counts.replaced, user.counts.refused) == (1, 0, {"step 1: ended": 1})
         return

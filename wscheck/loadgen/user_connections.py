@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from wscheck.loadgen.connection import Connection, ConnectionState
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
-from wscheck.model.replacement import REPLACED_WITHIN_S
+from wscheck.model.replacement import CROSSING_S, REPLACED_WITHIN_S
 
 if TYPE_CHECKING:
     from wscheck.loadgen.endpoint import UserIdentity
@@ -106,7 +106,7 @@ class UserConnections:
                 self._unexplained_ends.append((older, ended_at))
         in_steps, self._ended_in_steps = self._ended_in_steps, []
         for older, ended_at, kind in in_steps:
-            if older.connect_sent_at <= connection.connect_sent_at <= ended_at:
+            if _may_replace(connection.connect_sent_at, older, ended_at):
                 self._count_replacement_in_steps(older, ended_at)
             else:
                 self._ended_in_steps.append((older, ended_at, kind))
@@ -128,7 +128,7 @@ class UserConnections:
         at = time.monotonic()
         if not connection.end_during_steps:
             self._count_refusal(connection, kind)
-        elif any(each.connect_sent_at >= connection.connect_sent_at for each in self._newer_than(connection, at)):
+        elif any(_may_replace(each.connect_sent_at, connection, at) for each in self._newer_than(connection, at)):
             self._count_replacement_in_steps(connection, at)
         else:
             self._ended_in_steps.append((connection, at, kind))
@@ -217,7 +217,7 @@ class UserConnections:
         sent = [each.connect_sent_at for each in self.active if each.state in _UNANSWERED]
         in_steps, self._ended_in_steps = self._ended_in_steps, []
         for connection, ended_at, kind in reversed(in_steps):  # the newest first: it may explain an older one
-            if any(connection.connect_sent_at <= at <= ended_at for at in sent):
+            if any(_may_replace(at, connection, ended_at) for at in sent):
                 self._ended_in_steps.insert(0, (connection, ended_at, kind))
                 sent.append(connection.connect_sent_at)
             else:
@@ -260,6 +260,14 @@ class UserConnections:
                 break
             del payloads[text]
         return payloads
+
+
+def _may_replace(sent_at: float, ended: Connection, ended_at: float) -> bool:
+    """Return whether a connection with a CONNECT of this time may have replaced one that ended during its steps.
+
+    A server may read two CONNECTs of almost the same time in either order.
+    """
+    return ended.connect_sent_at - CROSSING_S <= sent_at <= ended_at
 
 
 def _is_greeted(connection: Connection, at: float) -> bool:

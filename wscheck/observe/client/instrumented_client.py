@@ -14,6 +14,7 @@ This module therefore overrides private methods of python-socketio 5.x and pytho
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from typing import Any, Protocol
@@ -28,6 +29,12 @@ from wscheck.observe.client.cancellation import cancel_all
 # More than any event of a usual application needs, and less than what exhausts the memory of a CI machine.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_PACKETS_PER_RESPONSE = 20_000
+
+MESSAGES_PER_TURN = 50
+"""Messages of one websocket after which other tasks run. A server that never stops would otherwise stop the timers."""
+
+CLOSE_LIMIT_S = 5.0
+"""Seconds for the closing handshake of a websocket."""
 
 UPGRADE_LIMIT_S = 1.0
 """Seconds for which a caller waits for an upgrade in progress."""
@@ -76,17 +83,28 @@ class _InstrumentedWebSocket:
 
     def __init__(self, ws: Any, listener: PacketListener) -> None:
         self._ws, self._listener = ws, listener
+        self._received = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)
 
     async def receive(self) -> Any:
+        self._received += 1
+        if self._received % MESSAGES_PER_TURN == 0:
+            await asyncio.sleep(0)  # a message that is buffered already is returned without a turn of the event loop
         message = await self._ws.receive()
         if message.type is aiohttp.WSMsgType.ERROR:
             self._listener.on_malformed(_frame_problem(message.data))
         elif message.type is aiohttp.WSMsgType.TEXT and not message.data[:1].isdigit():
             self._listener.on_malformed(_NOT_A_PACKET)
         return message
+
+    async def close(self, *arguments: Any, **options: Any) -> Any:
+        """Close within `CLOSE_LIMIT_S`. aiohttp reads until a close frame, however many others precede it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                return await self._ws.close(*arguments, **options)
+        return False
 
 
 def _frame_problem(error: object) -> str:
@@ -278,6 +296,8 @@ class InstrumentedClient(socketio.AsyncClient):  # type: ignore[misc]
         return _InstrumentedEngine
 
     async def _handle_eio_message(self, data: Any) -> None:
+        if self._binary_packet and isinstance(data, str):
+            self._listener.on_malformed("text instead of an attachment")
         try:
             await super()._handle_eio_message(data)
         except asyncio.CancelledError:
