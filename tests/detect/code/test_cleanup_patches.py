@@ -26,6 +26,7 @@ def after(path: str, content: bytes, vue: str = "") -> bytes:
 
 
 REACT = """function Chat() {
+  const [live, setLive] = useState(null);
   useEffect(() => {
     BODY
   }, []);
@@ -240,6 +241,6 @@ def test_code_of_another_shape_has_a_finding_without_a_patch(code: str) -> None:
 
 def test_the_diff_is_one_that_git_reads() -> None:
     (patch,) = patches_of("src/a.jsx", (IO + react("const s = io('/a');").rstrip()).encode())
-    assert patch.diff.startswith("--- a/src/a.jsx\n+++ b/src/a.jsx\n@@ -2,6 +2,9 @@\n")
+    assert patch.diff.startswith("--- a/src/a.jsx\n+++ b/src/a.jsx\n@@ -3,6 +3,9 @@\n")
     assert "+    return () => {\n+      s.disconnect();\n+    };\n" in patch.diff
     assert patch.diff.endswith(" }\n\\ No newline at end of file\n")

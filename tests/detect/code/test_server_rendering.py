@@ -55,6 +55,10 @@ QUIET: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "import in an effect": (NEXT, {"lib__socket_ts": MODULE, "a_tsx": USER, "b_tsx": "await import('./lib/socket')"}),
     "ssr: false": (NEXT, {"app__chat_tsx": MODULE, "b_tsx": "dynamic(() => import('./chat'), { ssr: false })"}),
     "application without server": (NUXT, {"pages__a_vue": MODULE, "nuxt_config_ts": "export default { ssr: false }"}),
+    "application without server, in Nuxt 2": (
+        NUXT,
+        {"pages__a_vue": MODULE, "nuxt_config_js": "export default { mode: 'spa' }"},
+    ),
     "route without server": (KIT, {"src__a_svelte": MODULE, "src__routes__layout_js": "export const ssr = false"}),
     "plugin for the browser": (NUXT, {"plugins__socket_client_ts": MODULE}),
     "code of the server": (NEXT, {"pages__api__notify_ts": MODULE, "server__feed_ts": MODULE, "server_js": MODULE}),

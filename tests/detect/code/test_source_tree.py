@@ -162,6 +162,8 @@ def test_correct_code_has_no_finding(code: str) -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
+        ("src/App.vue", "<script setup>\nIMPORTonMounted(() => { const s = io('/a'); socket.on('x', f) })\n</script>"),
+        ("+layout.svelte", "<script>\nIMPORTonMount(() => { const s = io('/a') })\n</script>"),
         (
             "a.vue",
             "<script setup>\nIMPORTonMounted(() => socket.on('x', f)); onUnmounted(() => socket.off('x'))\n</script>",

@@ -385,10 +385,26 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
     if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
         owner = source.root
+    if is_root(source, context):
+        return Cleanup.UNKNOWN
     may_close = returned is not None and not (returned.type in FUNCTIONS and only_harmless_calls(returned))
     if may_close or CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
+
+
+def is_root(source: SourceCode, context: Context) -> bool:
+    """Return whether a component is the one that a page mounts once: of Vue, Svelte and Angular, by its usual name.
+
+    React's StrictMode mounts a root component twice.
+    """
+    if source.suffix in MARKUP_SUFFIXES:
+        return _ROOT_FILE.search(source.path) is not None
+    name = text_of(context.function.child_by_field_name("name")) if context.function is not None else ""
+    return name.startswith("ng") and owner_name(context.owner) in ("App", "AppComponent")
+
+
+_ROOT_FILE = re.compile(r"(?:^|/)(?:[Aa]pp|\+layout|layouts/default)\.\w+$")
 
 
 def only_harmless_calls(cleanup: Node) -> bool:
@@ -422,12 +438,12 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
 
     The setter of a state (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
     """
-    names = {target} if target else set()
+    names, states = {target} if target else set(), state_setters(owner)
     setters = (each for each in descendants(owner) if each.type == "call_expression")
     for setter in setters:
         name, arguments = text_of(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
         if (
-            STATE_SETTER.match(name)
+            name in states
             and arguments is not None
             and (text_of(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
         ):
@@ -435,19 +451,26 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
     if not names:
         return call.parent is not None and call.parent.type in ("arguments", "return_statement", "arrow_function")
     return any(
-        text_of(node) in names and _gives_away(node)
+        text_of(node) in names and _gives_away(node, states)
         for node in descendants(owner)
         if node.type in ("identifier", "shorthand_property_identifier", "member_expression")
     )
 
 
-def _gives_away(node: Node) -> bool:
+def state_setters(owner: Node) -> frozenset[str]:
+    """Return the setters of the states that a component declares: `setSocket` of `const [socket, setSocket] = ...`."""
+    patterns = (node for node in descendants(owner) if node.type == "array_pattern")
+    names = (text_of(name) for pattern in patterns for name in pattern.named_children)
+    return frozenset(name for name in names if STATE_SETTER.match(name))
+
+
+def _gives_away(node: Node, states: frozenset[str]) -> bool:
     holder = node.parent
     if node.type == "shorthand_property_identifier" or holder is None:
         return node.type == "shorthand_property_identifier"
     if holder.type == "arguments" and holder.parent is not None:
         function = holder.parent.child_by_field_name("function")
-        return not (STATE_SETTER.match(text_of(function)) or text_of(function).startswith("console."))
+        return not (text_of(function) in states or text_of(function).startswith("console."))
     if holder.type == "pair":
         return holder.child_by_field_name("value") == node
     return holder.type in ("return_statement", "jsx_expression", "spread_element")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import STATE_SETTER, Context
+from wscheck.detect.code.call_context import Context, state_setters
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.syntax import (
     FUNCTIONS,
@@ -211,7 +211,8 @@ class _Effect:
             dot = "." if statement.parent == self.function.child_by_field_name("body") and not self._is_typed else "?."
             return _Fault(statement, f"{target}{dot}{close}") if _MEMBER.fullmatch(target) else None
         name = self._free_name("socket", "connection")
-        if not name or not (holder == statement or _is_argument_of_setter(expression, statement)):
+        states = state_setters(self.context.owner or self.source.root)
+        if not name or not (holder == statement or _is_argument_of_setter(expression, statement, states)):
             return None
         return _Fault(statement, f"{name}.{close}", name, expression)
 
@@ -473,7 +474,7 @@ def _type_of(declarator: Node, call: Node) -> str:
     return f"ReturnType<typeof {called}>" if re.fullmatch(r"[\w.]+", called) else ""
 
 
-def _is_argument_of_setter(expression: Node, statement: Node) -> bool:
+def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[str]) -> bool:
     """Return whether a statement is `setSocket(io(url))`."""
     arguments = expression.parent
     setter = arguments.parent if arguments is not None and arguments.type == "arguments" else None
@@ -482,7 +483,7 @@ def _is_argument_of_setter(expression: Node, statement: Node) -> bool:
         and arguments is not None
         and len(arguments.named_children) == 1
         and setter.parent == statement
-        and STATE_SETTER.match(text_of(setter.child_by_field_name("function"))) is not None
+        and text_of(setter.child_by_field_name("function")) in states
     )
 
 

@@ -11,6 +11,7 @@ from wscheck.detect.code.call_context import (
     conditions_around,
     contexts_of,
     dependencies_of,
+    is_root,
     only_harmless_calls,
     owner_name,
 )
@@ -106,7 +107,9 @@ def _unremoved(
     if event is None or not _SOCKET.match(socket):
         return None
     context = contexts_of(source, call)[0]
-    if context.function is None or context.via or _removes_listener(source, context, event):
+    if context.function is None or context.via or is_root(source, context):
+        return None
+    if _removes_listener(source, context, event):
         return None
     if context.kind is CallContext.EFFECT:
         piles_up = _is_shared(source, socket, context, openings, imported)

@@ -23,7 +23,7 @@ _NOT_RENDERED = re.compile(
 """Files of the server itself, and files that a framework only loads in the browser or only in the server."""
 
 _LOADED_BY_FRAMEWORK = re.compile(r"(?:^|/)(?:pages|app|routes|layouts|plugins|composables)/|\.(?:vue|svelte)$")
-_ONLY_BROWSER = re.compile(rb"\bssr\s*[:=]\s*false\b")
+_ONLY_BROWSER = re.compile(rb"""\bssr\s*[:=]\s*false\b|\bmode\s*:\s*["']spa["']""")
 """A route, an application or a dynamic import without rendering in the server."""
 
 
