@@ -109,3 +109,15 @@ def test_a_log_that_is_written_now_is_learned_from_its_first_lines() -> None:
     pieces = [len(line) + 1 for line in log.splitlines()]
     read_now = told(read(log, *pieces, guesses=True))
     assert sorted(read_now) == sorted((sign, user if sign == "+" else "", each) for sign, user, each in expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_request_that_ends_beside_the_line_of_the_application_is_no_second_end(order: tuple[int, int]) -> None:
+    """A web framework logs the request of a WebSocket when it has ended."""
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate(("mia", "noor", "mia", "ida", "noor", "mia", "ida", "noor")):
+        request = f'INFO:web.access:127.0.0.1 [30/Nov/2026:16:18:{number:02} +0000] "GET /ws?uid={user} HTTP/1.1" 101 0'
+        ends = (f"INFO:ws:user {user} left", request)
+        lines += [f"INFO:ws:user {user} joined", *(ends[each] for each in order)]
+        expected += [("+", user, ""), ("-", user, "")]
+    assert told(read("\n".join(lines) + "\n")) == expected

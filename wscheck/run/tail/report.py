@@ -159,7 +159,7 @@ def _evidence(watch: LogWatch) -> Evidence:
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted", "expired")),
         unreadable=sum(log.unreadable for log in watch.logs),
         ledger=watch.judge.ledger,
-        timed=watch.counts.untimed < kinds.total(),
+        timed=watch.counts.are_timed,
         gaps=watch.judge.gaps,
     )
 

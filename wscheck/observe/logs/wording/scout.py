@@ -12,7 +12,7 @@ from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import is_bare, learn
 from wscheck.observe.logs.wording.messages import parse
 from wscheck.observe.logs.wording.pairing import EveryWord, fixed_words, learn_structure
-from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording, fit
+from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording, fit, ids_in
 
 HEAD = 1 << 20
 """Bytes at the start of a log that are searched completely."""
@@ -22,6 +22,8 @@ MAX_LINE = 1 << 12
 MAX_ROWS = 4_000
 MAX_VAIN = 100
 """Lines with words for a replacement that report none, after which a log with known markers is left alone."""
+BESIDE = (-2, -1, 1, 2)
+"""Distances in lines between two lines about one event."""
 MAX_KNOWN = 50
 """Largest number of lines with a known marker that are searched for ids."""
 
@@ -175,6 +177,7 @@ class WordingScout:
         if self._is_explained(self.wording.readings):
             known = {row.message.statement for row in rows if row.line in told}
             further = {each: reading for each, reading in found.items() if agrees and each not in known}
+            further = {each: reading for each, reading in further.items() if not self._repeats(each, reading, rows)}
             self._beyond = Wording(further, words) if further else self._beyond
             self.wording = Wording(self.wording.readings, beyond=self._beyond)
             return further
@@ -183,6 +186,25 @@ class WordingScout:
             return found
         self.likely, self._likely_rows = dict(found), rows
         return {}
+
+    def _repeats(self, statement: Statement, reading: Reading, rows: Sequence[Row]) -> bool:
+        """Return whether the lines of a statement tell again what the lines beside them told in known words.
+
+        A web framework logs the request of a WebSocket when it ends, beside the line of the application.
+        """
+        told = set[tuple[int, str]]()
+        for row in self._rows:
+            known = self.wording.readings.get(row.message.statement)
+            if known is not None and known.kind == reading.kind:
+                told.update((row.line, value) for _, value in ids_in(row.message, known))
+        own = [row for row in rows if row.message.statement == statement]
+        again = sum(
+            any(
+                (row.line + away, value) in told for _, value in ids_in(row.message, reading) for away in (-2, -1, 1, 2)
+            )
+            for row in own
+        )
+        return again > len(own) / 2
 
     def _is_known(self, piece: bytes) -> bool:
         """Return whether known markers report both the openings and the ends of connections in this log."""
