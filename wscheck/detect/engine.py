@@ -7,7 +7,7 @@ in a server's log that have an explanation other than a second opener become a g
 from collections.abc import Callable, Iterable
 from typing import cast
 
-from wscheck.detect.causes import UserHistories, UserHistory, probable_cause
+from wscheck.detect.causes import UserHistories, UserHistory, probable_causes
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
@@ -67,7 +67,7 @@ class Judge:
     ) -> None:
         self.ledger = Ledger()
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
-        self._evicted_causes: dict[str | None, dict[str, Cause | None]] = {}
+        self._evicted_causes: dict[str | None, dict[str, list[Cause]]] = {}
         self._on_finding = on_finding
         self._histories = UserHistories(self.ledger, self._store_causes)
         self._rules = [rule(self.ledger, options or RuleOptions(), self._add_occurrence) for rule in rules]
@@ -214,25 +214,25 @@ class Judge:
         return list(self._findings.values())
 
     def update_cause(self, finding: Finding) -> Cause | None:
-        """Set the probable cause of `finding` from the events so far, and return the cause, None if it is unknown."""
-        evicted = self._evicted_causes.get(finding.user, {}).get(finding.rule)
-        finding.cause = (
-            probable_cause(finding.rule, self._histories.history(finding.user), finding.confidence) or evicted
-        )
+        """Set the probable causes of `finding` from the events so far, and return the first, None if it is unknown."""
+        evicted = self._evicted_causes.get(finding.user, {}).get(finding.rule, [])
+        history = self._histories.history(finding.user)
+        causes = probable_causes(finding.rule, history, finding.confidence) or evicted
+        finding.cause, finding.other_causes = next(iter(causes), None), causes[1:]
         return finding.cause
 
     def _store_causes(self, user: str, history: UserHistory) -> None:
         """Store the causes that `history` shows, because its oldest entries are about to be evicted."""
         causes = self._evicted_causes.get(user, {})
         for rule, stored in causes.items():
-            causes[rule] = stored or probable_cause(rule, history)
+            causes[rule] = stored or probable_causes(rule, history)
 
     def _add_occurrence(self, occurrence: Occurrence) -> None:
         key = (occurrence.rule, occurrence.user, occurrence.key)
         finding = self._findings.get(key)
         if finding is None:
             finding = self._findings[key] = _new_finding(occurrence)
-            self._evicted_causes.setdefault(occurrence.user, {}).setdefault(occurrence.rule, None)
+            self._evicted_causes.setdefault(occurrence.user, {}).setdefault(occurrence.rule, [])
         else:
             _grow(finding, occurrence)
         if self._on_finding is not None:

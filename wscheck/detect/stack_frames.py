@@ -288,6 +288,11 @@ def is_rendering(stack: Sequence[CodeLocation]) -> bool:
     return _is_in_template(stack) or _is_in_react_render(stack)
 
 
+def is_in_effect(stack: Sequence[CodeLocation]) -> bool:
+    """Return whether React ran the code in an effect."""
+    return _any_contains([frame.function for frame in stack if is_framework_frame(frame)], _REACT_EFFECTS)
+
+
 def _is_in_template(stack: Sequence[CodeLocation]) -> bool:
     # Outer frames prove nothing: the template of one component may run while another is created or notified.
     frames = framework_frames(stack)

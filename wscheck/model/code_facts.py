@@ -148,7 +148,7 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     The context is that of the innermost frame of the stack that has one. For example, a function `connect` of a service
     opens the connection, and an effect calls it: the context is EFFECT.
 
-    context      part of the program that opened the connection
+    context      part of the program that opened the connection, None if its source is unknown
     owner        component, hook, class or function with this context, "" at module level
     holder       kind of the owner: "component", "hook", "class", "element" (custom element), "function", "" at module
                  level
@@ -160,12 +160,13 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forces_new   the options contain `forceNew: true` or `multiplex: false`
     provides     the owner gives the connection to the components below it (a provider)
     assigned_to  variable or property that receives the connection, "" if none does
+    dropped_at   place that forgets the variable (sets it to null) without closing the connection, "" if none does
     frames       number of the application's frames from the opener to the context
     mounted      number of mounted components whose code opened the connection, None if unknown; counted at the end
     components   names of these components, without repetition
     """
 
-    context: CallContext = CallContext.FUNCTION
+    context: CallContext | None = None
     owner: str = ""
     holder: str = ""
     dependencies: tuple[str, ...] | None = None
@@ -176,6 +177,7 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forces_new: bool = False
     provides: bool = False
     assigned_to: str = ""
+    dropped_at: str = ""
     frames: int = 1
     mounted: int | None = None
     components: tuple[str, ...] = ()

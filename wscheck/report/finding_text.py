@@ -103,8 +103,8 @@ def connection_ids(evidence: Iterable[AnyEvent]) -> list[str]:
 
 
 def labelled_facts(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[tuple[str, str]]:
-    """Return (label, text) pairs: user, openers, cause and fix. Each text is one line. Unknown facts are omitted."""
-    cause = finding.cause
+    """Return (label, text) pairs: user, openers, causes and fixes. Each text is one line. Unknown facts are omitted."""
+    cause, others = finding.cause, finding.other_causes
     facts = [
         ("who", finding.user or ""),
         *(("opened by", str(opener)) for opener in openers),
@@ -112,6 +112,7 @@ def labelled_facts(finding: Finding, openers: Sequence[ConnectionOpener]) -> lis
         ("because", cause.because if cause else ""),
         ("fix", fix_text(finding)),
         ("to confirm", cause.settle_by if cause else ""),
+        *(("also", f"{other.name} ({other.confidence} confidence): {other.because}. {other.fix}") for other in others),
     ]
     return [(label, one_line(text)) for label, text in facts if text]
 

@@ -7,6 +7,7 @@ import pytest
 from tests.conversation import START
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import BROWSER
+from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
 from wscheck.model.events import (
     CodeLocation,
     Connected,
@@ -29,6 +30,7 @@ REACT = "node_modules/react-dom/cjs/react-dom-client.development.js"
 EFFECT, RENDER = CodeLocation(REACT, 1, 1, "commitHookEffectListMount"), CodeLocation(REACT, 2, 1, "renderWithHooks")
 WRAPPED = CodeLocation("http://h/page.js", 410, 1, "(app-pages-browser)/./src/one.tsx")
 UPDATED = CodeLocation("http://h/webpack/page.a56e.hot-update.js", 18, 1, "(app-pages-browser)/./src/one.tsx")
+TWICE = OpenerCode(context=CallContext.EFFECT, cleanup=Cleanup.CLOSES, mounted=2)
 INITIAL, AGAIN = CodeLocation(REACT, 3, 1, "mountMemo"), CodeLocation(REACT, 5, 1, "updateMemo")
 DOUBLED = CodeLocation(REACT, 4, 1, "doubleInvokeEffectsOnFiber")
 
@@ -67,8 +69,9 @@ def causes(*events: Event) -> set[str | None]:
         (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, INITIAL, RENDER), "unmount-without-cleanup"),
         (opened("a", 0, ONE, INITIAL, RENDER), opened("b", 1, ONE, AGAIN, RENDER), "io-in-render"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT), "unmount-without-cleanup"),
-        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "two-openers"),
-        (opened("a", 0, ONE, DOUBLED), opened("b", 0.004, ONE, DOUBLED), "two-openers"),
+        (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, EFFECT), "unmount-without-cleanup"),
+        (opened("a", 0, ONE, EFFECT, code=TWICE), opened("b", 1, ONE, EFFECT, code=TWICE), "two-openers"),
+        (opened("a", 0, ONE, DOUBLED, code=TWICE), opened("b", 1, ONE, DOUBLED, code=TWICE), "two-openers"),
         (opened("a", 0, ONE, EFFECT), opened("b", 0.004, ONE, DOUBLED), "effect-without-cleanup"),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, DOUBLED), "effect-without-cleanup"),
         (opened("a", 0, SHARED, ONE, DOUBLED), opened("b", 0.004, SHARED, TWO, DOUBLED), "two-openers"),
@@ -93,7 +96,11 @@ def causes(*events: Event) -> set[str | None]:
             opened("b", 1, ONE, UPDATED, script="webpack-internal:/one", client="c"),
             "hot-reload",
         ),
-        (opened("a", 0, ONE, client="http://h/a.js"), opened("b", 1, TWO, client="http://h/b.js"), "two-bundles"),
+        (
+            opened("a", 0, ONE, client="http://h/a.js", namespace="/a"),
+            opened("b", 1, TWO, client="http://h/b.js", namespace="/b"),
+            "two-bundles",
+        ),
         (opened("a", 0, ONE, EFFECT), opened("b", 1, ONE, EFFECT, page="tab 2"), "several-tabs"),
     ],
 )
@@ -105,12 +112,11 @@ def requested(sid: str, at: float) -> Event:
     return Connecting(at=START + at, user="u", page="tab 1", eio=f"e{sid}", stack=(IO, ONE, EFFECT), source="browser")
 
 
-def test_requests_sent_together_are_two_components_however_late_their_answers() -> None:
+@pytest.mark.parametrize("apart", [0.01, 0.9])
+def test_requests_before_the_first_answer_may_be_two_components_if_the_code_is_unknown(apart: float) -> None:
     answers = (opened("a", 1, ONE, EFFECT), opened("b", 3, ONE, EFFECT))
-    assert causes(requested("a", 0), requested("b", 0.01), *answers) == {"two-openers"}
-    assert causes(requested("a", 0), requested("b", 0.9), *answers) == {"unmount-without-cleanup"}
-    together = (opened("a", 1, ONE, EFFECT), opened("b", 1.01, ONE, EFFECT))
-    assert causes(requested("a", 0), requested("b", 0.9), *together) == {"unmount-without-cleanup"}
+    (found,) = judged(requested("a", 0), requested("b", apart), *answers)
+    assert found.cause is not None and (found.cause.id, found.cause.confidence) == ("two-openers", "medium")
 
 
 @pytest.mark.parametrize("kept_up", [("a", "b"), ("b", "a")], ids=lambda order: order[0])

@@ -6,6 +6,7 @@ import pytest
 
 from tests.conversation import Conversation, user
 from tests.detect.causes.test_signatures import cause, why
+from wscheck.model.code_facts import OpenerCode
 from wscheck.model.events import CodeLocation
 
 OPENER = CodeLocation("src/hooks/useSocket.ts", 12, 5, "useSocket")
@@ -45,14 +46,15 @@ def test_two_openers_are_not_one_stack_twice() -> None:
     assert why(opened((OPENER, DASHBOARD, *EFFECT), (OPENER, DASHBOARD, *EFFECT))) != "two-openers"
 
 
-@pytest.mark.parametrize(("apart", "conversation"), [(1.0, "unmount-without-cleanup"), (0.01, "two-openers")])
-def test_two_openers_in_one_bundle_without_a_map_only_where_they_open_together(apart: float, conversation: str) -> None:
+@pytest.mark.parametrize(("mounted", "expected"), [(1, "unmount-without-cleanup"), (2, "two-openers")])
+def test_two_openers_in_one_bundle_without_a_map_only_where_two_components_run_it(mounted: int, expected: str) -> None:
     """The stacks may diverge in the framework's code: one component that is created again in another way."""
-    setup, mounted, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
+    code = (OpenerCode(mounted=mounted),) * 2
+    setup, attached, pushed = (CodeLocation("http://h/main.js", 4, column) for column in (138632, 9735, 40063))
     deep = tuple(CodeLocation("http://h/main.js", 4, column) for column in range(50, 54))
-    found = cause(opened((setup, mounted, *deep), (setup, pushed, *deep), apart=apart))
-    assert found is not None and (found.id, found.confidence) == (conversation, "medium")
-    assert why(opened((setup, mounted), (setup, pushed), apart=apart)) == "two-openers", "a page without a framework"
+    found = cause(opened((setup, attached, *deep), (setup, pushed, *deep), code=code))
+    assert found is not None and (found.id, found.confidence) == (expected, "medium")
+    assert why(opened((setup, attached), (setup, pushed))) == "two-openers", "a page without a framework"
 
 
 def test_io_in_render() -> None:
@@ -95,9 +97,12 @@ def test_hot_reload_is_not_the_same_version_again() -> None:
     assert why(opened((OPENER,), (OPENER,), script=("http://localhost/a.js",) * 2)) == "unmount-without-cleanup"
 
 
+APART: dict[str, Any] = {"namespace": ("/", "/admin"), "eio": ("e1", "e2")}
+
+
 def test_two_bundles() -> None:
     clients = ("http://localhost/a.js?v=1", "http://localhost/b.js")
-    found = cause(opened((DASHBOARD,), (WIZARD,), client=clients))
+    found = cause(opened((DASHBOARD,), (WIZARD,), client=clients, **APART))
     assert found is not None
     assert found.because == "socket.io-client runs from http://localhost/a.js and from http://localhost/b.js"
 
@@ -105,12 +110,13 @@ def test_two_bundles() -> None:
 def test_two_bundles_are_not_a_page_and_its_worker() -> None:
     clients = ("http://localhost/a.js", "http://localhost/worker.js")
     targets = ("page http://localhost/", "worker http://localhost/worker.js")
-    assert why(opened((DASHBOARD,), (WIZARD,), client=clients, target=targets)) == "two-openers"
+    found = why(opened((DASHBOARD,), (WIZARD,), client=clients, target=targets, **APART))
+    assert found == "page-and-worker"
 
 
 def test_two_bundles_are_not_two_versions_of_one() -> None:
     clients = ("http://localhost/a.js?v=1", "http://localhost/a.js?v=2")
-    assert why(opened((DASHBOARD,), (WIZARD,), client=clients)) == "two-openers"
+    assert why(opened((DASHBOARD,), (WIZARD,), client=clients, **APART)) == "two-openers"
 
 
 @pytest.mark.parametrize(
@@ -129,25 +135,6 @@ def test_forced_new_connection(urls: tuple[str, str], expected: str) -> None:
 
 def test_forced_new_connection_is_not_the_same_address() -> None:
     assert why(opened((OPENER,), (OPENER,), url=("http://h/?room=1",) * 2)) != "forced-new-connection"
-
-
-def swapping(pause: float, times: int = 8) -> Conversation:
-    """The client closes its connection and opens the next after `pause`, once a second."""
-    conversation = user("A", page="tab-1")
-    for n in range(times):
-        conversation.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER, *EFFECT))
-        conversation.disconnects(f"s{n}", at=n + 1 - pause, reason="io client disconnect")
-    return conversation
-
-
-def test_unstable_dependency() -> None:
-    found = cause(swapping(0.01), "excessive-attempts")
-    assert found is not None
-    assert found.id == "unstable-dependency"
-
-
-def test_unstable_dependency_is_not_a_user_who_reconnects() -> None:
-    assert why(swapping(0.5), "excessive-attempts") is None
 
 
 def test_no_sticky_session() -> None:

@@ -48,7 +48,7 @@ CASES = (
     CauseCase("on() in connect", "handler-in-connect", "handler-in-connect", DUPLICATED),
     CauseCase("on() without off()", "handler-without-off", "handler-without-off", DUPLICATED),
     CauseCase("off() without handler", "off-without-handler", "off-without-handler", "event-unheard"),
-    CauseCase("two bundles", "two-bundles", "two-bundles"),
+    CauseCase("two bundles", "two-bundles", "module-in-two-bundles"),
     CauseCase("fixed", "fixed", BENIGN),
     CauseCase("fixed, StrictMode", "fixed", BENIGN, query="strict=1", builds=("dev",)),
     CauseCase("fixed, upgrade", "fixed", BENIGN, query="transports=polling,websocket"),

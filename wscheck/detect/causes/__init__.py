@@ -1,9 +1,11 @@
 """Probable causes of findings, determined from the history of a user, and the fix of each cause (docs/causes.md)."""
 
+from typing import NamedTuple
+
 from wscheck.detect import stack_frames
 from wscheck.detect.causes.browser_signatures import (
     HANDLER_SIGNATURES,
-    OPENING_SIGNATURES,
+    RERUN_SIGNATURES,
     no_sticky_session,
     off_without_handler,
     reconnect_after_kick,
@@ -16,17 +18,12 @@ from wscheck.detect.causes.connection_signatures import (
     transport_closed_first,
     two_openers_one_kept,
 )
-from wscheck.detect.causes.history import Signature, UserHistories, UserHistory
+from wscheck.detect.causes.history import Explanation, Signature, UserHistories, UserHistory
+from wscheck.detect.causes.pair_causes import PAIR_CAUSES, explain_pairs, same_page_pairs
+from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
 from wscheck.model.findings import Cause, Confidence
 
-# The most specific first: evidence that only a page has, then openers, then signatures that a server's log shows too.
-_CAUSES_IN_PAGE: tuple[tuple[str, Signature], ...] = (
-    ("token-refresh", PAGE_SIGNATURES["token-refresh"]),
-    *OPENING_SIGNATURES.items(),
-    *PAGE_SIGNATURES.items(),
-)
 _SEVERAL_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
-_NEED_PAGE_DATA = frozenset(signature for _, signature in (*_CAUSES_IN_PAGE, _SEVERAL_TABS))
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
     ("reconnect-on-kick", SERVER_SIGNATURES["reconnect-on-kick"]),
@@ -35,67 +32,115 @@ _LOOPS: tuple[tuple[str, Signature], ...] = (
 EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 """Causes of several connections that the server left open. They do not explain connections that it replaced."""
 
-_BY_RULE: dict[str, tuple[tuple[str, Signature], ...]] = {
-    "multiple-connections": (*_CAUSES_IN_PAGE, *SERVER_SIGNATURES.items()),
+
+class _PairCauses(NamedTuple):
+    """Step of a rule that takes the causes of the pairs of connections of each page. `causes` limits them."""
+
+    causes: tuple[str, ...]
+
+
+_ALL_PAIRS = _PairCauses(tuple(PAIR_CAUSES))
+_Step = tuple[str, Signature] | _PairCauses
+"""Step of a rule's search for a cause: one signature with its cause id, or the pairs of connections."""
+
+_IN_PAGE: tuple[_Step, ...] = (*RERUN_SIGNATURES.items(), _ALL_PAIRS, *PAGE_SIGNATURES.items())
+
+_NEED_PAGE_DATA = frozenset(
+    {signature for _, signature in (*RERUN_SIGNATURES.items(), *PAGE_SIGNATURES.items(), _SEVERAL_TABS)}
+)
+
+_BY_RULE: dict[str, tuple[_Step, ...]] = {
+    "multiple-connections": (*_IN_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
-        *_CAUSES_IN_PAGE,
+        *_IN_PAGE,
         *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
     # Too many attempts are a loop: the delay between the attempts identifies the cause better than the openers do.
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
-        ("unstable-dependency", OPENING_SIGNATURES["unstable-dependency"]),
-        ("io-in-render", OPENING_SIGNATURES["io-in-render"]),
-        ("hot-reload", OPENING_SIGNATURES["hot-reload"]),
+        *RERUN_SIGNATURES.items(),
+        _PairCauses(
+            ("opened-on-disconnect", "io-in-render", "hot-reload", "script-ran-twice", "reopened-without-closing")
+        ),
         ("reconnect-on-kick", reconnect_after_kick),
         *_LOOPS,
+        _PairCauses(("two-openers",)),
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
     "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
     "event-missing": (("two-openers", two_openers_one_kept),),
-    "event-duplicated": (*HANDLER_SIGNATURES.items(), *_CAUSES_IN_PAGE),
+    "event-duplicated": (*HANDLER_SIGNATURES.items(), *_IN_PAGE),
     "handler-leaked": tuple(HANDLER_SIGNATURES.items()),
     "event-unheard": (("off-without-handler", off_without_handler),),
     # A view that leaks beside a connection of the whole page: two openers are no fault, so this cause is the last one.
-    "connection-leaked": tuple(sorted(_CAUSES_IN_PAGE, key=lambda each: each[0] == "two-openers")),
+    "connection-leaked": (
+        *RERUN_SIGNATURES.items(),
+        _PairCauses(tuple(cause for cause in PAIR_CAUSES if cause != "two-openers")),
+        *((cause, signature) for cause, signature in PAGE_SIGNATURES.items() if cause != "two-openers"),
+        _PairCauses(("two-openers",)),
+        ("two-openers", PAGE_SIGNATURES["two-openers"]),
+    ),
     "tab-displaced": (_LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
 }
-"""Rule id to the causes that can explain its findings, as (cause id, signature), the most specific first."""
+"""Rule id to the search for the causes that can explain its findings, the most specific first."""
 
 
 def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> Cause | None:
-    """Return the first cause whose signature matches `history`, None if no signature matches.
+    """Return the first cause whose signature matches `history`, None if no signature matches."""
+    return next(iter(probable_causes(rule, history, confidence)), None)
 
-    `confidence` is the confidence of the finding. For several connections, the cause is never more certain than the
-    finding.
+
+def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> list[Cause]:
+    """Return the causes whose signatures match `history`, the most specific first, none if no signature matches.
+
+    There are several if different connections have different causes. `confidence` is the confidence of the finding. For
+    several connections, the cause is never more certain than the finding.
     """
-    has_page_data = history.has_page_data
-    for cause, signature in _BY_RULE.get(rule, ()):
-        if not has_page_data and signature in _NEED_PAGE_DATA:
-            continue
-        clue = signature(history)
-        if clue is not None:
-            cause_confidence, because = clue
-            if rule == "multiple-connections" and confidence.rank < cause_confidence.rank:
-                cause_confidence = confidence
-            return _cause(CATALOGUE[cause], history, cause_confidence, because)
-    return None
+    for step in _BY_RULE.get(rule, ()):
+        found = _explain(step, history)
+        if found:
+            limit = confidence if rule == "multiple-connections" else Confidence.HIGH
+            return [_cause(each, history, min(each.confidence, limit, key=lambda one: one.rank)) for each in found]
+    return []
+
+
+def _explain(step: _Step, history: UserHistory) -> list[Explanation]:
+    if isinstance(step, _PairCauses):
+        return explain_pairs(history, frozenset(step.causes)) if history.has_page_data else []
+    cause, signature = step
+    if not history.has_page_data and signature in _NEED_PAGE_DATA:
+        return []
+    if cause in EXPLAIN_KEPT_ONLY and _overlap_in_page(history):
+        return []
+    clue = signature(history)
+    if clue is None:
+        return []
+    return [clue if isinstance(clue, Explanation) else Explanation(cause, *clue)]
+
+
+def _overlap_in_page(history: UserHistory) -> bool:
+    """Return whether an observed page opened several connections, so that the page is to be changed, not the server."""
+    return any(pair.new.source in (SOURCE_BROWSER, SOURCE_HAR) for pair in same_page_pairs(history))
 
 
 def causes_for_rule(rule: str) -> list[CauseDoc]:
     """Return every cause that can explain findings of `rule`, the most specific first."""
-    return [CATALOGUE[cause] for cause in dict(_BY_RULE.get(rule, ()))]
+    steps = _BY_RULE.get(rule, ())
+    causes = (cause for step in steps for cause in (step.causes if isinstance(step, _PairCauses) else step[:1]))
+    return [CATALOGUE[cause] for cause in dict.fromkeys(causes)]
 
 
-def _cause(doc: CauseDoc, history: UserHistory, confidence: Confidence, because: str) -> Cause:
+def _cause(explanation: Explanation, history: UserHistory, confidence: Confidence) -> Cause:
+    doc = CATALOGUE[explanation.cause]
     openers_known = any(opening.opener for opening in history.openings)  # a browser run would add nothing
     is_settled = confidence is Confidence.HIGH or (openers_known and doc.settle_by == CONFIRM_IN_BROWSER)
     settle_by = "" if is_settled else doc.settle_by
-    return Cause(doc.id, doc.name, _fix(doc, history), confidence, because, settle_by)
+    fix = explanation.fix or _fix(doc, history)
+    return Cause(doc.id, doc.name, fix, confidence, explanation.because, settle_by)
 
 
 def _fix(doc: CauseDoc, history: UserHistory) -> str:
-    """Return the fix of the cause, in the terms of the framework that opened the latest connection."""
+    """Return the fix of the catalogue, in the terms of the framework that opened the latest connection."""
     stack = next((opening.stack for opening in reversed(history.openings) if opening.stack), ())
     return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(doc.id, doc.fix)
 
@@ -108,4 +153,5 @@ __all__ = [
     "UserHistory",
     "causes_for_rule",
     "probable_cause",
+    "probable_causes",
 ]

@@ -3,206 +3,130 @@
 A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterator
-from urllib.parse import parse_qsl, urlsplit
+from typing import NamedTuple
 
 from wscheck.detect import stack_frames
-from wscheck.detect.causes.history import Clue, Signature, UserHistory
+from wscheck.detect.causes import fixes
+from wscheck.detect.causes.history import Clue, Explanation, Signature, UserHistory
 from wscheck.detect.changes import ClosedChange
 from wscheck.detect.rules.rule import opener_label
+from wscheck.model.code_facts import CallContext, OpenerCode
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
 from wscheck.model.events import CodeLocation, Connected, HandlersRegistered
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
-# React functions that run an effect a second time in StrictMode.
-_STRICT_MODE_FUNCTIONS = (
-    "doubleInvoke",
-    "StrictEffects",
-    "InvokeEffectsInDEV",
-    "reappearLayoutEffects",
-    "reconnectPassiveEffects",
-)
-
-SAME_COMMIT_S = 0.05
-"""Longest time between two requests of one React commit, which runs the effects of all its components (seconds)."""
-
-MAX_STALL_S = 0.5
-"""Longest pause of a page between two requests of one run of its code, on a busy machine (seconds)."""
-
-EFFECT_RERUN_S = 0.25
-"""Longest time between the close by an effect's cleanup and the next connection by the effect's next run (seconds)."""
-
 RECONNECT_WITHIN_S = 10.0
 """Longest time from the server's end of a connection to a connection that counts as a reconnection (seconds)."""
 
 
-def same_page_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Yield the (older, newer) connections of one page that were open together or replaced each other.
+MIN_RERUNS = 2
+"""Times that an effect must close its connection and open the next before a loop is assumed."""
 
-    In each pair, the newer connection replaced the older one, or opened while the older one was open.
+_TOKEN = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
+
+
+class _Reruns(NamedTuple):
+    """Connections that one opener closed and opened again.
+
+    last    the newest connection
+    times   number of connections that were closed and followed by another
+    tokens  number of those whose successor has another token
     """
-    for old, new in (*history.replaced_pairs(), *history.met):
-        if old.page is not None and old.page == new.page:
-            yield old, new
+
+    last: Connected
+    times: int
+    tokens: int
 
 
-def two_openers(history: UserHistory) -> Clue | None:
-    return two_callers(history) or shared_hook(history)
+def _reruns(history: UserHistory) -> _Reruns | None:
+    """Return the connections that the client closed before their opener opened the next one, as an effect's rerun does.
 
-
-def two_callers(history: UserHistory) -> Clue | None:
-    """Detect two connections whose call stacks differ at a frame of the application: two callers opened them.
-
-    Both connections may have the same opener: shared code that opens a connection for each caller.
+    Only the order counts: the close precedes the next request of the same opener in the same document.
     """
-    for old, new in same_page_pairs(history):
-        first, second = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
-        if first is not None and second is not None and old.opener is not None and new.opener is not None:
-            same_opener = old.opener == new.opener
-            is_doubtful = same_opener and stack_frames.may_be_framework_code(first, old.stack, new.stack)
-            if is_doubtful and _interval_in_one_run(history, old, new) is None:
-                continue  # the stacks may diverge within the framework, which created one component twice
-            through = f", both through {old.opener}" if same_opener else ""
-            confidence = Confidence.MEDIUM if is_doubtful else Confidence.HIGH
-            one, other = sorted((str(first), str(second)))
-            return confidence, f"one page opened one connection in {one} and one in {other}{through}"
-    return None
-
-
-def shared_hook(history: UserHistory) -> Clue | None:
-    """Detect two connections with equal stacks: two components use the hook that opens a connection.
-
-    React runs the effects, so the stacks do not contain the components. StrictMode did not run one effect twice,
-    because then exactly one of the two stacks would contain React's functions for the second run.
-    """
-    clues: list[Clue] = []
-    for old, new in same_page_pairs(history):
-        if not old.stack or not _have_same_opener(old, new) or _is_strict_rerun(old) != _is_strict_rerun(new):
-            continue
-        if (interval := _interval_in_one_run(history, old, new)) is not None:
-            opened = f"{new.opener} opened two connections {interval * 1000:.0f} ms apart"
-            confidence = Confidence.HIGH if interval <= SAME_COMMIT_S else Confidence.MEDIUM
-            clues.append((confidence, f"{opened}, as two components that use it do"))
-    return next((clue for clue in clues if clue[0] is Confidence.HIGH), clues[0] if clues else None)
-
-
-def _interval_in_one_run(history: UserHistory, old: Connected, new: Connected) -> float | None:
-    """Return the seconds between two requests if one run of the page's code may have sent both, else None.
-
-    The page cannot receive the answer to the first request before its code has run to the end. An answer before the
-    second request therefore means two runs.
-    """
-    first, second = sorted((old, new), key=lambda one: history.requested_at(one) or 0.0)
-    first_at, second_at = history.requested_at(first), history.requested_at(second)
-    if first_at is None or second_at is None:
-        return None
-    requests_known = history.has_request(first) and history.has_request(second)
-    if requests_known and first.at is not None and first.at <= second_at:
-        return None
-    interval = second_at - first_at
-    return interval if interval <= (MAX_STALL_S if requests_known else SAME_COMMIT_S) else None
-
-
-def io_in_render(history: UserHistory) -> Clue | None:
-    pairs = same_page_pairs(history)
-    rendered = {
-        new.sid: new for old, new in pairs if _have_same_opener(old, new) and stack_frames.is_rendering(new.stack)
-    }
-    if not rendered:
-        return None
-    confidence = Confidence.HIGH if len(rendered) > 1 else Confidence.MEDIUM
-    opener = next(iter(rendered.values())).opener
-    return confidence, f"{opener} opened {len(rendered) + 1} connections while its component rendered"
-
-
-def strict_mode(history: UserHistory) -> Clue | None:
-    """Detect two connections of which exactly one was opened in the second run of an effect, by React's StrictMode."""
-    for old, new in same_page_pairs(history):
-        # The order of the acknowledgements proves nothing: on a slow network, the second run may be acknowledged first.
-        # Diverging stacks belong to two effects that call shared code, and both effects may have run twice.
-        if not _have_same_opener(old, new) or _have_diverging_stacks(old, new):
-            continue
-        if _is_strict_rerun(old) != _is_strict_rerun(new):
-            ran = f"StrictMode ran the effect at {new.opener} twice"
-            return Confidence.HIGH, f"{ran}, and the first connection stayed open"
-    return None
-
-
-def _is_strict_rerun(opening: Connected) -> bool:
-    return any(part in frame.function for frame in opening.stack for part in _STRICT_MODE_FUNCTIONS)
-
-
-def _have_diverging_stacks(old: Connected, new: Connected) -> bool:
-    first, second = stack_frames.divergence(old.stack, new.stack), stack_frames.divergence(new.stack, old.stack)
-    return first is not None and second is not None
-
-
-def hot_reload(history: UserHistory) -> Clue | None:
-    """Detect two connections from two versions of one file. An edit may have moved the opener by some lines."""
-    for old, new in same_page_pairs(history):
-        if not (old.opener and new.opener and old.script and new.script) or old.opener.file != new.opener.file:
-            continue
-        if (update := _hot_update_script(new)) and update != _hot_update_script(old):
-            return Confidence.HIGH, f"{new.opener} ran again from {update}, and the first connection stayed open"
-        same_library = old.opener == new.opener and old.client == new.client
-        is_version = _without_query(old.script) == _without_query(new.script) or same_library
-        if old.script != new.script and is_version:
-            ran = f"{old.opener} ran again from another version of its script"
-            return Confidence.HIGH, f"{ran}, and the first connection stayed open"
-    return None
-
-
-def _hot_update_script(opening: Connected) -> str:
-    """Return the URL of the webpack hot update script that opened the connection, "" if none did."""
-    return next((frame.file for frame in opening.stack if ".hot-update." in frame.file), "")
-
-
-def two_bundles(history: UserHistory) -> Clue | None:
-    for old, new in same_page_pairs(history):
-        if old.target != new.target:  # a worker, or an iframe of another site, always has its own copy of the library
-            continue
-        if old.client and new.client and _without_query(old.client) != _without_query(new.client):
-            first, second = _without_query(old.client), _without_query(new.client)
-            return Confidence.HIGH, f"socket.io-client runs from {first} and from {second}"
-    return None
-
-
-def _without_query(url: str) -> str:
-    return url.partition("?")[0]
-
-
-def forced_new_connection(history: UserHistory) -> Clue | None:
-    for old, new in same_page_pairs(history):
-        if _have_same_opener(old, new) and old.url and new.url and old.url != new.url:
-            return Confidence.HIGH, f"{old.opener} opened two connections whose {_difference(old.url, new.url)} differ"
-    return None
-
-
-def _difference(old: str, new: str) -> str:
-    first, second = dict(parse_qsl(urlsplit(old).query)), dict(parse_qsl(urlsplit(new).query))
-    names = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
-    return f"queries (`{'`, `'.join(names)}`)" if names else "addresses"
-
-
-def unstable_dependency(history: UserHistory) -> Clue | None:
-    """Detect a client that repeatedly closes its connection and opens another at once, as an effect's rerun does."""
-    reruns: Counter[CodeLocation] = Counter()
+    counts: Counter[CodeLocation] = Counter()
+    tokens: Counter[CodeLocation] = Counter()
+    newest: dict[CodeLocation, Connected] = {}
     for closed in history.closings:
         old, at = closed.opening, closed.event.at
         if closed.reason != IO_CLIENT_DISCONNECT or old is None or old.opener is None or at is None:
             continue
         # Compare with the time of the request: its acknowledgement may be late.
-        reopened = [
-            new for new in history.openings if any(0 <= time - at <= EFFECT_RERUN_S for time in _times(history, new))
+        later = [
+            new
+            for new in history.openings
+            if _have_same_opener(old, new)
+            and old.document == new.document
+            and new.sid != old.sid
+            and any(time >= at for time in _times(history, new))
         ]
-        if any(_have_same_opener(old, new) for new in reopened):
-            reruns[old.opener] += 1
-    for opener, count in reruns.most_common(1):
-        if count >= 2:
-            return Confidence.HIGH, f"{opener} closed its connection and opened the next at once, {count} times"
+        if later:
+            counts[old.opener] += 1
+            tokens[old.opener] += later[0].fingerprint != old.fingerprint
+            newest[old.opener] = later[-1]
+    for opener, count in counts.most_common(1):
+        if count >= MIN_RERUNS:
+            return _Reruns(newest[opener], count, tokens[opener])
     return None
+
+
+def token_in_dependencies(history: UserHistory) -> Explanation | None:
+    """Detect an effect that reconnects for each new token, because the token is one of its dependencies."""
+    found = _reruns(history)
+    code = found.last.code if found is not None else None
+    if found is None or code is None or not code.dependencies or found.tokens < MIN_RERUNS:
+        return None
+    named = [each for each in code.dependencies if _TOKEN.search(each)]
+    because = (
+        f"the effect at {found.last.opener} reconnected {found.times} times, {found.tokens} times with another token; "
+        f"its dependencies are {', '.join(code.dependencies)}"
+    )
+    tokens = named or list(code.dependencies)
+    confidence = Confidence.HIGH if named else Confidence.MEDIUM
+    fix = fixes.leave_out_of_dependencies(found.last, tokens)
+    return Explanation("token-in-dependencies", confidence, because, fix)
+
+
+def unstable_dependency(history: UserHistory) -> Explanation | None:
+    """Detect a client that repeatedly closes its connection and opens another, as an effect's rerun does."""
+    found = _reruns(history)
+    code = found.last.code if found is not None else None
+    if found is None or (code is not None and code.context not in (None, CallContext.EFFECT)):
+        return None
+    because = f"{found.last.opener} closed its connection and opened the next, {found.times} times"
+    if code is None or code.context is None:
+        is_effect = stack_frames.is_in_effect(found.last.stack)
+        return Explanation("unstable-dependency", Confidence.MEDIUM, because) if is_effect else None
+    is_react = stack_frames.framework_name(found.last.stack) in ("react", None)
+    if code.dependencies == () or (
+        is_react and code.dependencies is None and code.holder != "hook" and _is_method(code)
+    ):
+        return None
+    if not is_react:
+        return Explanation("unstable-dependency", Confidence.MEDIUM, because)
+    listed = f"its dependencies are {', '.join(code.dependencies)}" if code.dependencies else "it lists no dependencies"
+    fix = fixes.stable_dependencies(found.last)
+    return Explanation("unstable-dependency", Confidence.HIGH, f"{because}; {listed}", fix)
+
+
+def _is_method(code: OpenerCode) -> bool:
+    return code.holder in ("component", "class", "element") and code.assigned_to.startswith("this.")
+
+
+def component_remounted(history: UserHistory) -> Explanation | None:
+    """Detect a component that leaves and returns, each time with a connection of its own."""
+    found = _reruns(history)
+    code = found.last.code if found is not None else None
+    if found is None or code is None or code.context is not CallContext.EFFECT:
+        return None
+    if code.dependencies != () and not _is_method(code):
+        return None
+    owner = code.owner or "its component"
+    because = f"{found.last.opener} runs once per mount of {owner}, and closed and opened {found.times} times"
+    return Explanation("component-remounted", Confidence.MEDIUM, because)
 
 
 def _times(history: UserHistory, opening: Connected) -> Iterator[float]:
@@ -277,16 +201,12 @@ def off_without_handler(history: UserHistory) -> Clue | None:
     return None
 
 
-OPENING_SIGNATURES: dict[str, Signature] = {
-    "two-bundles": two_bundles,
-    "hot-reload": hot_reload,
-    "io-in-render": io_in_render,
-    "forced-new-connection": forced_new_connection,
+RERUN_SIGNATURES: dict[str, Signature] = {
+    "token-in-dependencies": token_in_dependencies,
     "unstable-dependency": unstable_dependency,
-    "effect-without-cleanup": strict_mode,
-    "two-openers": two_openers,
+    "component-remounted": component_remounted,
 }
-"""Cause id to signature, for causes of several connections of one page."""
+"""Cause id to signature, for connections of one opener that follow each other."""
 
 HANDLER_SIGNATURES: dict[str, Signature] = {
     "handler-in-connect": handler_in_connect,

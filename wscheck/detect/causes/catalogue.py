@@ -32,6 +32,85 @@ CATALOGUE: dict[str, CauseDoc] = {
             CONFIRM_IN_BROWSER,
         ),
         CauseDoc(
+            "provider-mounted-twice",
+            "one provider is mounted twice, and each opens a connection",
+            "two mounted components run the effect of one provider, for example in the layout and in a page",
+            "Mount the provider once, above all components that need it, and remove the inner one.",
+        ),
+        CauseDoc(
+            "micro-frontends",
+            "two bundles of one page each open a connection",
+            "two scripts, each with a copy of the client library, opened one connection each in different places",
+            "Let one application open the connection and share it: `globalThis.appSocket ??= io(url)`, or hand the "
+            "socket to the other. One copy of the library alone leaves two connections.",
+        ),
+        CauseDoc(
+            "module-in-two-bundles",
+            "one module is in two bundles of the page and runs in each",
+            "the same line of one source file opened a connection in two scripts with a client library each",
+            "Build both entries together with a shared chunk, so that the page evaluates the module once; or keep one "
+            "instance: `globalThis.appSocket ??= io(url)`.",
+        ),
+        CauseDoc(
+            "script-ran-twice",
+            "the page ran the same script twice",
+            "the browser evaluated one script again in the same document: included twice, or run again by Turbo",
+            "Include the script once; if the page runs it again, keep the socket: `globalThis.appSocket ??= io(url)`.",
+        ),
+        CauseDoc(
+            "frame-and-parent",
+            "a page and its own frame each open a connection",
+            "one connection belongs to the page, one to an iframe in it",
+            "Open it in the page only: `if (window === window.top)`. The frame uses the socket of `window.parent` "
+            "(same origin), or gets the events by `postMessage`.",
+        ),
+        CauseDoc(
+            "page-and-worker",
+            "a page and its own worker each open a connection",
+            "one connection belongs to the page, one to a dedicated, shared or service worker of it",
+            "Let the worker keep the connection and pass the events to the page (`postMessage`, BroadcastChannel), or "
+            "connect in the page only.",
+        ),
+        CauseDoc(
+            "strict-mode-initialiser",
+            "StrictMode runs a state initialiser twice, and one connection belongs to nobody",
+            "two calls from one render of a component, whose source connects in useState, useMemo or a ref",
+            "Open it in an effect that closes it, or once in a module outside of the components.",
+            "a production build, where StrictMode runs nothing twice",
+        ),
+        CauseDoc(
+            "opened-after-cleanup",
+            "an effect waits, and opens the connection after its cleanup has run",
+            "the source has an await or a callback before io(), and the cleanup finds nothing to close yet",
+            "Set a flag in the cleanup, and check it after the wait: `if (cancelled) return;` before io().",
+        ),
+        CauseDoc(
+            "opened-on-disconnect",
+            "a disconnect handler opens another connection beside the client's own reconnection",
+            "the source opens the connection in a handler of `disconnect`, `close` or `connect_error`",
+            "Remove io() from the disconnect handler: the client reconnects by itself. After `io server disconnect`, "
+            "call `socket.connect()` on the same socket.",
+        ),
+        CauseDoc(
+            "reopened-without-closing",
+            "code opens a connection again without closing the earlier one",
+            "one function, listener or action opened several, outside of the life of a component",
+            "Reuse the connection that is there, or close it before another opens: `socket?.disconnect()`.",
+        ),
+        CauseDoc(
+            "token-in-dependencies",
+            "an effect depends on a token, and reconnects with each refresh",
+            "the client closes and opens from one effect; the dependencies contain the token, and it changes each time",
+            "Leave the token out of the dependencies, and pass it as a function: `auth: (send) => send({ token })`.",
+        ),
+        CauseDoc(
+            "component-remounted",
+            "a component that owns the connection is mounted again and again",
+            "the client closes and opens from one effect without dependencies",
+            "Keep the component mounted: give it a constant key, and define it outside of the component that renders "
+            "it; or open the connection above it.",
+        ),
+        CauseDoc(
             "reconnect-on-kick",
             "the client reconnects whenever the server replaces it",
             "replacements at a constant interval: the reconnect delay; each connection lives for one interval",
@@ -62,12 +141,12 @@ CATALOGUE: dict[str, CauseDoc] = {
             "io-in-render",
             "the connection is opened while rendering",
             "the same location opens one more with every render; no effect in the stack",
-            "Move io() to an effect, a state initialiser or a module.",
+            "Move io() to an effect that closes it, or to a module.",
         ),
         CauseDoc(
             "unstable-dependency",
             "an effect depends on an object that is new on every render",
-            "the client itself disconnects and reconnects within milliseconds, in step with another event",
+            "the client closes and opens from one effect, whose dependencies contain an object or are missing",
             "Depend on primitive values (user.id rather than user).",
         ),
         CauseDoc(
@@ -173,7 +252,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         CauseDoc(
             "two-bundles",
             "two copies of socket.io-client in the bundle",
-            "the client library's own frames come from two scripts",
+            "the client library's own frames come from two scripts or packages, and the namespaces differ",
             "Deduplicate the dependency (npm dedupe, one alias in the bundler).",
         ),
     )

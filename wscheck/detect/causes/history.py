@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import sub
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
@@ -108,7 +108,21 @@ class UserHistory:
 Clue = tuple[Confidence, str]
 """Confidence that the cause applies, and the evidence for it as a clause."""
 
-Signature = Callable[[UserHistory], Clue | None]
+
+class Explanation(NamedTuple):
+    """Cause that explains a user's connections.
+
+    because  the evidence for the cause, as a clause
+    fix      the fix in the terms of the code, "" for that of the catalogue
+    """
+
+    cause: str
+    confidence: Confidence
+    because: str
+    fix: str = ""
+
+
+Signature = Callable[[UserHistory], Clue | Explanation | None]
 """Detector of one cause: returns the evidence for the cause in a user's history, None if there is none."""
 
 

@@ -163,8 +163,9 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         guarded=guarded,
         overwrites=not guarded and context.kind not in _OF_AN_INSTANCE and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
-        provides=owner is not None and _provides(owner),
+        provides=owner is not None and _provides(source, owner),
         assigned_to=(target_of(node) or target_of(opening))[:MAX_TEXT],
+        dropped_at=_dropped_at(frames[0][1], opening),
         frames=count,
     )
 
@@ -220,15 +221,34 @@ def _kind_of_owner(owner: Node | None) -> str:
     return "component" if renders_elements(owner) else "function"
 
 
-def _provides(owner: Node) -> bool:
+def _provides(source: SourceCode, owner: Node) -> bool:
     """Return whether a component gives a value to the components below it."""
+    contexts = {
+        text_of(node.child_by_field_name("name"))
+        for node in source.nodes("variable_declarator")
+        if "createContext(" in text_of(node.child_by_field_name("value"))[:40]
+    }
     for node in descendants(owner):
         if node.type in ("jsx_opening_element", "jsx_self_closing_element"):
-            if text_of(node.child_by_field_name("name")).endswith(".Provider"):
+            name = text_of(node.child_by_field_name("name"))
+            if name.endswith(".Provider") or name in contexts:
                 return True
         elif node.type == "call_expression" and _PROVIDES.search(text_of(node.child_by_field_name("function"))):
             return True
     return False
+
+
+def _dropped_at(source: SourceCode, call: Node) -> str:
+    """Return where another function sets the connection's variable to null and closes nothing, "" if none does."""
+    target, own = target_of(call), enclosing_function(call)
+    for assignment in source.nodes("assignment_expression") if target else ():
+        function = enclosing_function(assignment)
+        if function is None or function == own or text_of(assignment.child_by_field_name("left")) != target:
+            continue
+        is_null = text_of(assignment.child_by_field_name("right")) in ("null", "undefined")
+        if is_null and not any(node.type in _NAMES and CLOSES.search(text_of(node)) for node in descendants(function)):
+            return f"{source.path}:{assignment.start_point[0] + 1}"
+    return ""
 
 
 def _overwrites(call: Node) -> bool:

@@ -1,0 +1,304 @@
+"""Causes of two connections of one page, from the code, the mounted components and the order; each with a near miss."""
+
+from typing import Any
+
+import pytest
+
+from tests.conversation import Conversation, user
+from tests.detect.causes.test_near_misses import DASHBOARD, EFFECT, OPENER, RENDER, WIZARD, opened, react
+from tests.detect.causes.test_signatures import cause, why
+from wscheck.detect.causes import probable_causes
+from wscheck.detect.engine import Judge
+from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
+from wscheck.model.events import CodeLocation
+
+PAGE, FRAME = "page http://h/", "iframe http://h/?panel=1"
+MODULE = CodeLocation("src/socket.ts", 3, 16)
+
+
+def code(context: CallContext | None = CallContext.EFFECT, **facts: Any) -> OpenerCode:
+    return OpenerCode(context=context, **{"owner": "Feed", "assigned_to": "socket", **facts})
+
+
+def same(facts: OpenerCode | None, *stacks: tuple[CodeLocation, ...], apart: float = 1.0, **each: Any) -> Conversation:
+    """Return the connections of one page that one place opened, by default twice with one stack."""
+    stacks = stacks or ((OPENER, *EFFECT),) * 2
+    return opened(*stacks, apart=apart, code=(facts,) * len(stacks), **each)
+
+
+def fix(conversation: Conversation) -> str:
+    found = cause(conversation)
+    assert found is not None
+    return found.fix
+
+
+# --- mounted components ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("apart", [0.004, 0.3, 20.0])
+def test_one_hook_of_several_components_at_any_interval(apart: float) -> None:
+    conversation = same(code(cleanup=Cleanup.CLOSES, mounted=2, components=("Board", "Drawer")), apart=apart)
+    found = cause(conversation)
+    assert found is not None and (found.id, found.confidence) == ("two-openers", "high")
+    assert "Board and Drawer" in found.fix and "disconnect" not in found.fix
+
+
+@pytest.mark.parametrize("apart", [0.004, 0.3, 20.0])
+def test_more_connections_than_mounted_components_are_a_leak_at_any_interval(apart: float) -> None:
+    conversation = same(code(cleanup=Cleanup.MISSING, mounted=1), apart=apart)
+    assert why(conversation) == "unmount-without-cleanup"
+    assert "`return () => socket.disconnect()`" in fix(conversation)
+
+
+def test_code_that_closes_belongs_to_two_components() -> None:
+    """The components could not be counted, but a component that left would have closed its connection."""
+    assert why(same(code(cleanup=Cleanup.CLOSES))) == "two-openers"
+    assert why(same(code(cleanup=Cleanup.UNKNOWN))) == "unmount-without-cleanup"
+
+
+@pytest.mark.parametrize(
+    ("facts", "stack", "expected"),
+    [
+        (code(holder="element", assigned_to="this.s"), (OPENER,), "`disconnectedCallback() { this.s.disconnect(); }`"),
+        (code(holder="component", assigned_to="this.s"), (OPENER, *EFFECT), "`componentWillUnmount() {"),
+        (code(assigned_to=""), (OPENER, *EFFECT), "keep the socket, `const socket = io(...)`"),
+        (code(), (CodeLocation("src/A.vue", 4, 2),), "`onUnmounted(() => socket.disconnect())`"),
+        (code(CallContext.STATE_INITIALISER), (OPENER, *RENDER), "Open it in an effect of Feed that closes it"),
+        (code(after_await=True), (OPENER, *EFFECT), "`if (cancelled) return;`"),
+    ],
+)
+def test_the_lines_that_close_a_connection(facts: OpenerCode, stack: tuple[CodeLocation, ...], expected: str) -> None:
+    conversation = opened(stack, stack, code=(replaced(facts), replaced(facts)))
+    found = cause(conversation)
+    assert found is not None and found.id == "unmount-without-cleanup"
+    assert expected in found.fix
+
+
+def replaced(facts: OpenerCode) -> OpenerCode:
+    """Return the facts with a missing cleanup and no mounted component."""
+    values = {name: getattr(facts, name) for name in facts.__struct_fields__}
+    return OpenerCode(**values | {"cleanup": Cleanup.MISSING, "mounted": 0})
+
+
+def test_a_fix_does_not_propose_the_cleanup_that_is_there() -> None:
+    text = fix(same(code(cleanup=Cleanup.CLOSES, mounted=1)))
+    assert "stayed open although the code closes one" in text and "return () =>" not in text
+
+
+def test_provider_mounted_twice() -> None:
+    facts: dict[str, Any] = {
+        "holder": "component",
+        "owner": "YardProvider",
+        "provides": True,
+    }
+    conversation = same(code(mounted=2, cleanup=Cleanup.CLOSES, **facts))
+    assert why(conversation) == "provider-mounted-twice" and "<YardProvider> once" in fix(conversation)
+    assert why(same(code(mounted=1, cleanup=Cleanup.MISSING, **facts))) == "unmount-without-cleanup"
+
+
+# --- code that waits, renders, or runs again -------------------------------------------------------------------------
+
+
+def test_opened_after_cleanup() -> None:
+    assert why(same(code(after_await=True, cleanup=Cleanup.CLOSES, mounted=1))) == "opened-after-cleanup"
+    assert why(same(code(after_await=True, cleanup=Cleanup.CLOSES, mounted=2))) == "two-openers"
+    assert why(same(code(after_await=False, cleanup=Cleanup.UNKNOWN, mounted=1))) == "unmount-without-cleanup"
+
+
+def in_strict_mode(*functions: str) -> tuple[tuple[CodeLocation, ...], ...]:
+    """Return two stacks of one render, in which React called the first function from two of its lines."""
+    calls = [CodeLocation("node_modules/react-dom/index.js", line, 9, functions[0]) for line in (8650, 8654)]
+    return tuple((OPENER, call, *react(*functions[1:])) for call in calls)
+
+
+@pytest.mark.parametrize("context", [CallContext.STATE_INITIALISER, CallContext.MEMO])
+def test_strict_mode_initialiser(context: CallContext) -> None:
+    facts = code(context, mounted=1)
+    twice = in_strict_mode("mountStateImpl", "mountState", "renderWithHooks", "beginWork")
+    assert why(same(facts, *twice)) == "strict-mode-initialiser"
+    remounted = (OPENER, *react("mountStateImpl", "mountState", "renderWithHooks", "beginWork"))
+    assert why(same(facts, remounted, remounted)) == "unmount-without-cleanup"
+    assert "state initialiser" not in fix(same(facts, *twice))
+
+
+def test_a_guarded_render_in_strict_mode_is_no_render_that_opens_each_time() -> None:
+    guarded, twice = (
+        code(CallContext.RENDER, guarded=True),
+        in_strict_mode("renderWithHooks", "mountComponent", "beginWork"),
+    )
+    assert why(same(guarded, *twice)) == "strict-mode-initialiser"
+    assert why(same(code(CallContext.RENDER), *twice)) == "io-in-render"
+
+
+def test_io_in_the_body_of_a_component_of_a_production_build() -> None:
+    """The names of React's functions are minified: only the code shows that it renders."""
+    minified = (OPENER, CodeLocation("http://h/react.js", 1, 900, "xe"))
+    assert why(same(code(CallContext.RENDER), minified, minified)) == "io-in-render"
+    assert why(same(code(CallContext.EFFECT, cleanup=Cleanup.MISSING), minified, minified)) == "unmount-without-cleanup"
+
+
+def test_opened_on_disconnect() -> None:
+    assert why(same(code(CallContext.DISCONNECT_HANDLER))) == "opened-on-disconnect"
+
+
+@pytest.mark.parametrize("context", [CallContext.EVENT_HANDLER, CallContext.FUNCTION, CallContext.MODULE])
+def test_reopened_without_closing(context: CallContext) -> None:
+    stacks = (OPENER, DASHBOARD), (OPENER, WIZARD)
+    assert why(same(code(context, overwrites=True), *stacks)) == "reopened-without-closing"
+    assert why(same(code(context), (OPENER,), (OPENER,))) == "reopened-without-closing"
+    assert why(same(code(context, guarded=True), (OPENER,), (OPENER,))) == "unmount-without-cleanup"
+    if context is not CallContext.EVENT_HANDLER:
+        assert why(same(code(context), *stacks)) == "two-openers", "two callers, each with a connection of its own"
+
+
+def test_a_listener_that_overwrites_the_connection_of_the_module() -> None:
+    facts = code(CallContext.MODULE), code(CallContext.EVENT_HANDLER, overwrites=True, forces_new=True)
+    conversation = opened((CodeLocation("src/a.ts", 4, 9),), (CodeLocation("src/a.ts", 8, 9),), code=facts)
+    assert why(conversation) == "reopened-without-closing" and "forceNew" in fix(conversation)
+    other = code(CallContext.EVENT_HANDLER, assigned_to="feed", overwrites=True)
+    assert why(opened((DASHBOARD,), (WIZARD,), code=(code(CallContext.MODULE), other))) == "two-openers"
+
+
+def test_signing_out_forgets_the_connection() -> None:
+    facts = code(CallContext.MODULE, overwrites=True, dropped_at="src/session.ts:13")
+    conversation = same(facts, (OPENER,), (OPENER,), fingerprint=("x", "y"))
+    assert why(conversation) == "reopened-without-closing" and "src/session.ts:13" in fix(conversation)
+
+
+# --- scripts, frames, workers ----------------------------------------------------------------------------------------
+
+
+def scripts(*names: str, **each: Any) -> Conversation:
+    urls = tuple(f"http://h/{name}.js" for name in names)
+    return opened(*[(MODULE,)] * 2, **{"script": urls, "client": urls, **each})
+
+
+def test_script_ran_twice() -> None:
+    assert why(scripts("a", "a", run=(1, 2), document=(1, 1))) == "script-ran-twice"
+    assert why(scripts("a", "a", run=(1, 1), document=(1, 2))) == "unmount-without-cleanup", "another page load"
+
+
+def test_a_module_of_webpack_that_ran_again_is_hot_reload() -> None:
+    again: dict[str, Any] = {
+        "script": ("webpack-internal:///./src/App.vue",) * 2,
+        "client": ("http://h/v.js",) * 2,
+        "run": (1, 2),
+    }
+    assert why(opened((MODULE,), (MODULE,), document=(1, 1), **again)) == "hot-reload"
+
+
+def test_module_in_two_bundles() -> None:
+    conversation = scripts("a", "b")
+    assert why(conversation) == "module-in-two-bundles" and "npm" not in fix(conversation)
+    assert why(scripts("a", "b", client=("http://h/v.js",) * 2)) == "hot-reload"
+
+
+def test_micro_frontends() -> None:
+    urls = ("http://h/shell.js", "http://h/labels.js")
+    assert why(opened((DASHBOARD,), (WIZARD,), script=urls, client=urls)) == "micro-frontends"
+    assert why(opened((DASHBOARD,), (WIZARD,), script=urls, client=urls[:1] * 2)) == "two-openers"
+
+
+def test_frame_and_parent() -> None:
+    assert why(opened((MODULE,), (MODULE,), target=(PAGE, FRAME))) == "frame-and-parent"
+    assert why(opened((MODULE,), (MODULE,), target=(FRAME, FRAME))) == "unmount-without-cleanup"
+
+
+@pytest.mark.parametrize("kind", ["worker", "shared_worker", "service_worker"])
+def test_page_and_worker(kind: str) -> None:
+    workers = (PAGE, f"{kind} http://h/w.js")
+    conversation = opened((DASHBOARD,), (WIZARD,), target=workers)
+    assert why(conversation) == "page-and-worker" and str(DASHBOARD) in fix(conversation)
+
+
+# --- namespaces ------------------------------------------------------------------------------------------------------
+
+
+def chats(namespace: str, *packages: str) -> Conversation:
+    libraries = [CodeLocation(f"node_modules/{name}/build/esm/index.js", 29, 1, "lookup") for name in packages]
+    stacks = list(zip(libraries, (DASHBOARD, WIZARD), strict=True))
+    conversation = user("A", page="tab-1")
+    for n, stack in enumerate(stacks):
+        where = {"eio": f"e{n}", "namespace": ("/chat", namespace)[n]}
+        conversation.connects(f"s{n}", at=n, opener=stack[1], stack=stack, **where)
+    return conversation.watched(until=60)
+
+
+def test_two_copies_of_the_library_matter_only_to_namespaces() -> None:
+    assert why(chats("/admin", "socket.io-client", "sio47")) == "two-bundles"
+    assert why(chats("/chat", "socket.io-client", "sio47")) == "two-openers", "one copy would open two connections too"
+    assert why(chats("/admin", "socket.io-client", "socket.io-client")) == "two-openers"
+
+
+def test_namespaces_that_are_forced_apart() -> None:
+    forced = code(CallContext.MODULE, forces_new=True)
+    two: dict[str, Any] = {"code": (forced, forced), "url": ("http://h/",) * 2, "eio": ("e1", "e2")}
+    conversation = opened((DASHBOARD,), (WIZARD,), namespace=("/", "/admin"), **two)
+    assert why(conversation) == "forced-new-connection" and "Remove forceNew" in fix(conversation)
+    assert why(opened((DASHBOARD,), (WIZARD,), namespace=("/", "/"), **two)) == "two-openers"
+
+
+# --- several causes --------------------------------------------------------------------------------------------------
+
+
+def test_a_second_cause_stands_beside_the_first() -> None:
+    leak = code(cleanup=Cleanup.MISSING, mounted=1)
+    stacks = (DASHBOARD, *EFFECT), (OPENER, *EFFECT), (OPENER, *EFFECT)
+    conversation = opened(*stacks, code=(code(mounted=1), leak, leak))
+    judge = Judge()
+    for event in conversation.events:
+        judge.feed(event)
+    history = judge._histories.history("A")
+    assert [each.id for each in probable_causes("multiple-connections", history)] == [
+        "two-openers",
+        "unmount-without-cleanup",
+    ]
+
+
+# --- effects that run again ------------------------------------------------------------------------------------------
+
+
+def swapping(
+    facts: OpenerCode | None, pause: float = 0.01, *, tokens: bool = False, stack: Any = EFFECT
+) -> Conversation:
+    """The client closes its connection and opens the next after `pause`, once a second."""
+    conversation = user("A", page="tab-1")
+    for n in range(8):
+        token = f"t{n}" if tokens else "t"
+        conversation.attempts(at=n).connects(
+            f"s{n}", at=n, opener=OPENER, stack=(OPENER, *stack), code=facts, fingerprint=token
+        )
+        conversation.disconnects(f"s{n}", at=n + 1 - pause, reason="io client disconnect")
+    return conversation
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.4])
+def test_unstable_dependency(pause: float) -> None:
+    found = cause(swapping(code(dependencies=("user",), cleanup=Cleanup.CLOSES), pause), "excessive-attempts")
+    assert found is not None and found.id == "unstable-dependency" and "`user`" in found.fix
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.4])
+def test_the_dependencies_decide_why_an_effect_runs_again(pause: float) -> None:
+    def found(facts: OpenerCode | None, **more: Any) -> tuple[str, str] | None:
+        one = cause(swapping(facts, pause, **more), "excessive-attempts")
+        return None if one is None else (one.id, one.confidence)
+
+    closes: dict[str, Any] = {"cleanup": Cleanup.CLOSES}
+    assert found(code(dependencies=("user",), **closes)) == ("unstable-dependency", "high")
+    assert found(code(dependencies=None, **closes)) == ("unstable-dependency", "high")
+    assert found(code(dependencies=(), **closes)) == ("component-remounted", "medium")
+    assert found(code(dependencies=("token",), **closes), tokens=True) == ("token-in-dependencies", "high")
+    assert found(code(dependencies=("token",), **closes)) == ("unstable-dependency", "high")
+    assert found(None) == ("unstable-dependency", "medium"), "an effect, whose code is unknown"
+    assert found(None, stack=()) is None
+    assert found(code(CallContext.EVENT_HANDLER)) is None, "a button that disconnects and connects"
+
+
+def test_token_in_dependencies() -> None:
+    found = cause(swapping(code(dependencies=("url", "token")), tokens=True), "excessive-attempts")
+    assert found is not None and "`[url]`" in found.fix and "auth: (send)" in found.fix
+
+
+def test_component_remounted() -> None:
+    assert why(swapping(code(holder="component", assigned_to="this.s")), "excessive-attempts") == "component-remounted"

@@ -1,0 +1,199 @@
+"""Fixes in the terms of the code that opened the connections: its file, its variable and its framework.
+
+Each function returns "" if the code is unknown. Then the fix of the catalogue applies.
+"""
+
+from collections.abc import Sequence
+
+from wscheck.detect import stack_frames
+from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
+from wscheck.model.events import AttemptOutcome
+
+_OF_AN_INSTANCE = frozenset(
+    {
+        *(CallContext.EFFECT, CallContext.RENDER, CallContext.STATE_INITIALISER, CallContext.MEMO),
+        *(CallContext.SETUP, CallContext.CONSTRUCTOR),
+    }
+)
+
+
+def belongs_to_instance(code: OpenerCode) -> bool:
+    """Return whether the code runs for an instance of a component or class, rather than for the page."""
+    return code.context in _OF_AN_INSTANCE
+
+
+def component_names(code: OpenerCode) -> list[str]:
+    """Return the names of the mounted components, without names that a minifier made."""
+    return [name for name in code.components if len(name) > stack_frames.MINIFIED_NAME_LENGTH]
+
+
+def close_when_it_leaves(opening: AttemptOutcome) -> str:
+    """Return the lines that close the connection when its component leaves."""
+    code = opening.code
+    if code is None or not belongs_to_instance(code):
+        return ""
+    if code.context is not CallContext.EFFECT:
+        return move_to_effect(opening)
+    if code.after_await:
+        return opened_after_cleanup(opening)
+    who = f"{code.owner or 'the component'} ({opening.opener})"
+    if code.cleanup is Cleanup.CLOSES:
+        return f"A connection of {who} stayed open although the code closes one: close the socket of the same run."
+    lines = _closing_lines(code, stack_frames.framework_name(opening.stack))
+    return f"Disconnect when {who} leaves: {lines}."
+
+
+def _closing_lines(code: OpenerCode, framework: str | None) -> str:
+    """Return the lines that close a connection, where the framework and the owner of the code expect them."""
+    variable = code.assigned_to or "socket"
+    close = f"{variable}.disconnect()"
+    by_framework = {
+        "angular": f"add `ngOnDestroy() {{ {close}; }}`",
+        "vue": f"`onUnmounted(() => {close})` (options API: `unmounted() {{ {close} }}`)",
+        "solid": f"`onCleanup(() => {close})`",
+    }
+    if code.holder == "element":
+        return f"add `disconnectedCallback() {{ {close}; }}`"
+    if framework in by_framework:
+        return by_framework[framework]
+    if variable.startswith("this.") and code.holder in ("component", "class"):
+        return f"add `componentWillUnmount() {{ {close}; }}`"
+    keep = "" if code.assigned_to else "keep the socket, `const socket = io(...)`, and "
+    return f"{keep}end its effect with `return () => {close}`"
+
+
+def move_to_effect(opening: AttemptOutcome) -> str:
+    """Return the lines that open the connection in an effect which closes it."""
+    code = opening.code
+    if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
+        return ""
+    return (
+        f"Open it in an effect of {code.owner or 'the component'} that closes it, instead of at {opening.opener}: "
+        "`useEffect(() => { const socket = io(url); setSocket(socket); return () => socket.disconnect(); }, [])`. "
+        "Or open it once in a module outside of the components."
+    )
+
+
+def io_in_render(opening: AttemptOutcome) -> str:
+    """Return the lines that move the connection out of the body of the component."""
+    return move_to_effect(opening)
+
+
+def opened_after_cleanup(opening: AttemptOutcome) -> str:
+    """Return the lines that keep an effect from opening a connection after its cleanup has run."""
+    code = opening.code
+    if code is None:
+        return ""
+    variable = code.assigned_to or "socket"
+    closes = f"{variable}?.disconnect();"
+    return (
+        f"Check after the wait whether the effect is still active: `let cancelled = false;` at its start, "
+        f"`if (cancelled) return;` before io() at {opening.opener}, and `cancelled = true; {closes}` in its cleanup."
+    )
+
+
+def share(opening: AttemptOutcome, users: Sequence[str]) -> str:
+    """Return the change that lets several users of a connection share it."""
+    code = opening.code
+    framework = stack_frames.framework_name(opening.stack)
+    if code is None or framework not in ("react", None) or not users:
+        return ""
+    named = " and ".join(dict.fromkeys(users))
+    return (
+        "Open the connection in one module or provider, count the components that use it, and share it: "
+        f"{named} then use that one instead of opening their own."
+    )
+
+
+def provider_mounted_twice(opening: AttemptOutcome) -> str:
+    """Return the change that mounts a provider once."""
+    name = opening.code.owner if opening.code is not None else ""
+    return (
+        f"Mount <{name}> once, above both places that need it, and remove the inner one: all below it share its socket."
+    )
+
+
+def page_and_worker(old: AttemptOutcome, new: AttemptOutcome) -> str:
+    """Return the change that leaves the connection to the worker."""
+    page = next((one for one in (old, new) if not (one.target or "").split(" ")[0].endswith("worker")), new)
+    return (
+        f"Let the worker keep the connection, remove io() at {page.opener}, and pass the events to the page "
+        "(`postMessage`, or a BroadcastChannel). Or connect in the page only."
+    )
+
+
+def script_ran_twice(opening: AttemptOutcome) -> str:
+    """Return the change that keeps one connection however often the script runs."""
+    return (
+        f"Include {opening.script} once. If the page runs it again (Turbo, pjax), keep the connection of the first run "
+        f"at {opening.opener}: `globalThis.appSocket ??= io(url)`."
+    )
+
+
+def module_in_two_bundles(opening: AttemptOutcome) -> str:
+    """Return the change that evaluates a module once."""
+    file = opening.opener.file if opening.opener is not None else "the module"
+    return (
+        f"Build both entries in one build and put {file} into a shared chunk (splitChunks, manualChunks, code "
+        "splitting), so that the page evaluates it once; or keep one instance: `globalThis.appSocket ??= io(url)`."
+    )
+
+
+def reopened_without_closing(opening: AttemptOutcome) -> str:
+    """Return the lines that reuse or close the earlier connection."""
+    code = opening.code
+    if code is None:
+        return ""
+    variable = code.assigned_to or "socket"
+    if code.dropped_at:
+        return f"Close the connection before it is forgotten at {code.dropped_at}: `{variable}.disconnect();`."
+    forced = " Remove forceNew as well." if code.forces_new else ""
+    kept = (
+        "" if code.overwrites else f"Keep the socket in a variable outside of the function that opens it ({variable}). "
+    )
+    return (
+        f"{kept}Before io() at {opening.opener}, reuse the connection that is there "
+        f"(`if ({variable}) return {variable};`) or close it (`{variable}?.disconnect();`).{forced}"
+    )
+
+
+def stop_forcing(places: Sequence[str]) -> str:
+    """Return the change that lets namespaces share a connection."""
+    return (
+        f"Remove forceNew (or `multiplex: false`) at {' and '.join(places)}: io() then puts the namespaces of a server "
+        "on one connection."
+    )
+
+
+def varying_address(opening: AttemptOutcome) -> str:
+    """Return the change for two connections whose addresses differ."""
+    return (
+        f"Open one connection at {opening.opener} for all callers, without forceNew and with one URL, and share it. "
+        "Send the values that vary with an event, or once in auth: two calls of io() for one namespace share nothing."
+    )
+
+
+def leave_out_of_dependencies(opening: AttemptOutcome, tokens: Sequence[str]) -> str:
+    """Return the lines that keep a connection while its token changes."""
+    code = opening.code
+    assert code is not None
+    rest = [each for each in code.dependencies or () if each not in tokens]
+    names = ", ".join(f"`{each}`" for each in tokens)
+    return (
+        f"Remove {names} from the dependencies at {opening.opener} (`[{', '.join(rest)}]`), and give the current token "
+        "to each reconnection: `io(url, { auth: (send) => send({ token: latestToken() }) })`, or set `socket.auth`."
+    )
+
+
+def stable_dependencies(opening: AttemptOutcome) -> str:
+    """Return the change that keeps an effect from running with each render."""
+    code = opening.code
+    if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
+        return ""
+    if code.dependencies is None:
+        return f"Give the effect at {opening.opener} a list of dependencies, `[]` or the values that it uses."
+    names = ", ".join(f"`{each}`" for each in code.dependencies)
+    return (
+        f"Depend on primitive values (user.id rather than user) at {opening.opener}: its dependencies are {names}. "
+        "Or create the value once, with useMemo or outside of the component."
+    )
