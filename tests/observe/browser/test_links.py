@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.observe.browser.links import PageLink, followable_links
+from wscheck.observe.browser.links import PageLink, followable_links, leads_to
 
 PAGE = "http://shop.test:3000/start"
 
@@ -85,3 +85,10 @@ def test_harmless_words_are_followed(path: str) -> None:
 
 def test_the_number_of_links_is_limited() -> None:
     assert len(followed(*(PageLink(url=f"http://shop.test:3000/{n}") for n in range(20)), limit=4)) == 4
+
+
+def test_the_way_back_is_a_link_to_the_view_that_is_safe() -> None:
+    assert leads_to(PageLink(url=f"{PAGE}#top", text="home"), PAGE)
+    assert not leads_to(PageLink(url="http://shop.test:3000/orders"), PAGE)
+    assert not leads_to(PageLink(url=PAGE, text="Sign out"), PAGE)
+    assert not leads_to(PageLink(url=PAGE, target="_blank"), PAGE)

@@ -56,4 +56,4 @@ def test_the_scope_states_the_places_and_their_rounds() -> None:
     scope = Scope(checked="the pages", not_checked="the server")
     assert loop.scope(scope) is scope
     loop.snapshots += [snapshot(0), snapshot(1), snapshot(2), snapshot(3, at_rest=True)]
-    assert loop.scope(scope).checked == "the pages, and what 2 visits of a place leave open"
+    assert loop.scope(scope).checked == "the pages, and what repeated visits of a place leave open"

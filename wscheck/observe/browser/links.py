@@ -71,11 +71,20 @@ def followable_links(links: Iterable[PageLink], page: str, limit: int) -> list[P
     """
     found: dict[str, PageLink] = {}
     for link in links:
-        is_get = link.method.lower() in ("", "get")
-        is_here = link.visible and link.target in ("", "_self") and not link.download and is_get
-        if is_here and _origin(link.url) == _origin(page) and view_of(link.url) != view_of(page) and is_safe(link):
+        if _origin(link.url) == _origin(page) and view_of(link.url) != view_of(page) and _is_followable(link):
             found.setdefault(view_of(link.url), link)
     return list(found.values())[:limit]
+
+
+def leads_to(link: PageLink, page: str) -> bool:
+    """Return whether a link that may be followed leads to the view at `page`."""
+    return view_of(link.url) == view_of(page) and _is_followable(link)
+
+
+def _is_followable(link: PageLink) -> bool:
+    is_get = link.method.lower() in ("", "get")
+    is_here = link.visible and link.target in ("", "_self") and not link.download
+    return is_get and is_here and is_safe(link)
 
 
 def is_safe(link: PageLink) -> bool:

@@ -23,7 +23,7 @@ from wscheck.observe.browser.links import (
     PageLink,
     click_link,
     followable_links,
-    is_safe,
+    leads_to,
     read_links,
     view_of,
 )
@@ -107,10 +107,10 @@ class PageLoop:
                 self._add_gap(f"the link to {place} was gone after {number - 1} rounds")
                 return
             has_rested = await self._rest(tab, place)
-            is_back = await self._return(tab, start, entry, place)
+            is_back = await self._return(tab, start, link, entry, place)
             await self._count(tab, place, number)
             if not is_back:
-                self._add_gap(f"the page could not return from {place} by a link or the history")
+                self._add_gap(f"the page could not return from {place} by a link or the history, in round {number}")
                 await self._load(tab, start)
                 return
             if not has_rested:
@@ -124,17 +124,24 @@ class PageLoop:
         await tab.goto(url)
         await self._rest(tab, "")
 
-    async def _return(self, tab: BrowserTab, start: str, entry: int, place: str) -> bool:
-        """Return to the page `start`: by a link of the visited view if it has one, otherwise in the tab's history."""
-        if view_of(await tab.url()) == view_of(start):
-            return True
-        self._act(tab, f"return from {place}")
-        links = await read_links(tab)
-        link = next((each for each in links if view_of(each.url) == view_of(start) and is_safe(each)), None)
-        if link is None or link.target not in ("", "_self") or not await click_link(tab, link.url):
-            await tab.show_history_entry(entry)
-        await self._rest(tab, f"return from {place}")
-        return view_of(await tab.url()) == view_of(start)
+    async def _return(self, tab: BrowserTab, start: str, link: PageLink, entry: int, place: str) -> bool:
+        """Return to the page `start`, and report whether it shows the link to the place again.
+
+        A link of the visited view is followed if it has one, otherwise the tab's history. A page may show another view
+        under the same URL.
+        """
+        if not await self._shows(tab, start, link):
+            self._act(tab, f"return from {place}")
+            back = next((each for each in await read_links(tab) if leads_to(each, start)), None)
+            if back is None or not await click_link(tab, back.url):
+                await tab.show_history_entry(entry)
+            await self._rest(tab, f"return from {place}")
+        return await self._shows(tab, start, link)
+
+    async def _shows(self, tab: BrowserTab, url: str, link: PageLink) -> bool:
+        """Return whether a tab shows the view at `url`, with a link."""
+        is_there = any(view_of(each.url) == view_of(link.url) for each in await read_links(tab))
+        return is_there and view_of(await tab.url()) == view_of(url)
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
         """Count what is open after a round of steps, as `RoundObserver` describes."""
@@ -195,9 +202,7 @@ class PageLoop:
         if not self.snapshots:
             return scope
         places = len({(each.page, each.place) for each in self.snapshots})
-        of_places = "a place" if places == 1 else f"each of {places} places"
-        rounds = max(each.round for each in self.snapshots if not each.at_rest)
-        left = f"what {rounds} visits of {of_places} leave open"
+        left = f"what repeated visits of {'a place' if places == 1 else f'{places} places'} leave open"
         return msgspec.structs.replace(scope, checked=f"{scope.checked}, and {left}")
 
     def events(self, observed: Sequence[Event]) -> list[Event]:
