@@ -57,8 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
 @pytest.fixture(autouse=True)
 def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the times that are for pages with timers; this page acts at once."""
-    monkeypatch.setattr(loop, "FIRST_QUIET_S", 0.2)
-    monkeypatch.setattr(loop, "QUIET_S", 0.1)
+    monkeypatch.setattr(loop, "FIRST_QUIET_S", loop.QUIET_S)
     monkeypatch.setattr(loop, "DELAYED_CLOSE_S", 0.2)
     monkeypatch.setattr(page_actions, "QUIET_S", 0.1)
 
