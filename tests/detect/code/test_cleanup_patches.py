@@ -103,6 +103,18 @@ CASES = {
             "socket.on('a', f);\nsocket.on('b', g);\nreturn () => {\n  socket.off('b', g);\n  socket.off('a', f);\n};"
         ),
     ),
+    "comment for the line of the bracket": (
+        "a.jsx",
+        IO + react('const s = io("/a");\n\n// eslint-disable-next-line'),
+        IO + react('const s = io("/a");\nreturn () => {\n  s.disconnect();\n};\n\n// eslint-disable-next-line'),
+    ),
+    "typed listener": (
+        "a.tsx",
+        SHARED + react("socket.on('a', (n: number) => show(n));"),
+        SHARED + react(
+            "const onA = (n: number) => show(n);\nsocket.on('a', onA);\nreturn () => {\n  socket.off('a', onA);\n};"
+        ),
+    ),
     "cleanup that closes nothing": (
         "a.jsx",
         IO + react("const s = io('/a');\nreturn () => {\n  s.emit('leave');\n};"),
@@ -231,6 +243,11 @@ NONE = {
     "handler that is made": SHARED + react("socket.on('x', debounce(f));"),
     "two listeners that need one name": SHARED + react("socket.on('x', () => a());\nsocket.on('x', () => b());"),
 }  # fmt: skip
+
+
+def test_a_handler_whose_types_come_from_its_place_stays_there() -> None:
+    code = (SHARED + react("socket.on('a', (n) => show(n));")).encode()
+    assert patches_of("a.jsx", code) != [] and patches_of("a.tsx", code) == []
 
 
 @pytest.mark.parametrize("code", NONE.values(), ids=NONE)

@@ -192,3 +192,16 @@ def test_the_url_of_a_connection_is_read_from_the_file_that_defines_it(tmp_path:
     root = write(tmp_path, {"src/a/chat.ts": first, "src/stock.ts": second, "src/config/index.ts": config})
     (finding,) = run_scan(ScanPlan(root=root)).findings
     assert finding.rule == "opened-in-several-places"
+
+
+def test_a_connection_that_is_closed_hides_no_listener(tmp_path: Path) -> None:
+    code = (
+        'import { io } from "socket.io-client";\nlet socket;\nfunction Chat() {\n'
+        "  useEffect(() => {\n    socket = io('/');\n  }, []);\n"
+        "  useEffect(() => {\n    socket.on('x', show);\n  });\n  return <p/>;\n}\n"
+    )
+    plan = ScanPlan(root=write(tmp_path, {"chat.jsx": code}))
+    report = run_scan(plan)
+    assert all(finding.patch is not None for finding in report.findings)
+    (change,) = proposed_changes(plan, report)
+    assert change.fixed == 2 and b"socket.disconnect()" in change.after and b"socket.off('x', show)" in change.after

@@ -231,7 +231,9 @@ class _Effect:
             return _Fault(statement, f"{off}{text_of(handler)})")
         words = [word for word in re.split(r"\W+|_", event) if word]
         name = self._free_name("on" + "".join(word[0].upper() + word[1:] for word in words)) if words else ""
-        return _Fault(statement, f"{off}{name})", name, handler) if handler.type in FUNCTIONS and name else None
+        if handler.type not in FUNCTIONS or not name or (self._is_typed and not _states_its_types(handler)):
+            return None
+        return _Fault(statement, f"{off}{name})", name, handler)
 
     @property
     def _is_typed(self) -> bool:
@@ -331,10 +333,13 @@ class _Effect:
             start = "" if before.endswith((b";", b"}", b"{")) else ";"
             at = len(before)
             return Edit(at, at, f"{start} return () => {{ {'; '.join(undone)}; }};")
+        last = [child for child in block.named_children if child.type != "comment"][-1]
+        line = self.content.find(b"\n", last.end_byte, end) + 1
+        is_free = line and not self.content[last.end_byte : line].strip()
+        at = line if is_free else end - len(closing.encode())  # a comment for a linter stays at the bracket
         inner, unit = self.indent(statement), self.unit(statement)
         body = [f"{inner}{unit}{each}{semicolon}" for each in undone]
         lines = [f"{inner}return () => {{", *body, f"{inner}}}{semicolon}"]
-        at = end - len(closing.encode())
         return Edit(at, at, "".join(f"{line}{self.line_end}" for line in lines))
 
     # Cleanup in a hook of its own
@@ -472,6 +477,15 @@ def _type_of(declarator: Node, call: Node) -> str:
         return text_of(call.child_by_field_name("constructor"))
     called = text_of(call.child_by_field_name("function"))
     return f"ReturnType<typeof {called}>" if re.fullmatch(r"[\w.]+", called) else ""
+
+
+def _states_its_types(function: Node) -> bool:
+    """Return whether each parameter of a function has a type of its own, so that it does not depend on its place."""
+    parameters = function.child_by_field_name("parameters")
+    given = parameters.named_children if parameters is not None else []
+    return function.child_by_field_name("parameter") is None and all(
+        each.child_by_field_name("type") is not None for each in given if each.type != "comment"
+    )
 
 
 def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[str]) -> bool:

@@ -182,7 +182,8 @@ def _patches(
         if len({context.function for context in contexts}) > 1:
             continue
         edits = cleanup_edits(source, content, contexts[0], calls, [each.node for each in group])
-        if edits is None or _faults_after(source, patched(content, edits)) != faults - len(calls) - len(group):
+        left = _faults_after(source, patched(content, edits)) if edits is not None else None
+        if edits is None or left is None or left > faults - len(calls) - len(group):
             continue
         patch = patch_of(source.path, content, edits)
         nodes = [*(call.node for call in calls), *(registration.node for registration in group)]

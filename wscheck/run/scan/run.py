@@ -136,6 +136,8 @@ def _without_faults(
     fixed = 0
     for _ in range(source_tree.MAX_CALLS):
         findings = source_tree.findings_in([source_tree.file_facts(path, content, package)])
+        # A connection that is closed hides its listeners, so they come first.
+        findings.sort(key=lambda finding: finding.rule != "listener-not-removed")
         patches = [finding.patch for finding in findings if _identity(finding) not in allowed]
         patch = next((each for each in patches if each is not None), None)
         if patch is None:
