@@ -3,7 +3,10 @@
 import pytest
 
 from tests.observe.logs.test_wording import read
-from wscheck.model.events import Connected, Disconnected
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.model.events import Connected, Disconnected, Event, Refused
+from wscheck.observe.logs.access_log import AccessLog
+from wscheck.observe.logs.formats.timestamps import TimestampParser
 
 BEGIN, END = 1_763_457_243, 1_763_457_303
 CADDY = (
@@ -47,3 +50,51 @@ def test_the_log_of_the_application_counts_if_both_are_in_one_file() -> None:
     line = "2025-11-18T09:14:03.000Z WebSocket client connected { socketId: 's1', userId: 'ann' }\n"
     events = read(f"{line}{RECORDS['nginx']}\n")
     assert [event.line for event in events] == [1]
+
+
+ATTEMPTS = {
+    "nginx": '192.0.2.8 - - [18/Nov/2025:09:15:{s:02} +0000] "{m} /socket.io/?EIO=4{q} HTTP/1.1" {c} 41',
+    "Caddy": '{{"ts":17634573{s:02}.0,"request":{{"client_ip":"192.0.2.8","method":"{m}",'
+    '"uri":"/socket.io/?EIO=4{q}"}},"status":{c}}}',
+    "Fastify": '{{"level":30,"time":17634573{s:02}000,"req":{{"method":"{m}","url":"/socket.io/?EIO=4{q}",'
+    '"remoteAddress":"192.0.2.8"}},"res":{{"statusCode":{c}}},"msg":"request completed"}}',
+    "morgan": '::ffff:192.0.2.8 - - [18/Nov/2025:09:15:{s:02} +0000] "{m} /socket.io/?EIO=4{q} HTTP/1.1" {c} 4 "-"',
+}
+
+
+def attempts(server: str, *, code: int, then: int = 200, number: int = 8) -> list[Event]:
+    """Events of a client that makes a handshake each second; the first request of each session gets `code`."""
+    lines = list[str]()
+    for second in range(number):
+        sid = f"&sid=s{second}"
+        for method, query, status in (("GET", "", 200), ("POST", sid, code), ("GET", sid, then)):
+            lines.append(ATTEMPTS[server].format(s=second, m=method, q=query, c=status))
+    return read("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("server", ATTEMPTS)
+def test_a_session_that_another_process_does_not_know_is_a_refused_attempt(server: str) -> None:
+    lost = attempts(server, code=400, then=400)
+    assert [(type(event), event.user, event.line) for event in lost] == [
+        (Refused, "192.0.2.8", 3 * number + 2) for number in range(8)
+    ]
+    judge = Judge(RuleOptions())
+    for event in lost:
+        judge.feed(event)
+    [finding] = judge.finish()
+    assert (finding.rule, finding.cause and finding.cause.id) == ("excessive-attempts", "no-sticky-session")
+
+
+@pytest.mark.parametrize("server", ATTEMPTS)
+def test_a_session_that_a_restart_ended_is_no_refused_attempt(server: str) -> None:
+    assert attempts(server, code=200, then=400) == []
+    cut = ATTEMPTS[server].format(s=1, m="GET", q="&sid=earlier", c=400)
+    assert read(f"{cut}\n{ATTEMPTS[server].format(s=2, m='GET', q='', c=200)}\n") == []
+
+
+@pytest.mark.parametrize("address", ["192.0.2.8", "2001:db8::7", "::1", "fe80:0:0:0:0:0:0:9"])
+def test_the_address_of_the_client_is_read(address: str) -> None:
+    log = AccessLog(TimestampParser(""))
+    line = f'{address} - - [18/Nov/2025:09:15:00 +0000] "GET /socket.io/?EIO=4 HTTP/1.1" 200 41\n'.encode()
+    log.read(bytearray(line), 0, len(line), 1)
+    assert list(log.clients) == [address]

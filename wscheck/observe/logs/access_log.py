@@ -4,6 +4,7 @@ The logs of nginx and Apache (combined), Traefik, AWS ALB, Cloudflare, Caddy, HA
 An access log shows attempts and transports per client. It does not show which connections are open.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -40,8 +41,10 @@ _STATUS = (
 )
 """Status behind the request (combined format), of ALB, and of HAProxy."""
 _ADDRESS = lazy_pattern(
-    r"(?<![\w.:])((?:\d{1,3}\.){3}\d{1,3}|(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F]{1,4})(?![\w.]*\.\d)"
+    r"(?i)(?<![\w.:])(?:::ffff:)?((?:\d{1,3}\.){3}\d{1,3}"
+    r"|(?=[0-9a-f:]*(?:::|[a-f]))[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w.]*\.\d)"
 )
+"""IPv4 address, also in an IPv6 address, and IPv6 address. A date with colons has neither letters nor "::"."""
 _CLIENT_KEYS = ("ClientIP", "remote_addr", "ClientHost", "remoteAddress", "client_ip", "remote_ip", "clientIp", "ip")
 _STATUS_KEYS = ("status", "EdgeResponseStatus", "DownstreamStatus", "statusCode", "status_code", "resp_status")
 _TIME_KEYS = ("EdgeStartTimestamp", "StartUTC")
@@ -71,17 +74,27 @@ class WebSocketSpan(NamedTuple):
     end: float
 
 
+class LostSession(NamedTuple):
+    """First request of a session that was answered with 400: the line, the client, and its time (epoch seconds)."""
+
+    line: int
+    client: str
+    at: float
+
+
 class AccessLog:
     """Counter of the requests in one access log.
 
     spans         WebSockets that ended, with their users, since they were last taken
+    lost          sessions whose first request after the handshake was answered with 400, since they were last taken
     websockets    number of WebSockets with user, start and end
     unattributed  number of WebSockets without
     """
 
     def __init__(self, timestamps: TimestampParser, needle: bytes = NEEDLE) -> None:
         self._timestamps, self._needle = timestamps, needle
-        self.spans = list[WebSocketSpan]()
+        self.spans, self.lost = list[WebSocketSpan](), list[LostSession]()
+        self._begun = Counter[str]()
         self.websockets = self.unattributed = 0
         self.clients: dict[str, AccessClient] = {}
         self._sessions, self._upgraded = set[str](), set[str]()
@@ -133,7 +146,26 @@ class AccessLog:
         method = _METHOD.search(text)
         is_get = method is None or method[1] == "GET"
         client = self.clients.setdefault(name, AccessClient(client=name))
-        self._count(client, query, _status(text, fields), self._time(text, fields), is_get=is_get)
+        status, at = _status(text, fields), self._time(text, fields)
+        self._find_lost_session(line, name, query.get("sid"), status, at)
+        self._count(client, query, status, at, is_get=is_get)
+
+    def _find_lost_session(self, line: int, client: str, session: str | None, status: int, at: float | None) -> None:
+        """Store a session that is refused although a handshake of the client has just opened it.
+
+        After a restart of the server, sessions are refused that had requests before or whose handshake is not there.
+        """
+        if session is None or session in self._sessions:
+            return
+        self._begun[client] += 1
+        opened = self._begun[client] <= self.clients[client].handshakes
+        if status == BAD_REQUEST and opened and at is not None:
+            self.lost.append(LostSession(line, client, at))
+
+    def take_lost(self) -> list[LostSession]:
+        """Return the sessions that were lost since the last call."""
+        lost, self.lost = self.lost, []
+        return lost
 
     def _add_span(self, line: int, user: str, text: str, fields: Mapping[str, Any]) -> None:
         """Store the WebSocket that the record reports, if it contains the user, the time and the duration."""

@@ -8,12 +8,13 @@ from wscheck.model.events import (
     Connected,
     Disconnected,
     Event,
+    Refused,
     Replaced,
     ServerRestarted,
     Unreadable,
 )
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.access_log import WebSocketSpan
+from wscheck.observe.logs.access_log import LostSession, WebSocketSpan
 from wscheck.observe.logs.multiline import OpenRecord
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
@@ -26,6 +27,7 @@ from wscheck.observe.logs.vocabulary import (
     SID,
     USER,
 )
+from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 
@@ -115,6 +117,22 @@ class EventBuilder:
             self._connected(span.line, span.begin, span.user, sid, "", "")
             self._disconnected(span.line, span.end, span.user, sid, "")
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
+
+    def add_lost_sessions(self, lost: Iterable[LostSession]) -> None:
+        """Add a refused attempt for each session of an access log that another process did not know."""
+        self.events += [
+            Refused(
+                at=each.at,
+                source=SOURCE_SERVER_LOG,
+                user=each.client,
+                node=self._node,
+                path=self._path,
+                line=each.line,
+                reason="refused",
+                message=SESSION_ID_UNKNOWN,
+            )
+            for each in lost
+        ]
 
     def add_unreadable(self, line: int, reason: str, text: str) -> None:
         """Add an `Unreadable` event for a line that looks like a connection event and cannot be read."""

@@ -290,6 +290,8 @@ class LogExtractor:
         self._position, self.lines = end, counted
         if self.access_log is not None and (spans := self.access_log.take_spans()) and not self.levels.total():
             self._event_builder.add_websockets(spans)
+        if self.access_log is not None and (lost := self.access_log.take_lost()) and not self.levels.total():
+            self._event_builder.add_lost_sessions(lost)
 
     def _read_requests(self, end: int) -> None:
         """Count the requests of Engine.IO if this is an access log."""
