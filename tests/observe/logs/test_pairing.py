@@ -26,6 +26,18 @@ def test_the_words_of_any_domain_are_learned(words: str) -> None:
     assert told(read(log, guesses=True)) == [(sign, user if sign == "+" else "", each) for sign, user, each in expected]
 
 
+def test_users_without_ids_are_learned_although_several_processes_write_the_log() -> None:
+    users, words = ("x.lee", "m.kim", "j.doe"), ((0, "came online"), (31, "dropped off"))
+    turns = [(at, user, word) for user in users for at, word in words]
+    lines = sorted(
+        (60 * turn + 7 * number + at, f"[{31 + (turn + number) % 2}] [INFO] {user} {word}")
+        for turn in range(2)
+        for number, (at, user, word) in enumerate(turns)
+    )
+    log = "".join(f"[2026-04-02 10:{at // 60:02}:{at % 60:02} +0000] {text}\n" for at, text in lines)
+    assert {user for _, user, _ in told(read(log, guesses=True))} == {*users}
+
+
 def test_unknown_words_are_only_a_guess() -> None:
     log, _ = conversation(PREFIXES["iso"], DOMAINS["kiosks"])
     assert read(log) == []

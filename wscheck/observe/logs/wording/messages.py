@@ -344,6 +344,7 @@ def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[st
     any_tag  return every tag, not only those with the form of an id
     """
     form_of_tag = _ANY_TAG if any_tag else _TAG
+    kinds_of_tag = {"bracket", "sid", "logger", "dotted"} if any_tag else {"bracket", "sid", "logger"}
     at, forms, tags = 0, list[str](), dict[str, str]()
     viewer = _VIEWER.match(text)
     at = viewer.end() if viewer is not None else 0
@@ -363,7 +364,7 @@ def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[st
             tags |= {pair[1]: pair[2] for pair in _CONTEXT_PAIR.finditer(pairs[1])}
         elif kind == "bracket" and (noun := _NOUN_TAG.fullmatch(piece)) is not None and _names_id(noun["key"]):
             tags[noun["key"]] = noun["value"]
-        elif (tag := form_of_tag.fullmatch(piece.strip("[]:#"))) is not None and kind in {"bracket", "sid", "logger"}:
+        elif (tag := form_of_tag.fullmatch(piece.strip("[]:#"))) is not None and kind in kinds_of_tag:
             tags[str(len(forms))] = tag[0]
         forms.append("T" if kind == "bracket" and STAMP.search(piece) is not None else _FORMS[kind])
         at = match.end()

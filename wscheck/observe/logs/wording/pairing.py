@@ -137,7 +137,10 @@ def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
 
 def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
     """Return for each message the values that may identify a connection, because they occur in a few messages."""
-    found = [[slot.value for _, slot in message.values if _is_candidate(slot)] for message in messages]
+    found = [
+        [slot.value for place, slot in message.values if _is_candidate(slot) and not _is_number(place, slot.value)]
+        for message in messages
+    ]
     times = Counter(value for values in found for value in set(values))
     rare = {value for value, count in times.items() if 2 <= count <= MAX_OCCURRENCES}
     common = {value for value, count in times.items() if count > MAX_OCCURRENCES and 2 * count < len(messages)}
@@ -394,7 +397,11 @@ def _is_about_other_things(group: Group) -> bool:
 
 def _is_number_tag(column: Column) -> bool:
     """Return whether the values are numbers in front of the message, which identify a process or a thread."""
-    return column.place[0] == "#" and all(map(str.isdigit, column.lines))
+    return all(_is_number(column.place, value) for value in column.lines)
+
+
+def _is_number(place: str, value: str) -> bool:
+    return place[0] == "#" and value.isdigit()
 
 
 def _owner(sid: Column, user: Column) -> dict[str, str]:
@@ -473,7 +480,8 @@ def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
 
 def _may_be_user(column: Column) -> bool:
     """Return whether the values are those of users who return, in a log without ids of connections."""
-    return len(column.lines) > 1 and column.count > len(column.lines)
+    is_thread = column.place[0] == "#" and any(value[-1:].isdigit() for value in column.lines)
+    return len(column.lines) > 1 and column.count > len(column.lines) and not is_thread
 
 
 def _last(column: Column) -> int:
