@@ -110,9 +110,10 @@ CASES = {
     ),
     "typed listener": (
         "a.tsx",
-        SHARED + react("socket.on('a', (n: number) => show(n));"),
+        SHARED + react("socket.on<Names>('a', (n: number) => show(n));"),
         SHARED + react(
-            "const onA = (n: number) => show(n);\nsocket.on('a', onA);\nreturn () => {\n  socket.off('a', onA);\n};"
+            "const onA = (n: number) => show(n);\nsocket.on<Names>('a', onA);\n"
+            "return () => {\n  socket.off<Names>('a', onA);\n};"
         ),
     ),
     "cleanup that closes nothing": (

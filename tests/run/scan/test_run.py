@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli import wscheck
 from wscheck.config.loading import load_config
+from wscheck.detect.code.source_tree import file_facts, findings_in
+from wscheck.detect.code.syntax import SUFFIXES, parse_source
 from wscheck.model.allow_list import AllowEntry, AllowList
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Verdict
@@ -205,3 +207,14 @@ def test_a_connection_that_is_closed_hides_no_listener(tmp_path: Path) -> None:
     assert all(finding.patch is not None for finding in report.findings)
     (change,) = proposed_changes(plan, report)
     assert change.fixed == 2 and b"socket.disconnect()" in change.after and b"socket.off('x', show)" in change.after
+
+
+@pytest.mark.parametrize("folder", ["examples/bot-dashboard/src", "tests/field/pages/src"])
+def test_changes_of_real_pages_parse_and_leave_nothing_to_fix(folder: str) -> None:
+    root = Path(__file__).parents[3] / folder
+    for path in sorted(each for each in root.rglob("*") if each.suffix in SUFFIXES):
+        plan = ScanPlan(root=path)
+        for change in proposed_changes(plan, run_scan(plan)):
+            assert not parse_source(change.path, change.after).root.has_error
+            facts = file_facts(change.path, change.after)
+            assert all(finding.patch is None for finding in findings_in([facts])), change.path

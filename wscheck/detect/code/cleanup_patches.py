@@ -226,7 +226,7 @@ class _Effect:
         event = string_value(given[0]) if given else None
         if event is None or len(given) != 2:
             return None
-        off, handler = _registration(called, "off", given[0]), given[1]
+        off, handler = _registration(listener, "off", given[0]), given[1]
         if _MEMBER.fullmatch(text_of(handler)):
             return _Fault(statement, f"{off}{text_of(handler)})")
         words = [word for word in re.split(r"\W+|_", event) if word]
@@ -303,10 +303,10 @@ class _Effect:
         if value.type in FUNCTIONS:
             call = value.parent.parent if value.parent is not None else None
             assert call is not None
-            called, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
-            assert called is not None and arguments is not None
+            arguments = call.child_by_field_name("arguments")
+            assert arguments is not None
             event = next(each for each in arguments.named_children if each.type != "comment")
-            head = _registration(called, "on", event)
+            head = _registration(call, "on", event)
             tail = f"){self.semicolon(statement)}"
         return [
             Edit(statement.start_byte, value.start_byte, f"const {fault.name} = "),
@@ -501,7 +501,9 @@ def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[
     )
 
 
-def _registration(called: Node, method: str, event: Node) -> str:
-    """Return the start of a call with the method `on` or `off`: `socket.on("event", `."""
+def _registration(call: Node, method: str, event: Node) -> str:
+    """Return the start of a call like `call` with the method `on` or `off`: `socket.on("event", `."""
+    called, types = call.child_by_field_name("function"), text_of(call.child_by_field_name("type_arguments"))
+    assert called is not None
     operator = "?." if any(child.type == "optional_chain" for child in called.children) else "."
-    return f"{text_of(called.child_by_field_name('object'))}{operator}{method}({text_of(event)}, "
+    return f"{text_of(called.child_by_field_name('object'))}{operator}{method}{types}({text_of(event)}, "
