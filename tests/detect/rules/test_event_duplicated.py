@@ -55,7 +55,6 @@ HOOK = CodeLocation("src/useEvent.ts", 9)
         ((1, 2), None, False, Severity.WARNING),
         ((1, 2, 3), None, None, Severity.ERROR),
         ((1, 2, 3), None, False, Severity.ERROR),
-        ((1, 2, 3), None, True, Severity.NOTE),
         ((2,), "connect", None, Severity.ERROR),
     ],
     ids=[
@@ -64,7 +63,6 @@ HOOK = CodeLocation("src/useEvent.ts", 9)
         "a second one, never removed",
         "ever more",
         "ever more, never removed",
-        "ever more, removed",
         "in the connect handler",
     ],
 )
@@ -79,6 +77,15 @@ def test_several_handlers_of_one_code_location(
     assert found.severity is severity
     assert ("components that share a hook" in found.message) is (severity is not Severity.ERROR)
     assert (found.confidence is Confidence.HIGH) is (severity is Severity.ERROR)
+
+
+def test_components_that_share_a_connection_and_remove_their_handlers_are_no_fault() -> None:
+    conversation = user("A")
+    for at, count in enumerate((1, 2, 3)):
+        conversation.has_handlers("sync", at, *[HOOK] * count, removes=True)
+    assert judged(EventDuplicated, conversation) == []
+    inside = user("A").has_handlers("sync", 0, HOOK, HOOK, removes=True, inside="connect")
+    assert one(judged(EventDuplicated, inside)).severity is Severity.ERROR
 
 
 def test_another_payload_is_another_event() -> None:

@@ -256,16 +256,19 @@ class EventDuplicated(Rule):
     def _registered(self, event: HandlersRegistered) -> None:
         """Report a handler that is registered several times from one code location on one connection.
 
-        If the number of registrations grows repeatedly, handlers are not removed. Several registrations may also belong
-        to as many components that use the same hook, if the hook removes its handler, or if all were added at once.
+        If the number of registrations grows repeatedly, handlers are not removed. Several registrations of code that
+        removes its handler belong to as many components that share the connection, which is no fault. They may also
+        belong to such components if it is unknown whether the code removes its handler.
         """
+        if event.removes and event.inside is None:
+            return
         for location, count in Counter(event.handlers).items():
             key = (event.page, event.document, event.namespace, event.name, location)
             before = self._registrations.get(key, 0)
             self._registrations[key] = count
             if count <= max(before, 1):
                 continue
-            is_certain = event.inside is not None or (before > 1 and not event.removes)
+            is_certain = event.inside is not None or before > 1
             is_likely = before > 0 and event.removes is False
             handled = f"{event.name} is handled {count} times on one connection"
             alternatives = (
