@@ -22,7 +22,7 @@ from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 from wscheck.observe.browser.handlers import MAX_CONTEXTS, HandlerPoller
 from wscheck.observe.browser.mounted_components import MountedComponents, read_mounted_components
-from wscheck.observe.browser.network import NetworkFeed
+from wscheck.observe.browser.network import NetworkFeed, PageRest
 from wscheck.observe.browser.opener import (
     DevToolsStack,
     OpenerCodeReader,
@@ -31,7 +31,6 @@ from wscheck.observe.browser.opener import (
     resolve_origin,
 )
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
-from wscheck.observe.browser.page_rest import PageRest
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor

@@ -22,10 +22,10 @@ from wscheck.observe.logs.formats.key_values import (
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix, introduces_payload, strip_bullet
 from wscheck.observe.logs.formats.timestamps import split_trailing_time
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.placeholders import MAX_TRIES, PlaceholderMarker, placeholder_markers
 from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
     CONNECTED,
+    MAX_TRIES,
     NAMESPACE,
     NEW,
     OLD,
@@ -37,7 +37,9 @@ from wscheck.observe.logs.vocabulary import (
     SID,
     USER,
     LogVocabulary,
+    PlaceholderMarker,
     normalize_key,
+    placeholder_markers,
 )
 
 FOREIGN_KEYS = frozenset(("req", "res", "request", "response", "err", "error", "headers", "_logmeta", "_meta", "query"))
