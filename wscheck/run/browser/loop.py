@@ -32,8 +32,8 @@ QUIET_S, FIRST_QUIET_S = 0.3, 1.0
 """Time without activity after which a page rests: in general, and on the first visit of a place (seconds).
 
 The first visit shows for how long the page pauses between two activities. The later visits wait for longer than that.
-They never follow each other as fast as the runs of an effect (`EFFECT_RERUN_S` of the causes): a close on the way back,
-and the opening of the next visit, must not look like an effect that runs again.
+Visits never follow each other as fast as the runs of an effect: a close on the way back, and the opening of the next
+visit, must not look like an effect that runs again.
 """
 
 REST_TIMEOUT_S = 8.0
