@@ -80,3 +80,18 @@ _SILENCE = re.compile(
 def reports_silent_client(reason: str | None) -> bool:
     """Return whether the reason means that the client did not answer for too long, in the words of any server."""
     return reason is not None and (reason == PING_TIMEOUT or _SILENCE.search(reason) is not None)
+
+
+_REPLACEMENT = re.compile(
+    r"(?i)\btaken[ _-]?over\b|\btake[ _-]?over\b|\bsupersed|\bdisplaced\b|^\W*replaced\W*$|\breplaced[ _-](?:by|with)\b"
+    r"|\b(?:session|connection|client|login|socket)[ _-]replaced\b"
+    r"|\bduplicated?[ _-](?:identity|log-?in|session|connection|client|user)"
+    r"|\b(?:another|other|new|newer|different|second)[ _-]"
+    r"(?:location|device|log-?in|sign-?in|session|connection|client|tab|browser|place|window)\b"
+    r"|\b(?:logged|signed|connected|opened)[ _-](?:in[ _-])?(?:elsewhere|twice|again)\b"
+)
+
+
+def reports_replacement(reason: str | None) -> bool:
+    """Return whether the reason means that a newer connection of the user took the place of the ended one."""
+    return reason is not None and _REPLACEMENT.search(reason) is not None

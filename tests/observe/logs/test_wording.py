@@ -139,14 +139,67 @@ STRUCTURED = {
     "logfmt": 'time=2026-04-02T10:11:{s:02}Z level=info msg="client {v}" account={u} conn_id={i}',
     "Logger metadata": "10:11:{s:02}.123 user_id={u} pid=<0.{s}.0> [info] channel {v} {i}",
     "context in brackets": "2026-04-02 10:11:{s:02} INFO [userId={u}, wsSession={i}] Connection was {v}",
+    "a kind of event": '{{"time":17{s:02}000000123,"eventType":"{v}","principalId":"{u}","connectionId":"{i}"}}',
+    "an operation": '{{"time":17{s:02}000000123,"operationName":"Device{v}","userId":"{u}","connId":"{i}","n":2}}',
+    "zap's console": "2026-04-02T10:11:{s:02}.1Z\tINFO\tgate\thub/hub.go:88\tpeer {v}\t"
+    '{{"member": "{u}", "socketID": "{i}"}}',
     "CSV": '2026-04-02T10:11:{s:02}Z,node-3,"[api] User {u} {v}, socket {i}"',
 }
 
 
 @pytest.mark.parametrize("shape", STRUCTURED)
 def test_keys_of_structured_records_are_read(shape: str) -> None:
-    sentences = (STRUCTURED[shape].replace("{v}", "connected"), STRUCTURED[shape].replace("{v}", "disconnected"))
+    verbs = ("Connected", "Disconnected") if "Device{v}" in STRUCTURED[shape] else ("connected", "disconnected")
+    sentences = (STRUCTURED[shape].replace("{v}", verbs[0]), STRUCTURED[shape].replace("{v}", verbs[1]))
     log, expected = conversation("", sentences)
+    assert told(read(log)) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        (
+            '"TimeGenerated [UTC]",OperationName,UserId,ConnectionId,Message',
+            '"4/2/2026, 10:11:{s:02}.208 PM",Peer{v},{u},{i},"Connection {v}. Reason: page closed, or left"',
+        ),
+        ("date,host,level,message,accountId,wsId", '2026-04-02T10:11:{s:02}Z,n3,info,"peer {v}, at last",{u},{i}'),
+        ("at time,service,user,socket,event", "2026-04-02 10:11:{s:02},gate,{u},{i},peer {v}"),
+    ],
+)
+def test_the_first_line_of_a_table_names_its_columns(header: str, row: str) -> None:
+    log, expected = conversation("", (row.replace("{v}", "connected"), row.replace("{v}", "ended")))
+    events = read(f"{header}\n{log}")
+    assert told(events) == expected
+    assert all(event.at is not None for event in events)
+
+
+def test_a_topic_tells_the_event_of_a_record_without_a_message() -> None:
+    topic = "$events/presence/{v}/{u} "
+    record = '{{"clientId":"{u}","sessionIdentifier":"{i}","timestamp":17{s:02}000000123}}'
+    sentences = (topic.replace("{v}", "connected") + record, topic.replace("{v}", "disconnected") + record)
+    log, expected = conversation("", sentences)
+    assert told(read(log, guesses=True)) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "replaced"),
+    [
+        ("taken over by a newer session", True),
+        ("DUPLICATE_IDENTITY", True),
+        ("You logged in from another location", True),
+        ("signed in elsewhere", True),
+        ("moved to node 3", False),
+        ("another error", False),
+        ("instance was replaced", False),
+    ],
+)
+def test_the_reason_of_an_end_can_be_a_replacement(reason: str, *, replaced: bool) -> None:
+    row = '{{"time":"2026-04-02T10:11:{s:02}Z","msg":"peer {v}","userId":"{u}","socketId":"{i}"{r}}}'
+    opened = row.replace("{v}", "connected").replace("{r}", "")
+    closed = row.replace("{v}", "disconnected").replace("{r}", f',"reason":"{reason}"')
+    log, expected = conversation("", (opened, closed))
+    if replaced:
+        expected = [("!", *ids, "") if sign == "-" else (sign, *ids) for sign, *ids in expected]
     assert told(read(log)) == expected
 
 

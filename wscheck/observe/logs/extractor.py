@@ -23,6 +23,7 @@ from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
 from wscheck.observe.logs.formats.printed_json import PrintedJson
+from wscheck.observe.logs.formats.tables import table_of
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -39,6 +40,9 @@ RETAINED = 1 << 16
 
 OVERLAP = 128
 """Number of bytes at the end of a skipped piece that are searched again with the next piece. No marker is longer."""
+
+MAX_HEADER = 4096
+"""Largest size in bytes of the line that names the columns of a table."""
 
 MAX_OPENING = 64
 """Bytes at the start of a log by which JSON over several lines is recognised."""
@@ -268,6 +272,8 @@ class LogExtractor:
             return
         self._scanner.detect_journal(self._data, self._position, end)
         if not self.lines:
+            header = self._data[self._position : min(end, self._position + MAX_HEADER)].partition(b"\n")[0]
+            self._general_reader.table = table_of(decode_line(header))
             opening = bytes(self._data[self._position : min(end, self._position + MAX_OPENING)])
             self.is_printed_json = opening.lstrip().partition(b"\n")[0].rstrip() in {b"[", b"{"}
             self._timestamps.look_ahead(bytes(self._data[self._position : min(end, self._position + RETAINED)]))

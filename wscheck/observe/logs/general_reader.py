@@ -20,6 +20,7 @@ from wscheck.observe.logs.formats.envelopes import (
 )
 from wscheck.observe.logs.formats.key_values import find_key_values
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
+from wscheck.observe.logs.formats.tables import Table
 from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.formats.vendor_exports import is_unescaped
@@ -67,6 +68,8 @@ class GeneralReader:
     """Reader of the lines with markers and of the lines after them, in order.
 
     While it is `busy` (a record or a split line is not complete), it must receive every line.
+
+    table  columns of the log, None if it is no table
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class GeneralReader:
         self.console = ConsoleReader(path)
         self._parts: dict[str, SplitLine] = {}
         self._prefix_memory = prefix_memory
+        self.table: Table | None = None
 
     @property
     def busy(self) -> bool:
@@ -98,13 +102,13 @@ class GeneralReader:
 
     def reread_line(self, raw: bytes, line: int) -> None:
         """Read again a line above the line that showed that a browser console wrote the log."""
-        message = unwrap(decode_line(raw), self._timestamps)
+        message = unwrap(decode_line(raw), self._timestamps, self.table)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
     def reread_learned(self, text: str, line: int) -> None:
         """Read an earlier line whose wording was learned from later lines."""
-        self._read_marker(unwrap(text, self._timestamps), line, 0, lambda: iter(()))
+        self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(()))
         self.flush_complete()
 
     def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
@@ -114,7 +118,7 @@ class GeneralReader:
         marked  the line may contain a marker
         above   function that returns the lines above an offset
         """
-        message = unwrap(decode_line(raw), self._timestamps)
+        message = unwrap(decode_line(raw), self._timestamps, self.table)
         self._drop_split_lines(line - MAX_LINES_BETWEEN_PARTS)
         if message.batch:
             self._read_batch(message, line, begin)
@@ -127,7 +131,7 @@ class GeneralReader:
     def latest_time(self, log: bytes) -> float | None:
         """Return the time of the last line of `log` that contains a time."""
         for raw in reversed(log.splitlines()[-MAX_UNTIMED_LINES:]):
-            message = unwrap(decode_line(raw), self._timestamps)
+            message = unwrap(decode_line(raw), self._timestamps, self.table)
             at = message.at or self._timestamps.find(message.text[:TIME_WITHIN])
             if at is not None:
                 return at

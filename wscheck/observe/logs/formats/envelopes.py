@@ -7,7 +7,8 @@ import msgspec
 
 from wscheck.observe.logs.formats.key_values import unquote
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix, introduces_payload
-from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.formats.tables import Table
+from wscheck.observe.logs.formats.timestamps import STAMP, TimestampParser
 from wscheck.observe.logs.formats.vendor_exports import (
     exported_message,
     from_opentelemetry,
@@ -35,6 +36,17 @@ MESSAGE_KEYS = (
     "@mt",
 )
 """Keys that contain the message of a structured record, the most important first."""
+
+EVENT_TYPE_KEYS = (
+    *("eventType", "event_type", "eventName", "event_name", "operationName", "OperationName", "operation"),
+    *("action", "type", "kind"),
+)
+"""Keys that contain the kind of event of a record without a message."""
+_EVENT_TYPE = lazy_pattern(
+    r"(?i)[$\w.: /-]{0,40}(?:connect|open|clos|attach|detach|join|lea?ve?|left|end)[$\w.: /-]{0,40}"
+)
+_TOPIC = lazy_pattern(r"(?P<head>.*?)(?P<topic>\$?[\w.@+-]+(?:/[\w.@+-]+){2,})\s*$")
+"""Topic of a message broker, or another path, in front of a record."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")
 _HOLDERS = ("jsonPayload", "log_processed", "_source")
@@ -107,9 +119,12 @@ def strip_colors(text: str) -> str:
     return ANSI.sub("", text) if "\x1b" in text or "\x00" in text or "\x07" in text else text
 
 
-def unwrap(text: str, timestamps: TimestampParser) -> LogMessage:
-    """Return the message of a decoded line without its envelopes."""
+def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -> LogMessage:
+    """Return the message of a decoded line without its envelopes. `table`: the columns of a log that is a table."""
     message = LogMessage(text)
+    if table is not None and (row := table.fields(text)) is not None:
+        _unwrap_row(message, row, timestamps)
+        return message
     while (cri := _CRI.match(message.text)) is not None:
         message.at = timestamps.parse("iso", cri[1])
         message.writer += cri[2]
@@ -149,7 +164,11 @@ def _unwrap_structured(message: LogMessage, timestamps: TimestampParser) -> None
     if classify_prefix(before) is not PrefixKind.SURE:
         return
     fields = parse_json_object(text[brace:]) if not introduces_payload(before) else None
-    if fields is not None and _has_message(fields):
+    if fields is not None and not _has_message(fields) and (topic := _TOPIC.fullmatch(before)) is not None:
+        event = next((part for part in reversed(topic["topic"].split("/")) if _EVENT_TYPE.fullmatch(part)), None)
+        if event is not None:
+            before, fields = topic["head"], {"event": event, **fields}
+    if fields is not None and (_has_message(fields) or _event_type(fields) is not None):
         message.prefix = before
         if message.at is None and message.prefix:
             message.at = timestamps.find(message.prefix)
@@ -181,6 +200,7 @@ def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampPa
     if inner is None and (exported := exported_message(fields)) is not None:
         inner, source = exported
         message.writer += source
+    inner = _event_type(fields) if inner is None else inner
     if isinstance(inner, dict):
         if deep:
             _unwrap(message, inner, timestamps, deep - 1)
@@ -192,6 +212,21 @@ def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampPa
     if "log" in fields and "stream" in fields:
         message.from_container, message.partial = True, not inner.endswith("\n")
     _set_text(message, inner.rstrip("\r\n"), timestamps, deep)
+
+
+def _unwrap_row(message: LogMessage, row: dict[str, str], timestamps: TimestampParser) -> None:
+    """Set the message and the fields of the row of a table."""
+    own = {key: row[name] for name in row for key in MESSAGE_KEYS if row[name] and name.lower() == key.lower()}
+    text = next(iter(own.values()), None) or _event_type(row) or max(row.values(), key=len)
+    message.text, message.fields = strip_colors(text), row
+    stamps = (value for value in row.values() if STAMP.match(value) is not None)
+    message.at = timestamps.from_fields(row) or next(filter(None, map(timestamps.find, stamps)), None)
+
+
+def _event_type(fields: dict[str, Any]) -> str | None:
+    """Return the kind of event of a record without a message, None if it reports no opening or end."""
+    values = (fields.get(key) for key in EVENT_TYPE_KEYS)
+    return next((each for each in values if isinstance(each, str) and _EVENT_TYPE.fullmatch(each)), None)
 
 
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:

@@ -49,6 +49,8 @@ KEYS = (
     "TimeGenerated",
     "_time",
     "@t",
+    "requestTimeEpoch",
+    "requestTime",
 )
 
 _DAY_S = 86_400.0

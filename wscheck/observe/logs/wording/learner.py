@@ -120,6 +120,8 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     with_sid = [pair for pair in reliable if SID in pair[1].places]
     ending = [pair for pair in with_sid if not ends.isdisjoint(pair[0].values(pair[1].places[SID]))]
     chosen = ending or with_sid or [pair for pair in reliable if pair[0].is_plain] or reliable
+    if not any(reading.certain for _, reading in chosen):
+        chosen = [pair for pair in chosen if not ends.isdisjoint(_ids_of(pair))] or chosen
     for group, reading in (pair for pair in chosen if pair[1].certain):
         ids.sids.update(group.values(reading.places.get(SID)))
         ids.users.update(map(user_in, group.values(reading.places.get(USER))))
@@ -141,6 +143,11 @@ def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> 
     found = keyed or [place for place in group.places() if values and share(group.values(place), values) == 1]
     named = [place for place in found if is_user_label(group.label(place)) or is_sid_label(group.label(place))]
     return (found[0], True) if len(found) == 1 else (named[0], True) if len(named) == 1 else None
+
+
+def _ids_of(read: tuple[Group, Reading]) -> set[str]:
+    group, reading = read
+    return {value for place in reading.places.values() for value in group.values(place)}
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:

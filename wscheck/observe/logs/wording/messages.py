@@ -137,6 +137,7 @@ _PREFIX = lazy_pattern(
     |(?P<process>(?:[\w.-]+\s)?[\w./-]+\[[\w.-]+\]:)
     |(?P<bunyan>[\w.-]+/\d+\son\s[\w.-]+:)
     |(?P<column>[\w.|-]+\s+\|(?=\s))
+    |(?P<caller>(?:(?<=\t)[\w.-]+(?=\t[\w./-]+\.\w+:\d+\s))|[\w.-]+(?:/[\w.-]+)*\.\w{{1,5}}:\d+(?=\s))
     |(?P<piped>(?<=\|)[\w.$/-]+(?=\|))
     |(?P<thread>\d+\s+[\w./-]+:\d+\](?=\s)|\([\w.:\#/-]{{1,60}}\)(?=\s+-\s))
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
@@ -243,8 +244,12 @@ _LOGGER_KEYS = frozenset(
     ]
 )
 """Keys, in the form of `normalize_key`, under which loggers write their own data."""
-_OWN_OR_LOGGER_KEYS = frozenset(["stream", "channel"])
-"""Keys of loggers ("stdout", "app") that servers use too, for the id of a connection."""
+_OWN_IDS = {
+    "stream": lazy_pattern(r"(?!stdout$|stderr$).+"),
+    "channel": lazy_pattern(r".*\d.*"),
+    "pid": lazy_pattern(r".*[^\d<>.].*"),
+}
+"""Keys of loggers that servers use too, and the form of the values that are ids of connections."""
 
 
 def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMessage | None:
@@ -295,11 +300,13 @@ def _parsed(
     meaning = meaning_of(_words(_without_own_room(pieces[:core] if counted else pieces)))
     if meaning is NO_MEANING and words is None:
         return None
-    if meaning.kind == DISCONNECTED and not counted:
-        core = min(core, _reason_begin(pieces))
+    if meaning.kind == DISCONNECTED and not counted and (begun := _reason_begin(pieces)) < len(pieces):
+        told = body[pieces[begun].begin :].strip(_AROUND_REASON)
+        reason = reason or (told if len(told) <= MAX_REASON else "")
+        core = _core_end(pieces[:begun])
     tail = pieces[core:]
     if tail and meaning.kind == DISCONNECTED:
-        rest = body[tail[0].begin :].strip(" \t-–—:;,.|()[]")
+        rest = body[tail[0].begin :].strip(_AROUND_REASON)
         reason = reason or (rest if len(rest) <= MAX_REASON else "")
         pieces = pieces[:core]
     elif counted:
@@ -387,6 +394,7 @@ _FORMS = {
     "bunyan": "p/h:",
     "column": "c|",
     "piped": "c|",
+    "caller": "n",
     "thread": "0",
     "pid": "0",
     "pair": "k=",
@@ -598,24 +606,31 @@ def _reason_begin(pieces: Sequence[Piece]) -> int:
 
     A reason is behind an id and a sign: "ann left stream s_17: app in background", "s_17 closed (no pong within 45s)".
     """
-    spoken = named = False
+    spoken, fewest = False, 0
     for at, piece in enumerate(pieces):
-        if spoken and named and piece.text in _REASON_SIGNS and _is_reason_text(pieces[at + 1 :]):
+        if spoken and fewest and piece.text in _REASON_SIGNS and _is_reason_text(pieces[at + 1 :], fewest):
             return at
         spoken |= piece.kind == _WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text))
-        named |= piece.kind == _VALUE and any(map(str.isdigit, piece.text)) and may_be_id(_slot(pieces, at))
+        if piece.kind == _VALUE and may_be_id(_slot(pieces, at)):
+            fewest = 1 if fewest == 1 or any(map(str.isdigit, piece.text)) else 2
     return len(pieces)
 
 
 _CODE_IN_FRONT = lazy_pattern(r"(?<=[\s(])[1-4]\d{3}\W*$")
+_AROUND_REASON = " \t-–—:;,.|()[]"
 _REASON_SIGNS = frozenset([":", "(", "-", "–", "—"])
 _CLOSE_CODE = lazy_pattern(r"[1-4]\d{3}")
 _NAMING_WORDS = HOLDER_NOUNS | CONNECTION_NOUNS | frozenset(["for", "by", "as", "of", "from"])
 """Words in front of a name."""
 
 
-def _is_reason_text(pieces: Sequence[Piece]) -> bool:
-    """Return whether pieces are a phrase that contains no id: words, numbers with a unit, or a close code."""
+def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
+    """Return whether pieces are a phrase that contains no id: words, numbers with a unit, or a close code.
+
+    fewest  smallest number of words of the vocabulary in the phrase
+    """
+    while pieces and pieces[-1].text in _AROUND_REASON:
+        pieces = pieces[:-1]
     words = 0
     for at, piece in enumerate(pieces):
         if piece.kind == _WORD:
@@ -627,7 +642,7 @@ def _is_reason_text(pieces: Sequence[Piece]) -> bool:
             is_name = at > 0 and pieces[at - 1].text.lower() in _NAMING_WORDS
             if not is_number and (is_name or not piece.text.replace("-", "").isalpha()):
                 return False
-    return words > 0 and len(pieces) > 1
+    return 0 < words == len(pieces) or (words >= fewest and len(pieces) > 1)
 
 
 def _is_count(pieces: Sequence[Piece]) -> bool:
@@ -718,6 +733,6 @@ def _is_reason(key: str) -> bool:
 
 def _is_logger_key(key: str, value: str) -> bool:
     name = normalize_key(key)
-    if name in _OWN_OR_LOGGER_KEYS and any(map(str.isdigit, value)):
+    if name in _OWN_IDS and _OWN_IDS[name].fullmatch(value) is not None:
         return False
     return key in TIME_KEYS or key in MESSAGE_KEYS or name in _LOGGER_KEYS

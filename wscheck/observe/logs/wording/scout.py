@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import stringzilla
 
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
+from wscheck.observe.logs.formats.tables import Table, table_of
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary, normalize_key
@@ -73,6 +74,7 @@ class WordingScout:
         self._keys = {normalize_key(key): role for role, key in vocabulary.keys}
         self._own_kinds = {kind for kind, _ in vocabulary.markers}
         self._timestamps = TimestampParser("", vocabulary.time_key_names())
+        self._table: Table | None = None
         self.guesses = guesses
         self.wording = Wording({})
         self.likely: dict[Statement, Reading] = {}
@@ -93,6 +95,8 @@ class WordingScout:
         """
         first = self._searched
         self._searched += end - begin
+        if not first:
+            self._table = table_of(decode_line(data[begin : min(end, begin + MAX_LINE)].partition(b"\n")[0]))
         if first >= HEAD:
             if self._searched < self._next_sample:
                 return []
@@ -243,7 +247,7 @@ class WordingScout:
             if (below := _MESSAGE_LINE.fullmatch(text)) is not None:
                 self._add_marker(below["message"])
                 continue
-            parsed = parse(unwrap(text, self._timestamps))
+            parsed = parse(unwrap(text, self._timestamps, self._table))
             if parsed is not None:
                 yield Row(line, parsed, text, not unknown)
 

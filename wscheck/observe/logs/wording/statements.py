@@ -8,10 +8,21 @@ from typing import NamedTuple
 
 import msgspec
 
+from wscheck.model.disconnect_reasons import reports_replacement
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordStart
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NAMESPACE, REASON, USER, escape_braces
+from wscheck.observe.logs.vocabulary import (
+    CONNECTED,
+    DISCONNECTED,
+    NAMESPACE,
+    OLD,
+    REASON,
+    REPLACED,
+    SID,
+    USER,
+    escape_braces,
+)
 from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id, parse
 from wscheck.observe.logs.wording.words import EVENT_VERBS, VOCABULARY, word_parts
 
@@ -75,6 +86,7 @@ class Wording:
         beyond: "Wording | None" = None,
     ) -> None:
         self.readings, self.words, self.beyond = dict(readings), words, beyond
+        self._reports_replacements = any(reading.kind == REPLACED for reading in readings.values())
         self._by_size: dict[tuple[str, int], list[tuple[str, ...]]] = {}
         for prefix, pattern in self.readings:
             self._by_size.setdefault((prefix, len(pattern)), []).append(pattern)
@@ -96,9 +108,13 @@ class Wording:
         parsed, reading = self._reading(parsed) if parsed is not None else (parsed, None)
         if parsed is None or reading is None:
             return self.beyond.match(message) if self.beyond is not None else None
+        kind, ids = reading.kind, dict(ids_in(parsed, reading))
+        if kind == DISCONNECTED and not self._reports_replacements and reports_replacement(ids.get(REASON)):
+            kind = REPLACED
+            ids = {role: ids[known] for role, known in ((USER, USER), (OLD, SID)) if known in ids}
         return RecordStart(
-            reading.kind,
-            dict(ids_in(parsed, reading)),
+            kind,
+            ids,
             prefix=parsed.stamp,
             unprefixed=not parsed.prefix,
             complete=True,

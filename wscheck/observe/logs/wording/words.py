@@ -19,8 +19,8 @@ END_VERBS = _words(
     "dropped drops terminated terminating ended detached exited quit"
 )
 ARRIVALS = _words(
-    "registered registers created added authenticated authorized identified subscribed started up arrived entered "
-    "new incoming logged signed mapped associated bound assigned handshake ready hello back online"
+    "registered registers created added authenticated authorized identified subscribed started starting up arrived "
+    "entered new incoming logged signed mapped associated bound assigned handshake ready hello back online"
 )
 """Words that report a new connection if the ids on their lines confirm it."""
 DEPARTURES = _words(
