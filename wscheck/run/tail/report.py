@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from wscheck.detect.allowed_findings import allow_notes
@@ -10,8 +11,10 @@ from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
 from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
+from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.extractor import read_events
-from wscheck.observe.logs.proposals import guessable, proposals, sentences
+from wscheck.observe.logs.proposals import EXCERPT, guessable, proposals, sentences
+from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.run.tail.watch import LogWatch
 
 SCHEMA = "wscheck.logs/1"
@@ -35,12 +38,15 @@ def build_logs_report(
         interrupted: the run was stopped.
         partial: the logs were not read to their end, although they should have been.
     """
-    findings = watch.judge.finish()
+    scouts = watch.scouts
+    doubts = _doubts(watch, scouts)
+    findings = [each for each in watch.judge.finish() if not any(each.rule in gap.rules for gap in doubts)]
     requests = _requests(watch)
     decision = verdict(
         findings,
         [
             *_unread(watch, partial=partial),
+            *doubts,
             *_access_gaps(requests),
             *_websocket_gaps(watch),
             *_format_gaps(watch),
@@ -55,7 +61,6 @@ def build_logs_report(
     levels = Counter[str]()
     for log in watch.logs:
         levels.update(log.levels)
-    scouts = watch.scouts
     return LogsReport(
         schema=SCHEMA,
         target=", ".join(log.name for log in watch.logs),
@@ -86,6 +91,43 @@ def build_logs_report(
         access=sorted(requests.clients, key=lambda client: -client.handshakes)[:users],
         polling_share=round(requests.polling_share, 3),
     )
+
+
+_OVERLAPS = ("multiple-connections", "connection-leaked")
+MIN_RETURNING, MOST_RETURNING, MOST_OPEN = 5, 0.6, 0.4
+"""Users who connected again, the share of them with several open connections, and the share of the earlier connections
+without an end, from which on it is likelier that ends were not read than that everybody's page leaks."""
+
+
+def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
+    """Return the gaps because of which several open connections of a user are no finding: ends may be missing."""
+    loss = next((scout.loss for scout in scouts if scout.loss), "")
+    gaps = []
+    if loss:
+        quoted = Redactor().redact(loss.strip())[:EXCERPT]
+        reason = f"the log says that records of it are missing, so ends of connections may be, too: {quoted}"
+        gaps.append(Gap(reason=reason, closes_with="a log with all records", rules=_OVERLAPS))
+    ledger = watch.judge.ledger
+    returning = [
+        (counts.connects, len(ledger.open_connections(user)))
+        for user, counts in ledger.stored_counts.items()
+        if counts.connects > 1
+    ]
+    several = [count for _, count in returning if count > 1]
+    earlier = sum(connects - 1 for connects, _ in returning)
+    is_learned = any(scout.wording for scout in scouts)
+    if (
+        is_learned
+        and len(returning) >= MIN_RETURNING
+        and len(several) >= MOST_RETURNING * len(returning)
+        and sum(count - 1 for count in several) >= MOST_OPEN * earlier
+    ):
+        reason = (
+            f"{len(several)} of {len(returning)} users who connected again have several open connections at the end: "
+            "the log probably reports ends in words that were not read. Name them (--marker disconnected=TEXT)"
+        )
+        gaps.append(Gap(reason=reason, closes_with="--marker disconnected=TEXT", rules=_OVERLAPS))
+    return gaps
 
 
 class Requests(NamedTuple):

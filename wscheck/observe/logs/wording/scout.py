@@ -58,6 +58,20 @@ _UNUSUAL = (
 """Words for replacements, for which a log is searched even if its other events are known."""
 
 
+_RECORDS = rb"log[ ](?:messages?|lines?|entries|records?|events?)"
+_MISSING = rb"(?:suppressed|dropped|dropping|discarded|lost|skipped|omitted)"
+_LOSS = lazy_pattern(
+    rb"""(?ix)
+    \blog[ -]?sampl(?:ing|er)\b(?![^\n]{0,20}\b(?:off|disabled|inactive)\b)
+    |\b%(missing)s\b[^\n]{0,30}\b(?:%(records)s|messages?[ ]from[ ][\w@.-]+\.(?:service|scope|slice))\b
+    |\b%(records)s\b[^\n]{0,30}\b%(missing)s\b
+    |\b(?:imuxsock|imjournal|journald?|rsyslogd?|syslogd?)\b[^\n]{0,60}\b%(missing)s\b
+    """
+    % {b"records": _RECORDS, b"missing": _MISSING}
+)
+"""Report of the logger that records are missing: it samples them, or dropped some of them."""
+
+
 class WordingScout:
     """Collector of the lines that may report connections. It learns the wording again whenever it finds new statements.
 
@@ -65,6 +79,7 @@ class WordingScout:
     likely    the statements that are not read
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
     guesses   which statements are read: True for all, None for those without doubt, False for none
+    loss      line that says that records of the log are missing, "" if none was found
     """
 
     def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None) -> None:
@@ -79,6 +94,7 @@ class WordingScout:
         self.wording = Wording({})
         self.likely: dict[Statement, Reading] = {}
         self.markers: dict[str, str] = {}
+        self.loss = ""
         self._rows: list[Row] = []
         self._evaluated = set[Statement]()
         self._kinds = set[str]()
@@ -105,6 +121,9 @@ class WordingScout:
         if len(self._rows) >= MAX_ROWS:
             return []
         piece = bytes(data[begin : min(end, begin + HEAD)])
+        if not self.loss and (lost := _LOSS.search(piece)) is not None:
+            at = piece.rfind(b"\n", 0, lost.start()) + 1
+            self.loss = decode_line(piece[at:].partition(b"\n")[0][:MAX_LINE])
         is_known = self._is_known(piece)
         found = self._candidates(piece, line, _UNUSUAL if is_known else (*_LIKELY, *_UNUSUAL))
         before = len(self._lines)
