@@ -33,6 +33,7 @@ def test_a_guess_is_shown_with_examples_and_options(tmp_path: Path) -> None:
     lines = [f"2026-04-02T10:11:0{n}Z [{user}] connected" for n, user in enumerate(("ann", "bob", "eve"))]
     lines += [f"2026-04-02T10:11:1{n}Z [{user}] disconnected" for n, user in enumerate(("ann", "bob", "eve"))]
     text = facts(tmp_path, "\n".join([*lines, *lines]) + "\n")
+    assert "no line reports an opened connection" not in text
     assert "with --guess: connected user ann: 2026-04-02T10:11:00Z [ann] connected" in text
     assert "the same as options: --marker connected='[{user}] connected'" in text
     assert "ann" not in text.partition("the same as options")[2].partition("\n")[0]

@@ -112,7 +112,8 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
         lines = f"{plural(suggestion.lines, 'line')} may report {_ADJECTIVES[suggestion.kind]} connections"
         options = suggested_options([suggestion])
         yield f"{lines} in an unknown wording; to read them, add {options}: {one_line(suggestion.example)}"
-    opened = any(each.kind == "connected" for each in report.suggested) or report.events.get("connected")
+    proposed = {*(each.kind for each in report.suggested), *(each.kind for each in report.guessable)}
+    opened = "connected" in proposed or bool(report.events.get("connected"))
     if not opened and not report.access and (report.events.get("replaced") or _has_no_connection_event(report)):
         yield (
             f"no line reports an opened connection: none contains '{_DEFAULT_SENTENCE}' or a configured marker; "
