@@ -72,6 +72,10 @@ def test_the_stack_names_the_caller_of_a_service() -> None:
     assert code is not None
     assert (code.context, code.owner, code.holder, code.frames) == (CallContext.EFFECT, "Board", "component", 2)
     assert code.cleanup is Cleanup.CLOSES and code.provides and code.assigned_to == "s"
+    keeps = frame("feed.js", "class Feed { open() { this.link = io(); return this.link; } }")
+    cell = frame("cell.jsx", "function Cell() { useEffect(() => { feed.open(); }, []); return <p/>; }", "open(")
+    kept = opener_code([keeps, cell])
+    assert kept is not None and (kept.owner, kept.assigned_to) == ("Cell", ""), "the variable is the service's"
     alone = opener_code([service])
     assert alone is not None and (alone.context, alone.frames) == (CallContext.FUNCTION, 1)
 

@@ -6,7 +6,7 @@ Each function returns "" if the code is unknown. Then the fix of the catalogue a
 from collections.abc import Sequence
 
 from wscheck.detect import stack_frames
-from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
+from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation, OpenerCode
 from wscheck.model.events import AttemptOutcome
 
 _OF_AN_INSTANCE = frozenset(
@@ -15,6 +15,9 @@ _OF_AN_INSTANCE = frozenset(
         *(CallContext.SETUP, CallContext.CONSTRUCTOR),
     }
 )
+
+
+_METHODS_OF_COMPONENTS = frozenset({"", "setup", "mounted", "created", "data", "beforeMount"})
 
 
 def belongs_to_instance(code: OpenerCode) -> bool:
@@ -27,6 +30,18 @@ def component_names(code: OpenerCode) -> list[str]:
     return [name for name in code.components if len(name) > stack_frames.MINIFIED_NAME_LENGTH]
 
 
+def _owner(code: OpenerCode) -> str:
+    return "the component" if code.owner in _METHODS_OF_COMPONENTS else code.owner
+
+
+def _place(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
+    """Return the frame of the component itself, which may call a service that opens the connection."""
+    if opening.opener not in opening.stack:
+        return opening.opener
+    own = opening.stack[opening.stack.index(opening.opener) :][: code.frames]
+    return own[-1]
+
+
 def close_when_it_leaves(opening: AttemptOutcome) -> str:
     """Return the lines that close the connection when its component leaves."""
     code = opening.code
@@ -36,7 +51,7 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
         return move_to_effect(opening)
     if code.after_await:
         return opened_after_cleanup(opening)
-    who = f"{code.owner or 'the component'} ({opening.opener})"
+    who = f"{_owner(code)} ({_place(opening, code)})"
     if code.cleanup is Cleanup.CLOSES:
         return f"A connection of {who} stayed open although the code closes one: close the socket of the same run."
     lines = _closing_lines(code, stack_frames.framework_name(opening.stack))
@@ -58,7 +73,8 @@ def _closing_lines(code: OpenerCode, framework: str | None) -> str:
         return by_framework[framework]
     if variable.startswith("this.") and code.holder in ("component", "class"):
         return f"add `componentWillUnmount() {{ {close}; }}`"
-    keep = "" if code.assigned_to else "keep the socket, `const socket = io(...)`, and "
+    opened = "io(...)" if code.frames == 1 else "..."
+    keep = "" if code.assigned_to else f"keep the socket, `const socket = {opened}`, and "
     return f"{keep}end its effect with `return () => {close}`"
 
 
@@ -68,7 +84,7 @@ def move_to_effect(opening: AttemptOutcome) -> str:
     if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
         return ""
     return (
-        f"Open it in an effect of {code.owner or 'the component'} that closes it, instead of at {opening.opener}: "
+        f"Open it in an effect of {_owner(code)} that closes it, instead of at {_place(opening, code)}: "
         "`useEffect(() => { const socket = io(url); setSocket(socket); return () => socket.disconnect(); }, [])`. "
         "Or open it once in a module outside of the components."
     )

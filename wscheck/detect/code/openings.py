@@ -164,7 +164,7 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         overwrites=not guarded and context.kind not in _OF_AN_INSTANCE and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
         provides=owner is not None and _provides(source, owner),
-        assigned_to=(target_of(node) or target_of(opening))[:MAX_TEXT],
+        assigned_to=_assigned_to(node, opening, context)[:MAX_TEXT],
         dropped_at=_dropped_at(frames[0][1], opening),
         frames=count,
     )
@@ -236,6 +236,11 @@ def _provides(source: SourceCode, owner: Node) -> bool:
         elif node.type == "call_expression" and _PROVIDES.search(text_of(node.child_by_field_name("function"))):
             return True
     return False
+
+
+def _assigned_to(node: Node, opening: Node, context: Context) -> str:
+    """Return the variable that receives the connection: for code of an instance, the instance's own variable."""
+    return target_of(node) or (target_of(opening) if context.kind not in _OF_AN_INSTANCE else "")
 
 
 def _dropped_at(source: SourceCode, call: Node) -> str:
