@@ -1,6 +1,6 @@
-"""Counts after each round of a loop (a visit of a place, and the return from it), and how they grow.
+"""Counts after each round of a loop (a visit of a view of the page, and the return from it), and how they grow.
 
-A count that grows by a constant on every round is a leak of the place. One that never grows is none.
+A count that grows by a constant on every round is a leak of the view. One that never grows is none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -78,7 +78,7 @@ class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def growth(self) -> Growth:
-        """How the count changes from round to round."""
+        """Change of the count from round to round."""
         return growth(self.counts, self.at_rest)
 
     def describe(self) -> str:

@@ -626,7 +626,7 @@ class _StepRun:
         self._advance()
 
     def event_received(self, data: list[Any]) -> None:
-        """Handle an event that arrived before the end of the steps."""
+        """Handle an event that arrived before the last step: the current step may wait for it."""
         self._unread_events.append(data)
         self._advance()
 

@@ -1,4 +1,4 @@
-"""Rule: a connection outlives the last component that used it, or each visit of a place leaves one behind."""
+"""Rule: a connection outlives the last component that used it, or each visit of a view of a page leaves one behind."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from wscheck.model.gaps import Gap
 class ConnectionLeaked(Rule):
     """Rule: a connection stays open for longer than the grace period after the page's last component unmounted.
 
-    If wscheck visited a place repeatedly, the rule compares the numbers of open connections after each round.
+    If wscheck visited a view of the page repeatedly, the rule compares the open connections after each round.
     """
 
     id = "connection-leaked"
@@ -82,7 +82,7 @@ class ConnectionLeaked(Rule):
         self.report(user, f"a connection{opener} stayed open after the last component unmounted", at, opening, event)
 
     def _evaluate_series(self, series: RoundSeries) -> None:
-        """Report a leak of a place if each round leaves a connection open, or a gap if only some rounds do."""
+        """Report a leak of a view if each round leaves a connection open, or a gap if only some rounds do."""
         opening = self._latest_by_opener.get(series.opener) if series.opener is not None else None
         label = opener_label(opening or series.last)
         opened_by = f", opened by {label}" if label else ""

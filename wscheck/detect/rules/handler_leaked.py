@@ -1,4 +1,4 @@
-"""Rule: each visit of a place leaves another event handler behind."""
+"""Rule: each visit of a view of a page leaves another event handler behind."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from wscheck.model.gaps import Gap
 class HandlerLeaked(Rule):
     """Rule: the handlers of an event on one connection grow by a constant with each round of a loop.
 
-    The place that a user leaves has added a handler to a shared connection and not removed it.
+    The view that a user leaves has added a handler to a shared connection and not removed it.
     """
 
     id = "handler-leaked"

@@ -273,7 +273,7 @@ class _StepRun:
         self._progress = asyncio.Event()
 
     def received(self, event: list[Any]) -> None:
-        """Handle an event that arrived before the end of the steps."""
+        """Handle an event that arrived before the last step: the current step may wait for it."""
         self._unread_events.append(event)
         self._progress.set()
 
