@@ -273,3 +273,28 @@ def test_urls_are_compared_by_their_values() -> None:
     second = code.replace("DEFINED;", "").replace("URL", "`https://a.example/`").replace("NAME", "b")
     (finding,) = found_in(a_js=first, b_js=second)
     assert finding.rule == "opened-in-several-places"
+
+
+@pytest.mark.parametrize(
+    ("path", "dependency", "closes", "removes"),
+    [
+        ("a.jsx", "react", "return () => socket.disconnect()", "return () => socket.off(event, listener)"),
+        ("a.vue", "vue", "Disconnect in onUnmounted", "onUnmounted(() => socket.off"),
+        ("a.svelte", "svelte", "from onMount or $effect", "from onMount or $effect"),
+        ("a.component.ts", "@angular/core", "Disconnect in ngOnDestroy or DestroyRef", "in ngOnDestroy or DestroyRef"),
+    ],
+)
+def test_the_fix_is_in_the_terms_of_the_framework(path: str, dependency: str, closes: str, removes: str) -> None:
+    code = {
+        ".jsx": "function A() { useEffect(() => { BODY }); return <p/> }",
+        ".vue": "onMounted(() => { BODY })",
+        ".svelte": "onMount(() => { BODY })",
+        ".ts": "class A { ngOnInit() { BODY } }",
+    }[path[path.rindex(".") :]]
+    fixes = []
+    for body in ("const own = io('/a')", "socket.on('x', f)"):
+        text = IMPORT + code.replace("BODY", body)
+        text = f"<script>\n{text}\n</script>" if path.endswith((".vue", ".svelte")) else text
+        (finding,) = findings_in([file_facts(path, text.encode(), Package(".", {dependency: "1"}))])
+        fixes.append(finding.cause.fix if finding.cause is not None else "")
+    assert closes in fixes[0] and removes in fixes[1]

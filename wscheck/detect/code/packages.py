@@ -32,6 +32,16 @@ class Package(msgspec.Struct, frozen=True):
         """Return whether functions named `use...` are Vue's composables, not React's hooks."""
         return not self.dependencies.keys().isdisjoint(("vue", "nuxt", "nuxt3")) and "react" not in self.dependencies
 
+    def framework_of(self, suffix: str) -> str:
+        """Return the name of the framework of a file with this suffix, "" for React and for an unknown one."""
+        if suffix in (".vue", ".svelte"):
+            return suffix[1:]
+        if self.is_vue:
+            return "vue"
+        names = {"@angular/core": "angular", "svelte": "svelte", "solid-js": "solid"}
+        known = (name for package, name in names.items() if package in self.dependencies)
+        return "" if "react" in self.dependencies else next(known, "")
+
     @property
     def vue_version(self) -> int | None:
         """Return Vue's major version, None if the package does not state it."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 from tree_sitter import Node
 
-from wscheck.detect.causes import CATALOGUE
+from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
 from wscheck.detect.code.call_context import Context, contexts_of, is_returned, owner_name, owner_of
 from wscheck.detect.code.cleanup_patches import cleanup_edits, patch_of, patched
 from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
@@ -259,12 +259,12 @@ def findings_in(
     calls = [call for file in files for call in file.openings]
     return [
         *(_opened_in_render(call) for file in files for call in file.in_render),
-        *(_not_closed(call, file.patches) for file in files for call in file.openings if _is_unclosed(call)),
+        *(_not_closed(call, file) for file in files for call in file.openings if _is_unclosed(call)),
         *(_opened_in_several_places(group, uses) for group in groups),
         *(_opened_for_users(call, users) for call in alone if len(users := _users_of(call, uses)) > 1),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
         *(_opened_on_server(call, frameworks[call.location.file]) for call in on_server),
-        *(_listeners_not_removed(each, file.patches) for file in files for each in file.listeners),
+        *(_listeners_not_removed(each, file) for file in files for each in file.listeners),
     ]
 
 
@@ -280,11 +280,13 @@ def _opened_in_render(call: OpeningCall) -> Finding:
     )
 
 
-def _not_closed(call: OpeningCall, patches: dict[tuple[int, int], Patch]) -> Finding:
+def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
     message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
     because = "no cleanup of the effect closes it, and the component calls nothing that closes a connection"
-    finding = _finding("opening-not-closed", message, [call.location], "effect-without-cleanup", because)
-    finding.patch = patches.get((call.location.line, call.location.column))
+    fix = _framework_fix(file, "unmount-without-cleanup")
+    cause = "unmount-without-cleanup" if fix else "effect-without-cleanup"  # only React runs an effect twice
+    finding = _finding("opening-not-closed", message, [call.location], cause, because, fix=fix)
+    finding.patch = file.patches.get((call.location.line, call.location.column))
     return finding
 
 
@@ -358,7 +360,7 @@ def _opened_on_server(call: OpeningCall, framework: str) -> Finding:
     return finding
 
 
-def _listeners_not_removed(listeners: UnremovedListeners, patches: dict[tuple[int, int], Patch]) -> Finding:
+def _listeners_not_removed(listeners: UnremovedListeners, file: FileFacts) -> Finding:
     owner, several = _component(listeners.owner, listeners.location), len(listeners.events) > 1
     added = f"an effect of {owner} adds {'listeners' if several else 'a listener'} for {_join(listeners.events)}"
     removed = f"nothing removes {'them' if several else 'it'} ({listeners.location})"
@@ -367,8 +369,12 @@ def _listeners_not_removed(listeners: UnremovedListeners, patches: dict[tuple[in
         message = f"{added} to {listeners.socket} each time it renders ({listeners.location})"
         return _finding("listener-added-in-render", message, [listeners.location])
     message = f"{added} to {listeners.socket}, and {removed}"
-    finding = _finding("listener-not-removed", message, [listeners.location])
-    finding.patch = patches.get((listeners.location.line, listeners.location.column))
+    fix, because = (
+        _framework_fix(file, "handler-without-off"),
+        "nothing in the component removes a listener of the event",
+    )
+    finding = _finding("listener-not-removed", message, [listeners.location], "handler-without-off", because, fix=fix)
+    finding.patch = file.patches.get((listeners.location.line, listeners.location.column))
     return finding
 
 
@@ -380,6 +386,7 @@ def _finding(
     because: str = "",
     *,
     severity: Severity | None = None,
+    fix: str = "",
 ) -> Finding:
     doc = CATALOGUE[cause] if cause is not None else None
     return Finding(
@@ -388,9 +395,15 @@ def _finding(
         confidence=Confidence.HIGH,
         user=None,
         message=message,
-        cause=Cause(doc.id, doc.name, CODE_RULES[rule].fix, Confidence.HIGH, because) if doc is not None else None,
+        cause=Cause(doc.id, doc.name, fix or CODE_RULES[rule].fix, Confidence.HIGH, because) if doc else None,
         locations=locations,
     )
+
+
+def _framework_fix(file: FileFacts, cause: str) -> str:
+    """Return the fix of a cause in the terms of the file's framework, "" for React."""
+    framework = file.package.framework_of(PurePosixPath(file.path).suffix.lower())
+    return FRAMEWORK_FIXES.get(framework, {}).get(cause, "")
 
 
 def _owner(call: OpeningCall) -> str:
