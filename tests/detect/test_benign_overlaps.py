@@ -72,6 +72,22 @@ def test_a_lost_network_is_recognised_in_the_words_of_any_server(reason: str, se
     assert found == {"A": severity}
 
 
+@pytest.mark.parametrize(
+    ("reason", "overlap", "is_found"),
+    [
+        ("moved to pod-3", 0.4, False),
+        ("node is draining", 2.0, False),
+        ("moved to pod-3", 60.0, True),
+        ("removed by an admin", 0.4, True),
+    ],
+)
+def test_a_server_that_moves_its_clients_opens_the_newer_connection_first(
+    reason: str, overlap: float, *, is_found: bool
+) -> None:
+    found, _ = evaluated(lost("A", at=100, timeout=overlap, reason=reason))
+    assert set(found) == ({"A"} if is_found else set())
+
+
 def test_two_connections_that_both_time_out_later_were_two() -> None:
     found, _ = evaluated(lost("A", at=100, timeout=600))
     assert found == {"A": Severity.ERROR}

@@ -13,7 +13,7 @@ from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
-from wscheck.model.disconnect_reasons import reports_silent_client
+from wscheck.model.disconnect_reasons import reports_handover, reports_silent_client
 from wscheck.model.events import (
     SOURCE_SERVER_LOG,
     AnyEvent,
@@ -46,6 +46,9 @@ OPENED_TOGETHER_S, ENDED_TOGETHER_S = 0.25, 0.002
 
 MAX_PING_TIMEOUT_S = 60.0
 """Longest time for a server to notice that a client lost its network (seconds): 45 s with Socket.IO's defaults."""
+
+MAX_HANDOVER_S = 5.0
+"""Longest overlap while a server moves a client to another process (seconds): the newer connection opens first."""
 
 MIN_BUNDLES = 2
 """Number of overlaps that must look like namespaces. A single one may be a coincidence."""
@@ -199,7 +202,7 @@ class Judge:
         """Return the findings, without those about sockets that may be namespaces of one connection.
 
         This is assumed only if the sockets of all users with several sockets in the log look like namespaces. Overlaps
-        with a harmless explanation become warnings.
+        with a harmless explanation become warnings, and those of clients that the server moved are left out.
         """
         overlaps = [finding for finding in self._findings.values() if finding.rule == MULTIPLE_CONNECTIONS]
         histories = [self._histories.history(finding.user) for finding in overlaps]
@@ -211,7 +214,8 @@ class Judge:
         for finding, history in zip(overlaps, histories, strict=True):
             if finding.severity is Severity.ERROR and outlived_lost_network(history):
                 finding.severity = Severity.WARNING
-        return list(self._findings.values())
+        moved = [id(finding) for finding, history in zip(overlaps, histories, strict=True) if was_handed_over(history)]
+        return [finding for finding in self._findings.values() if id(finding) not in moved]
 
     def update_cause(self, finding: Finding) -> Cause | None:
         """Set the probable causes of `finding` from the events so far, and return the first, None if it is unknown."""
@@ -274,6 +278,19 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
             evidence.append(event)
     if len(evidence) > FIRST_EVIDENCE + LATEST_EVIDENCE:
         del evidence[FIRST_EVIDENCE:-LATEST_EVIDENCE]
+
+
+def was_handed_over(history: UserHistory) -> bool:
+    """Return whether in each overlap the server moved the client: the older connection ends soon, for this reason."""
+    moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
+    return bool(history.met) and all(
+        _is_logged(old)
+        and _is_logged(new)
+        and new.at is not None
+        and (ended_at := moved.get(old.sid or "")) is not None
+        and ended_at - new.at <= MAX_HANDOVER_S
+        for old, new in history.met
+    )
 
 
 def outlived_lost_network(history: UserHistory) -> bool:

@@ -95,3 +95,14 @@ _REPLACEMENT = re.compile(
 def reports_replacement(reason: str | None) -> bool:
     """Return whether the reason means that a newer connection of the user took the place of the ended one."""
     return reason is not None and _REPLACEMENT.search(reason) is not None
+
+
+_HANDOVER = re.compile(
+    r"(?i)\b(?:moved|moving|migrated|migrating|migration|relocated|rebalanced?|rebalancing|draining|drained)\b"
+    r"|\bhand(?:ed)?[ -]?over\b"
+)
+
+
+def reports_handover(reason: str | None) -> bool:
+    """Return whether the reason means that the server moved the client to another process or node."""
+    return reason is not None and _HANDOVER.search(reason) is not None
