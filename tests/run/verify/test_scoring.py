@@ -209,6 +209,17 @@ def test_phases_are_evaluated_separately_in_the_order_of_the_run() -> None:
     ]
 
 
+@pytest.mark.parametrize(("reason", "verdict"), [("refused", Verdict.PASSED), ("timeout", Verdict.INCONCLUSIVE)])
+@pytest.mark.parametrize("scenario", ["identity-binding", "auth-refused"])
+def test_an_attempt_without_an_answer_was_not_refused(scenario: str, reason: str, verdict: Verdict) -> None:
+    credential = "foreign" if scenario == "identity-binding" else "altered"
+    attempt = Refused(at=START + 1, source="client", user="B", reason=reason, credential=credential, message="why")
+    said = _and(user("A", page="tab-1").connects("s1", at=0, by="Header"), attempt)
+    told = result(phase(said, scenario=scenario))
+    assert told.verdict is verdict
+    assert told.reason == ("the server did not answer an attempt that it must refuse: why" if told.reason else "")
+
+
 def raced(*ended: tuple[str, float, str]) -> list[AnyEvent]:
     """Five pages connect at once, and the server ends some of the connections (sid, time, reason)."""
     events: list[AnyEvent] = []

@@ -99,6 +99,15 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
     return [Gap(reason=reason, rules=_ABSENCE_RULES)]
 
 
+def unanswered_attempts(events: Sequence[Event]) -> list[Gap]:
+    """Return a gap if the server did not answer an attempt that it must refuse: a lost answer is no refusal."""
+    for event in events:
+        if isinstance(event, Refused) and event.reason == "timeout" and event.credential not in (None, "own"):
+            message = event.message or "no answer"
+            return [Gap(reason=f"the server did not answer an attempt that it must refuse: {message}")]
+    return []
+
+
 def credentials_refused(events: Sequence[Event]) -> list[Gap]:
     """Return a gap if the server refused the user's own credentials and accepted no connection.
 

@@ -43,6 +43,7 @@ from wscheck.run.verify.inconclusive import (
     scenario_gaps,
     server_lost,
     server_unavailable,
+    unanswered_attempts,
     unanswered_reason,
 )
 from wscheck.scenarios import SCENARIOS
@@ -210,6 +211,7 @@ def _gaps(
     gaps += outcome.gaps
     if not evidence_gaps_first:
         gaps += scenario_gaps(subject.events, control_events)
+    gaps += unanswered_attempts(subject.events)
     gaps += unknown_owners(list(correlate_log_with_client(subject.events)))
     if not subject.ended:
         gaps.append(CUT_SHORT)
