@@ -87,3 +87,13 @@ def test_pages_that_close_their_old_connections_replace_nothing() -> None:
 
 def test_whole_seconds_do_not_show_that_an_end_followed_at_once() -> None:
     assert ended_soon_after(0, times=6, resolution=1.0).counts_for("A").replacements == 0
+
+
+@pytest.mark.parametrize(("nodes", "new_sid"), [(("a", "a", "b"), "s2"), (("a", "b", "b"), "s3"), ((None,) * 3, "s3")])
+def test_a_connection_of_the_same_process_replaced_the_older_one(nodes: tuple[str | None, ...], new_sid: str) -> None:
+    """Another process may not know the older connection; if none is known to be the same, the newest replaced it."""
+    sids = ("s1", "s2", "s3")
+    openings = {sid: Connected(at=1.0, sid=sid, user="ann", node=node) for sid, node in zip(sids, nodes, strict=True)}
+    ended = Disconnected(at=1.1, sid="s1", user="ann", reason=IO_SERVER_DISCONNECT, source=SOURCE_CLIENT)
+    change = ReplacementInference().on_disconnect(ended, "s1", "ann", sids, openings)
+    assert change is not None and change.new_sid == new_sid

@@ -1,9 +1,13 @@
 """Restarts of the server: its connections count as ended, unless they turn out to have survived."""
 
+import pytest
+
 from tests.conversation import START, Conversation, log_of
+from wscheck.detect.changes import OpenedChange
 from wscheck.detect.engine import Judge
+from wscheck.detect.restarts import PresumedEnds
 from wscheck.detect.rules.multiple_connections import MultipleConnections
-from wscheck.model.events import ServerRestarted
+from wscheck.model.events import Connected, Disconnected, ServerRestarted
 from wscheck.model.findings import Finding
 
 USERS = "ABCDEF"
@@ -104,3 +108,16 @@ def test_a_server_that_replaces_an_earlier_connection_has_not_restarted() -> Non
     replaced = log_of("G").connects("G1", at=0).connects("G2", at=60.1).is_replaced("G1", "G2", at=60.1)
     found, gap, _ = evaluated(*everybody(), replaced)
     assert ({each.user for each in found}, gap) == (set(USERS), "")
+
+
+@pytest.mark.parametrize(("newer_ended_at", "until"), [(80.0, 80.0), (None, 120.0)])
+def test_both_connections_of_a_survivor_were_open_until_the_first_of_them_ended(
+    newer_ended_at: float | None, until: float
+) -> None:
+    presumed = PresumedEnds(memory=10)
+    presumed.add("A1", "A", Connected(at=0.0, sid="A1", user="A"), presumed.start_restart(ServerRestarted(at=59.0)))
+    presumed.user_opened(OpenedChange("A", "A2", Connected(at=70.0, sid="A2", user="A"), ()))
+    if newer_ended_at is not None:
+        presumed.newer_closed("A2", Disconnected(at=newer_ended_at, sid="A2"))
+    survived = presumed.end("A1", Disconnected(at=120.0, sid="A1"))
+    assert survived is not None and survived.until == until
