@@ -16,6 +16,7 @@ from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.disconnect_reasons import reports_handover, reports_silent_client
 from wscheck.model.events import (
     SOURCE_SERVER_LOG,
+    ActionPerformed,
     AnyEvent,
     Connected,
     Connecting,
@@ -79,6 +80,7 @@ class Judge:
             ReplacedChange: [self._histories.replaced],
             ClosedChange: [self._histories.closed],
             SurvivedChange: [],
+            ActionPerformed: [self._histories.performed],
             Connecting: [self._histories.connecting],
             Refused: [self._histories.refused],
             HandlersRegistered: [self._histories.registered],

@@ -9,6 +9,7 @@ from wscheck.detect.engine import Judge
 from wscheck.detect.rules import BROWSER
 from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
 from wscheck.model.events import (
+    ActionPerformed,
     CodeLocation,
     Connected,
     Connecting,
@@ -148,6 +149,14 @@ def swaps(count: int, answered_after: float = 0.01) -> list[Event]:
         events += [closed(f"s{n - 1}", n, "io client disconnect"), requested(f"s{n}", n + 0.001)]
         events.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
     return events
+
+
+def test_visits_by_wscheck_are_no_effect_that_runs_again() -> None:
+    visits = [ActionPerformed(at=START + n, page="tab 1", action="visit /gate") for n in range(1, 8)]
+    healthy = sorted([*swaps(6), *visits], key=lambda event: event.at or 0.0)
+    leak = (opened("t0", 9, TWO, EFFECT), opened("t1", 10, TWO, EFFECT))
+    assert "unstable-dependency" not in causes(*healthy, *leak)
+    assert "unstable-dependency" in causes(*swaps(6), *leak), "without the visits it is one"
 
 
 @pytest.mark.parametrize("answered_after", [0.01, 0.6], ids=["fast", "a busy server"])

@@ -45,7 +45,8 @@ class _Reruns(NamedTuple):
 def _reruns(history: UserHistory) -> _Reruns | None:
     """Return the connections that the client closed before their opener opened the next one, as an effect's rerun does.
 
-    Only the order counts: the close precedes the next request of the same opener in the same document.
+    Only the order counts: the close precedes the next request of the same opener in the same document. If wscheck acted
+    on the page between the two, it left and visited a view: the code did not run again by itself.
     """
     counts: Counter[CodeLocation] = Counter()
     tokens: Counter[CodeLocation] = Counter()
@@ -63,7 +64,8 @@ def _reruns(history: UserHistory) -> _Reruns | None:
             and new.sid != old.sid
             and any(time >= at for time in _times(history, new))
         ]
-        if later:
+        reopened_at = min((time for new in later for time in _times(history, new) if time >= at), default=at)
+        if later and not history.has_action_between(old.page, at, reopened_at):
             counts[old.opener] += 1
             tokens[old.opener] += later[0].fingerprint != old.fingerprint
             newest[old.opener] = later[-1]

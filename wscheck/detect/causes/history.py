@@ -1,7 +1,7 @@
 """Histories: the latest openings, replacements and ends of connections per user, in bounded memory."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import sub
 from typing import NamedTuple, TypeVar
@@ -11,12 +11,13 @@ from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import same_page_connection
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_ENDED
-from wscheck.model.events import AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
+from wscheck.model.events import ActionPerformed, AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_ENTRIES = 128
 MAX_USERS = 5_000
+MAX_ACTIONS = 1_000
 
 Entry = TypeVar("Entry")
 
@@ -28,12 +29,13 @@ class UserHistory:
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
     requested      Engine.IO session id to the time of its first request (epoch seconds)
+    actions        page to the times at which wscheck performed an action on it (epoch seconds)
     has_page_data  some event contained a page, a token or an opener, which no server log does
     on_eviction    function that is called before entries are evicted, unless it was called since they were added
     """
 
     __slots__ = (
-        *("_on_eviction", "_unsaved", "has_page_data", "requested"),
+        *("_on_eviction", "_unsaved", "actions", "has_page_data", "requested"),
         *("closings", "met", "openings", "refusals", "registrations", "replacements"),
     )
 
@@ -41,8 +43,10 @@ class UserHistory:
         self,
         requested: Mapping[str, float] | None = None,
         on_eviction: Callable[["UserHistory"], None] | None = None,
+        actions: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self.requested = requested if requested is not None else {}
+        self.actions = actions if actions is not None else {}
         self._on_eviction, self._unsaved = on_eviction, 0
         self.has_page_data = False
         self.openings: deque[Connected] = deque(maxlen=MAX_ENTRIES)
@@ -63,6 +67,10 @@ class UserHistory:
     def has_request(self, opening: Connected) -> bool:
         """Return whether the time of the connection's request is known."""
         return (opening.eio or "") in self.requested
+
+    def has_action_between(self, page: str | None, start: float, end: float) -> bool:
+        """Return whether wscheck performed an action on a page between two times (epoch seconds)."""
+        return any(start <= at <= end for at in self.actions.get(page or "", ()))
 
     def replaced_pairs(self) -> list[tuple[Connected, Connected]]:
         """Return (replaced, replacing) connections for each replacement whose two opening events are known."""
@@ -144,6 +152,7 @@ class UserHistories:
         self._ledger, self._on_eviction = ledger, on_eviction
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._requested = BoundedDict[str, float](MAX_USERS)
+        self._actions: dict[str, deque[float]] = {}
 
     def history(self, user: str | None) -> UserHistory:
         """Return the history of `user`, an empty history if none is stored."""
@@ -152,6 +161,10 @@ class UserHistories:
     def connecting(self, event: Connecting) -> None:
         if event.stack and event.eio is not None and event.at is not None and event.eio not in self._requested:
             self._requested.put(event.eio, event.at)
+
+    def performed(self, event: ActionPerformed) -> None:
+        if event.page is not None and event.at is not None:
+            self._actions.setdefault(event.page, deque(maxlen=MAX_ACTIONS)).append(event.at)
 
     def opened(self, change: OpenedChange) -> None:
         history = self._histories.get(change.user)
@@ -196,7 +209,9 @@ class UserHistories:
     def _ensure(self, user: str) -> UserHistory:
         history = self._histories.get(user)
         if history is None:
-            history = self._histories[user] = UserHistory(self._requested, partial(self._on_eviction, user))
+            history = self._histories[user] = UserHistory(
+                self._requested, partial(self._on_eviction, user), self._actions
+            )
             if len(self._histories) > MAX_USERS:
                 self._on_eviction(*self._histories.popitem(last=False))
         return history
