@@ -225,6 +225,7 @@ def test_known_ids_are_found_under_any_name() -> None:
     assert found["connected"] == ("peer joined", (("sid", "conn"), ("user", "actor")))
     assert found["disconnected"] == ("peer left", (("sid", "conn"),))
     assert proposed_about(log, "nobody's", user="nobody") == []
+    assert proposed_about("peer says bye conn=mine-1\n", "mine-1", user="user_123") == []
 
 
 def test_known_ids_may_be_below_the_message() -> None:

@@ -64,7 +64,7 @@ async def test_a_log_with_unknown_wording_is_quoted_and_readable_with_the_propos
     flags, texts = shlex.split(proposed)[::2], shlex.split(proposed)[1::2]
     markers = [text for flag, text in zip(flags, texts, strict=True) if flag == "--marker"]
     keys = [text for flag, text in zip(flags, texts, strict=True) if flag == "--key"]
-    assert (markers[0], keys) == ("connected=peer joined", ["user=who", "sid=conn"])
+    assert (markers[0], keys) == ("connected=peer joined", ["sid=conn", "user=who"])
     outcome = await run_with_log(with_other_wording, tmp_path, *markers, keys=tuple(keys), style=style)
     assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
 

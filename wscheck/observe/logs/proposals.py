@@ -207,12 +207,17 @@ def readings_about(
         parsed = parse(_with_fields_below(unwrap(text, timestamps), record[1:]))
         if parsed is not None and not known.isdisjoint(slot.value for _, slot in parsed.values):
             rows.append(Row(at + 1, parsed, "\n".join(map(decode_line, record))))
-    found = learn(rows, known=ids)
-    return [
+    found = [
         (reading, [row for row in rows if row.message.statement == statement])
-        for statement, reading in found.items()
+        for statement, reading in learn(rows, known=ids).items()
         if reading.kind in kinds
     ]
+    return [(reading, own) for reading, own in found if all(_are_known(row, reading, known) for row in own)]
+
+
+def _are_known(row: Row, reading: Reading, known: Collection[str]) -> bool:
+    """Return whether all ids of a line are known: another word in their place is none."""
+    return all(value in known for role, value in ids_in(row.message, reading) if role in _IDS)
 
 
 def _record(raw: bytes, below: Sequence[bytes]) -> Iterator[bytes]:
