@@ -173,6 +173,19 @@ def test_the_first_line_of_a_table_names_its_columns(header: str, row: str) -> N
     assert all(event.at is not None for event in events)
 
 
+def test_the_line_above_may_contain_the_time_of_a_record() -> None:
+    """Test the two lines of a record of java.util.logging."""
+    header = "Apr 02, 2026 10:11:{s:02} AM com.acme.gate.Hub onEvent\nINFO: "
+    log, expected = conversation(header, SENTENCES["user and socket"])
+    events = read(log)
+    assert told(events) == expected
+    times = [event.at for event in events]
+    assert times == sorted(times, key=lambda at: at or 0.0)
+    assert None not in times
+    bare, _ = conversation("server.js started on port 80\nINFO: ", SENTENCES["user and socket"])
+    assert {event.at for event in read(bare)} == {None}
+
+
 def test_a_topic_tells_the_event_of_a_record_without_a_message() -> None:
     topic = "$events/presence/{v}/{u} "
     record = '{{"clientId":"{u}","sessionIdentifier":"{i}","timestamp":17{s:02}000000123}}'

@@ -53,6 +53,9 @@ TIME_WITHIN = 40
 
 _CUT = lazy_pattern(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
+_HEADER = lazy_pattern(r"(?P<time>.{8,40}?)\s[A-Za-z_$][\w$]*(?:\.[\w$]+)+(?:\s[\w$<>]+)?\s*")
+"""Line with the time, the class and the method of a record, whose message follows on the next line."""
+
 LinesAboveOffset = Callable[[int], Iterator[tuple[bytes, int]]]
 
 
@@ -210,10 +213,18 @@ class GeneralReader:
             begin = start
         if message.at is None:
             message.at = record_time(record_start, message, self._timestamps)
+        if message.at is None and message.fields is None:
+            message.at = self._time_above(above)
         if self._is_quoted_text(record_start, message, line, above):
             return True
         self.records.start_record(record_start, message, line, begin)
         return True
+
+    def _time_above(self, above: LinesAbove) -> float | None:
+        """Return the time on the line above, if that is the first of two lines of java.util.logging."""
+        raw, _ = next(iter(above()), (b"", 0))
+        header = _HEADER.fullmatch(decode_line(raw)) if raw else None
+        return self._timestamps.find(header["time"]) if header is not None else None
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
         """Read a line with a marker that starts no record: a console line, an incomplete record, or a user's text."""
