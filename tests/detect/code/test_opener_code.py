@@ -76,6 +76,10 @@ def test_the_stack_names_the_caller_of_a_service() -> None:
     cell = frame("cell.jsx", "function Cell() { useEffect(() => { feed.open(); }, []); return <p/>; }", "open(")
     kept = opener_code([keeps, cell])
     assert kept is not None and (kept.owner, kept.assigned_to) == ("Cell", ""), "the variable is the service's"
+    bus = frame("bus.js", "class Bus { constructor() { this.link = io(); } }")
+    page = "function list() { return new Bus(); }\nlist();"
+    built = opener_code([bus, frame("a.js", page, "new Bus"), frame("a.js", page, "list();")])
+    assert built is not None and (built.context, built.overwrites) == (CallContext.MODULE, False)
     alone = opener_code([service])
     assert alone is not None and (alone.context, alone.frames) == (CallContext.FUNCTION, 1)
 
@@ -91,6 +95,7 @@ def test_the_stack_names_the_caller_of_a_service() -> None:
         ("const relay = () => { let s; return (next) => (action) => { s = io(); }; };", "function", True),
         ("class Service { open() { this.s = io(); } }", "function", True),
         ("class Service { constructor() { this.s = io(); } }", "constructor", False),
+        ("function A() { const join = () => { io(); }; return <b onClick={join}/>; }", "event-handler", False),
     ],
 )  # fmt: skip
 def test_a_variable_that_is_overwritten_without_a_close(text: str, context: str, overwrites: bool) -> None:

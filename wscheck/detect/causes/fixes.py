@@ -47,6 +47,8 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
     code = opening.code
     if code is None or not belongs_to_instance(code):
         return ""
+    if code.context in (CallContext.SETUP, CallContext.CONSTRUCTOR):
+        return ""
     if code.context is not CallContext.EFFECT:
         return move_to_effect(opening)
     if code.after_await:

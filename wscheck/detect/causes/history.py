@@ -177,8 +177,17 @@ class UserHistories:
                     history.opened(other)
         if isinstance(change.event, Connected):
             history.opened(change.event)
-            if change.others and (other := self._ledger.opening_event(change.others[-1])) is not None:
-                history.met.append((other, change.event))
+            history.met.extend((other, change.event) for other in self._met_by(change.event, change.others))
+
+    def _met_by(self, event: Connected, others: Sequence[str]) -> list[Connected]:
+        """Return the open connections to compare with `event`: the newest one, and the newest of the same opener."""
+        newest = self._ledger.opening_event(others[-1]) if others else None
+        met = [newest] if newest is not None else []
+        if event.opener is not None and newest is not None and newest.opener != event.opener:
+            earlier = (self._ledger.opening_event(sid) for sid in reversed(others[:-1]))
+            same = next((each for each in earlier if each is not None and each.opener == event.opener), None)
+            met += [same] if same is not None else []
+        return met
 
     def replaced(self, change: ReplacedChange) -> None:
         if change.user is not None:

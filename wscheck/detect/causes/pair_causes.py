@@ -28,10 +28,15 @@ _STRICT_MODE_DEPTH = 4
 """Number of React's frames around a function that StrictMode runs twice, among which the second call differs."""
 
 _PACKAGE = re.compile(r"^(.*?node_modules/(?:@[^/]+/)?[^/]+)/")
-_ONCE_PER_COMPONENT = frozenset({CallContext.STATE_INITIALISER, CallContext.EFFECT})
 _RENDER_ONCE = frozenset({CallContext.STATE_INITIALISER, CallContext.MEMO})
 _CALLED_BY_PAGE = frozenset({CallContext.FUNCTION, CallContext.MODULE})
-_CALLED_ANY_TIME = _CALLED_BY_PAGE | {CallContext.EVENT_HANDLER, CallContext.CONSTRUCTOR}
+_CALLED_ANY_TIME = _CALLED_BY_PAGE | {CallContext.EVENT_HANDLER}
+_NEVER_IN_RENDER = frozenset(
+    {
+        *(CallContext.STATE_INITIALISER, CallContext.EFFECT, CallContext.CONSTRUCTOR, CallContext.MODULE),
+        *(CallContext.EVENT_HANDLER, CallContext.DISCONNECT_HANDLER),
+    }
+)
 
 
 _EXPLAIN_ALL_OF_AN_OPENER = frozenset({"opened-on-disconnect", "reopened-without-closing"})
@@ -252,7 +257,7 @@ def opened_on_disconnect(pair: Pair) -> PairClue | None:
 def io_in_render(pair: Pair) -> PairClue | None:
     code = pair.new.code
     in_body = code is not None and code.context is CallContext.RENDER
-    runs_once = code is not None and (code.guarded or code.context in _ONCE_PER_COMPONENT)
+    runs_once = code is not None and (code.guarded or code.context in _NEVER_IN_RENDER)
     if not pair.has_one_opener or runs_once or not (in_body or stack_frames.is_rendering(pair.new.stack)):
         return None
     rendered = {
@@ -404,8 +409,18 @@ def _two_callers(pair: Pair) -> PairClue | None:
     return PairClue(
         confidence,
         f"one page opened one connection in {one} and one in {other}{through}",
-        fixes.share(pair.new, sorted(map(stack_frames.location_label, diverging))),
+        fixes.share(pair.new, _names_of_users(pair, diverging)),
     )
+
+
+def _names_of_users(pair: Pair, diverging: tuple[CodeLocation, CodeLocation]) -> list[str]:
+    """Return the names of the two callers, or their places if the names are equal."""
+    owners = [one.code.owner if one.code is not None else "" for one in (pair.old, pair.new)]
+    labels = [stack_frames.location_label(frame) for frame in diverging]
+    named = next(
+        (names for names in (owners, labels) if all(names) and names[0] != names[1]), list(map(str, diverging))
+    )
+    return sorted(named)
 
 
 def _shared_code(pair: Pair) -> PairClue | None:
@@ -424,7 +439,7 @@ def _shared_code(pair: Pair) -> PairClue | None:
         return None
     if code is not None and code.context is CallContext.EFFECT:
         # The connection of a component that left would be closed.
-        closes = code.cleanup is Cleanup.CLOSES and not code.after_await and code.mounted is None
+        closes = code.cleanup is Cleanup.CLOSES and not code.after_await and not code.mounted
         because = f"{opened} and closes it when its component leaves, so two components that use it are mounted"
         return PairClue(Confidence.MEDIUM, because, fixes.share(pair.new, [])) if closes else None
     if code is None and may_be_one_run(pair):

@@ -160,7 +160,11 @@ def _contexts(
 
 def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
     """Return the role of a function that a call receives by its name: `socket.on("disconnect", connect)`."""
-    if node.type not in ("identifier", "member_expression") or _receiver(node) is None:
+    if node.type not in ("identifier", "member_expression"):
+        return None
+    if node.parent is not None and node.parent.type == "jsx_expression":
+        return CallContext.EVENT_HANDLER, None
+    if _receiver(node) is None:
         return None
     return _role_as_argument(node, _receiver(node))
 

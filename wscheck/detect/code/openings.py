@@ -61,6 +61,7 @@ _PROVIDES = re.compile(r"(?:^|\.)(?:provide|setContext)$")
 _ELEMENT = re.compile(r"\b(?:HTMLElement|LitElement|ReactiveElement)\b")
 
 _NAMES = frozenset({"identifier", "property_identifier"})
+_HAVE_CALLERS = frozenset({CallContext.FUNCTION, CallContext.CONSTRUCTOR})
 _OF_AN_INSTANCE = frozenset(
     {
         *(CallContext.EFFECT, CallContext.RENDER, CallContext.STATE_INITIALISER, CallContext.MEMO),
@@ -141,9 +142,10 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         return None
     source, node, context = frames[0][1], opening, _context_of_frame(frames[0][1], opening)
     after_await, guarded = context.after_await, is_guarded(opening)
+    of_instance = context.kind in _OF_AN_INSTANCE
     count = 1
     for location, outer in frames[1:MAX_FRAMES]:
-        if context.kind is not CallContext.FUNCTION or (caller := call_at(outer, location)) is None:
+        if context.kind not in _HAVE_CALLERS or (caller := call_at(outer, location)) is None:
             break
         source, node, context = outer, caller, _context_of_frame(outer, caller)
         after_await, guarded = after_await or context.after_await, guarded or is_guarded(caller)
@@ -161,7 +163,7 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         cleanup=cleanup_of(source, node, context),
         after_await=after_await,
         guarded=guarded,
-        overwrites=not guarded and context.kind not in _OF_AN_INSTANCE and _overwrites(opening),
+        overwrites=not (guarded or of_instance or context.kind in _OF_AN_INSTANCE) and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
         provides=owner is not None and _provides(source, owner),
         assigned_to=_assigned_to(node, opening, context)[:MAX_TEXT],

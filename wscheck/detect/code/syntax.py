@@ -78,6 +78,10 @@ class SourceCode:
             for call in self.nodes("call_expression"):
                 for runner in _run_by(call):
                     self._callers.setdefault(text_of(runner), []).append(runner)
+            for value in self.nodes("jsx_expression"):
+                for handler in value.named_children if value.parent and value.parent.type == "jsx_attribute" else ():
+                    if handler.type in ("identifier", "member_expression"):
+                        self._callers.setdefault(text_of(handler), []).append(handler)
         return self._callers.get(name, [])
 
 

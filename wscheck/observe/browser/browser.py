@@ -345,6 +345,10 @@ class Browser:
         return msgspec.structs.replace(origin, target=frame_label, code=_with_components(code, stack, origin, mounted))
 
 
+_PARTLY_COUNTED = frozenset({"vue"})
+"""Frameworks whose components may run code that is not found, such as Vue's watchers: no component is then unknown."""
+
+
 def _with_components(
     code: OpenerCode | None, stack: DevToolsStack, origin: ConnectionOrigin, mounted: MountedComponents | None
 ) -> OpenerCode | None:
@@ -354,7 +358,7 @@ def _with_components(
     frames = opener_frames(stack, origin)
     count, names = mounted.running((each["scriptId"], (each["lineNumber"], each["columnNumber"])) for each in frames)
     framework = stack_frames.framework_name(origin.stack) or (code.holder if code is not None else "")
-    if not count and framework not in mounted.frameworks:
+    if not count and (framework not in mounted.frameworks or framework in _PARTLY_COUNTED):
         return code
     return msgspec.structs.replace(code or OpenerCode(), mounted=count, components=names)
 
