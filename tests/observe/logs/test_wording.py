@@ -69,6 +69,7 @@ PREFIXES = {
     "NLog": "2026-04-02 10:11:{s:02}.2500|INFO|Acme.Realtime.Hub|",
     "NLog with a short name": "2026-04-02 10:11:{s:02}.2500|INFO|Hub|",
     "klog": "I20260402 10:11:{s:02}.250123       1 hub.go:88] ",
+    "Asterisk": "[2026-04-02 10:11:{s:02}.250] VERBOSE[3489{s:02}] res_gate/gate_hub.c:     -- ",
     "a thread in parentheses": "[INFO ] 2026-04-02 10:11:{s:02},250 com.acme.ws.Endpoint (qtp14841-55) - ",
     "JavaScript's Date": "Thu Apr 02 2026 10:11:{s:02} GMT+0000 (Coordinated Universal Time): ",
     "an emoji": "🔌 ",

@@ -138,6 +138,8 @@ _PREFIX = lazy_pattern(
     |(?P<bunyan>[\w.-]+/\d+\son\s[\w.-]+:)
     |(?P<column>[\w.|-]+\s+\|(?=\s))
     |(?P<caller>(?:(?<=\t)[\w.-]+(?=\t[\w./-]+\.[A-Za-z]+:\d+\s))|[\w.-]+(?:/[\w.-]+)*\.[A-Za-z]{{1,5}}:\d+(?=\s))
+    |(?P<numbered>(?:VERBOSE|TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERRO|ERROR)\[\d+\](?=\s))
+    |(?P<file>[\w.-]+(?:/[\w.-]+)*\.(?:c|cc|cpp|go|rs|py|js|ts|java|rb):(?=\s))
     |(?P<piped>(?<=\|)[\w.$/-]+(?=\|))
     |(?P<thread>\d+\s+[\w./-]+:\d+\](?=\s)|\([\w.:\#/-]{{1,60}}\)(?=\s+-\s))
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
@@ -393,6 +395,8 @@ _FORMS = {
     "process": "p[]:",
     "bunyan": "p/h:",
     "column": "c|",
+    "numbered": "L0",
+    "file": "n:",
     "piped": "c|",
     "caller": "n",
     "thread": "0",
