@@ -143,7 +143,7 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the source code says about one opened connection, and how much of the page uses that code.
+    """Facts in the source code about one opened connection, and how much of the page uses that code.
 
     The context is that of the innermost frame of the stack that has one. For example, a function `connect` of a service
     opens the connection, and an effect calls it: the context is EFFECT.

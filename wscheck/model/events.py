@@ -270,7 +270,7 @@ class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):
 
 
 class RoundCounted(Event, frozen=True, kw_only=True, tag="counted"):
-    """What was open after a round of a loop: a visit of a view of the page, and the return from it.
+    """Number of open connections or handlers after a round of a loop: a visit of a view, and the return from it.
 
     place      the place that was visited: the path of a link, or the line of a step
     round      number of the round; 0 before the first one

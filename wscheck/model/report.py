@@ -218,7 +218,7 @@ class AssumedSentence(msgspec.Struct, kw_only=True):
 
 
 class WordingProposal(msgspec.Struct, frozen=True):
-    """How a log in an unknown wording may be read: sentences that `--guess` reads, and the options that read them."""
+    """Proposal to read a log in an unknown wording: sentences that `--guess` reads, and the options that read them."""
 
     sentences: Sequence[AssumedSentence] = ()
     options: Sequence[MarkerSuggestion] = ()

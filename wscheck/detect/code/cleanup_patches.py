@@ -73,7 +73,7 @@ class Edit(NamedTuple):
 
 
 class _Fault(NamedTuple):
-    """What a statement of the effect does without undoing it.
+    """Effect of a statement that the cleanup does not undo.
 
     undo       expression that undoes it
     name       variable in `undo`: the connection that the statement declares, or a handler that has no name yet

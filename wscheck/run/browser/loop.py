@@ -213,7 +213,7 @@ class PageLoop:
 
 
 class _SeriesKey(msgspec.Struct, frozen=True):
-    """What is counted: connections of an opener, or handlers of the event `name` at a location. For one user."""
+    """Key of a count: connections of an opener, or handlers of the event `name` at a location. For one user."""
 
     what: str = "connections"
     name: str = ""

@@ -259,7 +259,7 @@ class LogWatch:
 
     @property
     def proposal(self) -> WordingProposal | None:
-        """How the logs may be read, if none of at least `LINES_BEFORE_PROPOSAL` lines reported a connection."""
+        """Proposal to read the logs, if none of at least `LINES_BEFORE_PROPOSAL` lines reported a connection."""
         lines = sum(log.lines for log in self.logs)
         if lines < LINES_BEFORE_PROPOSAL or any(self.counts.by_type.get(kind) for kind in CONNECTION_KINDS):
             return None
