@@ -44,7 +44,7 @@ def test_one_bundle_alone_may_be_a_coincidence() -> None:
     assert set(evaluated(bundle("A", 0))[0]) == {"A"}
 
 
-def lost(user: str, at: float, timeout: float = 22.0, reason: str = "ping timeout") -> Conversation:
+def lost(user: str, at: float, timeout: float = 22.0, reason: str | None = "ping timeout") -> Conversation:
     """A client that returns, and whose earlier connection ends with a ping timeout later."""
     said = log_of(user).connects(f"{user}1", at=0).connects(f"{user}2", at=at)
     return said.disconnects(f"{user}1", at=at + timeout, reason=reason)
@@ -70,6 +70,26 @@ def test_a_connection_that_a_lost_network_left_behind_is_a_warning(users: str) -
 def test_a_lost_network_is_recognised_in_the_words_of_any_server(reason: str, severity: Severity) -> None:
     found, _ = evaluated(lost("A", at=100, reason=reason))
     assert found == {"A": severity}
+
+
+@pytest.mark.parametrize(
+    ("reason", "timeout", "severity"),
+    [
+        ("pong timeout after 45s", 26.0, Severity.WARNING),
+        ("no heartbeat for 30 s", 55.0, Severity.WARNING),
+        (None, 26.0, Severity.WARNING),
+        ("pong timeout after 45s", 300.0, Severity.ERROR),
+        (None, 300.0, Severity.ERROR),
+        ("close 1001", 26.0, Severity.ERROR),
+    ],
+)
+def test_users_who_return_together_before_their_dead_connections_time_out_lost_their_network(
+    reason: str | None, timeout: float, severity: Severity
+) -> None:
+    """Their return looks like a restart, until the earlier connections end by themselves."""
+    conversations = [lost(user, 100 + n / 5, timeout, reason) for n, user in enumerate("ABCDEF")]
+    found, gap = evaluated(*conversations)
+    assert (found, gap) == (dict.fromkeys("ABCDEF", severity), "")
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,9 @@ class ClosedChange(msgspec.Struct, frozen=True, gc=False):
 class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
     """A connection was believed to have ended with its server process, but its end is logged now: it was still open.
 
-    newer    the event that opened the user's first later connection, None if the user opened none
-    until    end of the time for which both were open (epoch seconds), None without a newer connection
+    newer     the event that opened the user's first later connection, None if the user opened none
+    until     end of the time for which both were open (epoch seconds), None without a newer connection
+    returned  number of users who connected again within seconds; 0 if a log line reported the restart instead
     """
 
     user: str
@@ -76,6 +77,7 @@ class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
     opening: Connected | None
     newer: Connected | None
     until: float | None
+    returned: int = 0
 
 
 LedgerChange = OpenedChange | ReplacedChange | ClosedChange | SurvivedChange

@@ -11,6 +11,7 @@ from wscheck.detect.causes import UserHistories, UserHistory, probable_causes
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
+from wscheck.detect.rules.multiple_connections import MAX_PING_TIMEOUT_S
 from wscheck.detect.rules.rule import EventHandler
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.disconnect_reasons import reports_handover, reports_silent_client
@@ -44,9 +45,6 @@ MIN_COUNT_FOR_RATE, MIN_SPAN_FOR_RATE_S = 3, 0.1
 
 OPENED_TOGETHER_S, ENDED_TOGETHER_S = 0.25, 0.002
 """Longest time between the openings, and between the ends, of sockets that may be namespaces of one connection."""
-
-MAX_PING_TIMEOUT_S = 60.0
-"""Longest time for a server to notice that a client lost its network (seconds): 45 s with Socket.IO's defaults."""
 
 MAX_HANDOVER_S = 5.0
 """Longest overlap while a server moves a client to another process (seconds): the newer connection opens first."""

@@ -39,13 +39,15 @@ class Restart(msgspec.Struct):
     event      log line of the restart, or the event at which a restart without a log line was inferred
     users      users who had a connection that counts as ended
     returned   those of them who connected again while their earlier connection was not known to have ended
-    survivors  those of them whose earlier connection ended later by itself
+    survivors  those of `users` whose earlier connection ended later by itself
+    overlaps   those of `returned` whose earlier connection ended later by itself
     """
 
     event: Event
     users: int = 0
     returned: int = 0
     survivors: int = 0
+    overlaps: int = 0
 
     @property
     def has_log_line(self) -> bool:
@@ -61,6 +63,8 @@ class Restart(msgspec.Struct):
             return None
         event, when = self.event, format_utc(self.event.at)
         if not self.has_log_line:
+            if self.overlaps == self.returned:
+                return None  # all of their connections survived: nothing restarted
             reason = (
                 f"{self.returned} of {self.users} users connected again{when} within seconds, and their earlier "
                 "connections did not end: the server probably restarted. A log line that says so "
@@ -164,7 +168,9 @@ class PresumedEnds:
         until = None
         if presumed.newer is not None:
             until = presumed.until if presumed.until is not None else event.at
-        return SurvivedChange(presumed.user, sid, event, presumed.opening, presumed.newer, until)
+            presumed.restart.overlaps += 1
+        returned = presumed.restart.returned if not presumed.restart.has_log_line else 0
+        return SurvivedChange(presumed.user, sid, event, presumed.opening, presumed.newer, until, returned)
 
 
 MIN_RETURNED = 3

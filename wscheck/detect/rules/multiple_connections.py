@@ -15,6 +15,7 @@ from wscheck.model.disconnect_reasons import (
     EXPIRED_STALE,
     EXPIRED_UNANNOUNCED,
     SERVER_SHUTTING_DOWN,
+    reports_silent_client,
 )
 from wscheck.model.events import AttemptOutcome, Connected, Event, Refused, Replaced
 from wscheck.model.findings import Confidence, Severity
@@ -32,6 +33,9 @@ HOW_TO_CLOSE = (
 
 RECONNECT_WITHIN_S = 5.0
 """Longest time for the clients of a killed process to reconnect to another process (seconds)."""
+
+MAX_PING_TIMEOUT_S = 60.0
+"""Longest time for a server to notice that a client lost its network (seconds): 45 s with Socket.IO's defaults."""
 
 MAX_NAMED_OPENERS = 3
 
@@ -182,7 +186,9 @@ class MultipleConnections(Rule):
         if newer is None or newer.at is None or change.until is None:
             return
         if change.until - newer.at - newer.resolution > self.options.grace_s:
-            self._apply_policy(change.user, [change.opening, newer], newer.at, Confidence.HIGH, change.event)
+            worst = Severity.WARNING if _was_lost_by_network(change, newer.at) else Severity.ERROR
+            openings = [change.opening, newer]
+            self._apply_policy(change.user, openings, newer.at, Confidence.HIGH, change.event, worst=worst)
 
     def _closed_in_wave(self, change: ClosedChange) -> None:
         """End the wave of returning users if one of their earlier connections ended by itself: no restart caused it."""
@@ -376,8 +382,9 @@ class MultipleConnections(Rule):
         at: float | None,
         confidence: Confidence,
         *evidence: Event,
+        worst: Severity = Severity.ERROR,
     ) -> int:
-        """Report the connections that violate the policy, and return their number."""
+        """Report the connections that violate the policy, and return their number. `worst` limits the severity."""
         result = apply_policy(openings, self.options.policy)
         if result.gap is not None:
             self.gaps[result.gap] = None
@@ -392,7 +399,7 @@ class MultipleConnections(Rule):
             *violating,
             *evidence,
             confidence=confidence,
-            severity=result.severity,
+            severity=min(result.severity, worst, key=lambda severity: severity.rank),
             connections=count,
         )
         return count
@@ -472,6 +479,18 @@ class MultipleConnections(Rule):
 def _node_if_only_logged(opening: Connected | None) -> str | None:
     """Return the server process that logged a connection, or None if a client observed the connection too."""
     return opening.node if opening is not None and opening.page is None else None
+
+
+def _was_lost_by_network(change: SurvivedChange, returned_at: float) -> bool:
+    """Return whether a connection was dead when its user returned, and the server noticed it only at its end.
+
+    The reason reports it. Where the log gives no reason, many users return together, and their earlier connections end
+    within the time in which a server notices that a client is silent.
+    """
+    at, reason = change.event.at, getattr(change.event, "reason", None)
+    if at is None or at - returned_at > MAX_PING_TIMEOUT_S:
+        return False
+    return reports_silent_client(reason) or (reason is None and change.returned >= MIN_RETURNED)
 
 
 def same_page_connection(event: Refused, ledger: Ledger) -> Connected | None:
