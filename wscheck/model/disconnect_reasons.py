@@ -85,6 +85,7 @@ def reports_silent_client(reason: str | None) -> bool:
 _REPLACEMENT = re.compile(
     r"(?i)\btaken[ _-]?over\b|\btake[ _-]?over\b|\bsupersed|\bdisplaced\b|^\W*replaced\W*$|\breplaced[ _-](?:by|with)\b"
     r"|\b(?:session|connection|client|login|socket)[ _-]replaced\b"
+    r"|\b(?:remov|clos|drop|kick|evict|displac|terminat|disconnect)\w*[ _-](?:existing|old|older|oldest|previous)\b"
     r"|\bduplicated?[ _-](?:identity|log-?in|session|connection|client|user)"
     r"|\b(?:another|other|new|newer|different|second)[ _-]"
     r"(?:location|device|log-?in|sign-?in|session|connection|client|tab|browser|place|window)\b"

@@ -61,6 +61,20 @@ def test_the_port_of_an_address_is_the_connection() -> None:
     assert len(events) == 8
 
 
+def test_lines_with_a_user_are_preferred_to_those_with_an_address() -> None:
+    lines = list[tuple[int, str]]()
+    for number in range(8):
+        at, peer, line = 300 * number, f"10.4.0.{number % 3}:{40_100 + 7 * number}", f"leg-{number}a{7 * number}"
+        lines += [
+            (at, f"WebSocket connection from '{peer}' accepted"),
+            (at + 1, f"Bound line '{line}' to extension '60{number % 2}'"),
+            (at + 200, f"WebSocket connection from '{peer}' closed"),
+            (at + 201, f"Unbound line '{line}' from extension '60{number % 2}'"),
+        ]
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z INFO {text}\n" for at, text in lines)
+    assert {user for sign, user, _ in told(read(log, guesses=True)) if sign == "+"} == {"600", "601"}
+
+
 @pytest.mark.parametrize(
     "words",
     [

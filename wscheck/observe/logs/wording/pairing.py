@@ -472,7 +472,8 @@ def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
             continue
         told = 2 * (start.kind == CONNECTED) + 2 * (end.kind == DISCONNECTED)
         nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-        rank = (told + nouns, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
+        told += nouns - 2 * (user or pair.start.place).endswith("@")  # an address is a user only if nothing else is
+        rank = (told, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
         if best is None or rank > best[0]:
             best = rank, pair, user or pair.start.place, sure and not by_user
     return best[1:] if best is not None else None
