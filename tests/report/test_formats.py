@@ -43,7 +43,10 @@ def test_a_format_may_name_a_file_or_stdout() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (["yaml"], "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, html"),
+        (
+            ["yaml"],
+            "Unknown format `yaml`. Choose from: terminal, json, ndjson, junit, github, sarif, codequality, html",
+        ),
         (["JSON=x"], "Unknown format `JSON`"),
         (["json="], "`report.format=json=` names no file"),
         (["json", "junit"], "`json` and `junit` would both be written to stdout"),

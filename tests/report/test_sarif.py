@@ -110,12 +110,13 @@ def test_a_finding_without_opener_is_on_the_log_line() -> None:
     assert steps == [7, 9]
 
 
-def test_an_absolute_log_is_a_file_uri_and_stdin_has_no_location() -> None:
+def test_an_absolute_log_is_a_file_uri_and_stdin_is_no_file() -> None:
     (result,) = run_of(report_of(finding(Connected(user="user_1", sid="a", path="/var/log/app.log", line=3))))[
         "results"
     ]
     assert places(result) == [("file:///var/log/app.log", 3)]
-    assert run_of(report_of(finding(Connected(user="user_1", sid="a", path="-", line=3))))["results"] == []
+    (result,) = run_of(report_of(finding(Connected(user="user_1", sid="a", path="-", line=3))))["results"]
+    assert places(result) == [("wscheck.toml", 1)]
 
 
 def test_handlers_registered_twice_are_locations() -> None:
@@ -127,13 +128,21 @@ def test_handlers_registered_twice_are_locations() -> None:
 
 
 @pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])
-def test_a_finding_without_file_is_a_notification(file: str) -> None:
+def test_a_finding_without_file_is_on_the_configuration(file: str) -> None:
     opened = Connected(user="user_1", sid="a", page="p", opener=CodeLocation(file, 1, 9000))
-    run = run_of(report_of(finding(opened)))
-    assert run["results"] == []
-    (notice,) = run["invocations"][0]["toolExecutionNotifications"]
-    assert notice["level"] == "error"
-    assert "user_1 holds 2 connections" in notice["message"]["text"]
+    (result,) = run_of(report_of(finding(opened)))["results"]
+    assert places(result) == [("wscheck.toml", 1)] and result["level"] == "error"
+    assert "user_1 holds 2 connections" in result["message"]["text"]
+
+
+def test_the_log_of_the_embedded_backend_is_no_file() -> None:
+    logged = [
+        Connected(at=1.0, user="user_1", sid="a", path="embedded backend", line=7),
+        Replaced(at=2.0, user="user_1", old_sid="a", new_sid="b", path="embedded backend", line=9),
+    ]
+    (result,) = run_of(report_of(finding(*logged)))["results"]
+    assert places(result) == [("wscheck.toml", 1)]
+    assert "codeFlows" not in result and "relatedLocations" not in result
 
 
 def test_equal_findings_are_one_result_with_all_users() -> None:

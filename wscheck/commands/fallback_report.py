@@ -45,12 +45,13 @@ def target_label(flags: Mapping[str, Any]) -> str:
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.model.errors import UsageError
+    from wscheck.model.events import EMBEDDED_BACKEND
 
     try:
         url = load_config(flags).server_url
     except UsageError:
         url = flags.get("target.url") or "unknown target"
-    return redact_url(str(url)) if url else "embedded backend"
+    return redact_url(str(url)) if url else EMBEDDED_BACKEND
 
 
 def _is_read(output: "ReportOutput", read: Sequence[Path]) -> bool:

@@ -94,6 +94,7 @@ Strict = Annotated[bool | None, typer.Option("--strict", help="An inconclusive r
 Formats = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="FORMAT[=PATH]", help="terminal, json, ndjson, junit, github, sarif, html, markdown (repeatable)."
+        metavar="FORMAT[=PATH]",
+        help="terminal, json, ndjson, junit, github, sarif, codequality, html, markdown (repeatable).",
     ),
 ]

@@ -18,6 +18,9 @@ RECORDING_SCHEMA = "wscheck.events/1"
 # The sources of events: the values of `Event.source`.
 SOURCE_CLIENT = "client"
 SOURCE_SERVER_LOG = "server-log"
+EMBEDDED_BACKEND = "embedded backend"
+"""Name of the embedded backend, as the target of a run and as the file of its log, which is no file."""
+
 SOURCE_BROWSER = "browser"
 SOURCE_HAR = "har"
 SOURCE_SCENARIO = "scenario"

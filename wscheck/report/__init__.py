@@ -29,6 +29,7 @@ REPORTERS: dict[str, Callable[[], Reporter]] = {
     "junit": _loader("junit"),
     "github": _loader("github"),
     "sarif": _loader("sarif"),
+    "codequality": _loader("codequality"),
     "html": _loader("html.page"),
     "markdown": _loader("markdown"),
 }

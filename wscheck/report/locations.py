@@ -1,13 +1,17 @@
 """Files and lines of findings: the call sites that opened the connections, otherwise the log lines of the evidence."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wscheck.detect import stack_frames
-from wscheck.model.events import CodeLocation, Connected, ConnectionEvent, HandlersRegistered
+from wscheck.model.events import EMBEDDED_BACKEND, CodeLocation, Connected, ConnectionEvent, HandlersRegistered
 from wscheck.model.findings import Finding
 from wscheck.report.finding_text import ConnectionOpener, OpenerIndex, by_severity
 from wscheck.report.formatting import one_line
+
+CONFIGURATION = CodeLocation("wscheck.toml", 1)
+"""Location of findings without a source line, for readers that reject a finding without a file."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,23 @@ def group_by_location(
     return [(key[-1], group) for key, group in groups.items()]
 
 
+def fingerprint(finding: Finding, location: CodeLocation) -> str:
+    """Return a hash (16 hexadecimal digits) that identifies the fault in later runs too.
+
+    If the function is known, the hash does not depend on the line.
+    """
+    position = location.function or str(location.line)
+    parts = (finding.rule, finding.cause.id if finding.cause else "", location.file, position)
+    return hashlib.sha256("|".join(parts).encode(errors="replace")).hexdigest()[:16]
+
+
 def is_file_location(location: CodeLocation) -> bool:
     """Return whether `location` is in a source file.
 
-    A script without a source map and a native frame of the browser are not.
+    A script without a source map, a native frame of the browser and the log of the embedded backend are not.
     """
+    if location.file == EMBEDDED_BACKEND:
+        return False
     return bool(location.file) and "://" not in location.file and not location.file.startswith(("<", "data:", "blob:"))
 
 

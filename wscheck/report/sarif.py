@@ -1,12 +1,11 @@
 """Findings as SARIF 2.1.0 on the lines that cause them, for GitHub's code scanning and editors.
 
 There is one result per rule, cause and location. GitHub rejects a result without a location, so a finding without a
-file and the reason of an inconclusive run are notifications of the invocation.
+file is on the first line of wscheck.toml. The reason of an inconclusive run is a notification of the invocation.
 
 Source: OASIS SARIF 2.1.0; GitHub documentation, "SARIF support for code scanning".
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -24,7 +23,14 @@ from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_lines
 from wscheck.report.formatting import escape_control, one_line
-from wscheck.report.locations import FindingLocation, finding_locations, group_by_location, is_file_location
+from wscheck.report.locations import (
+    CONFIGURATION,
+    FindingLocation,
+    finding_locations,
+    fingerprint,
+    group_by_location,
+    is_file_location,
+)
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
@@ -35,6 +41,8 @@ USERS = 20
 """Largest number of users that a result names."""
 
 Json = dict[str, Any]
+
+_NO_FILE = FindingLocation(CONFIGURATION, "the configuration of this run")
 
 _DRIVER = {"name": "wscheck", "version": __version__, "semanticVersion": __version__}
 
@@ -49,10 +57,10 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
         for group in _by_reason(findings)
     ]
     rules = list(dict.fromkeys(finding.rule for finding in (*report.findings, *report.allowed)))
-    results = [_result(location, group, rules, openers) for location, group in groups if location is not None]
-    results += [_result(location, group, rules, openers) for location, group in allowed if location is not None]
-    notifications = [_notification(group, openers) for location, group in (*groups, *allowed) if location is None]
-    notifications += [{"level": note.severity.value, "message": {"text": note.text}} for note in report.allow_notes]
+    results = [_result(location or _NO_FILE, group, rules, openers) for location, group in (*groups, *allowed)]
+    notifications: list[Json] = [
+        {"level": note.severity.value, "message": {"text": note.text}} for note in report.allow_notes
+    ]
     run = {
         "tool": {"driver": {**_DRIVER, "rules": [_rule_descriptor(rule) for rule in rules]}},
         "invocations": [_invocation(report, notifications)],
@@ -71,7 +79,7 @@ def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence
         "level": finding.severity.value,
         "message": {"text": _message(group, openers)},
         "locations": [_location(location)],
-        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(finding, location.location)},
+        "partialFingerprints": {"primaryLocationLineHash": f"{fingerprint(finding, location.location)}:1"},
         "occurrenceCount": sum(each.count for each in group),
         "properties": _properties(group),
     }
@@ -138,16 +146,6 @@ def _artifact(file: str) -> Json:
     return {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}
 
 
-def _fingerprint(finding: Finding, location: CodeLocation) -> str:
-    """Return a hash that identifies the fault in later runs too.
-
-    If the function is known, the hash does not depend on the line.
-    """
-    position = location.function or str(location.line)
-    parts = (finding.rule, finding.cause.id if finding.cause else "", location.file, position)
-    return f"{hashlib.sha256('|'.join(parts).encode(errors='replace')).hexdigest()[:16]}:1"
-
-
 def _properties(group: Sequence[Finding]) -> Json:
     finding = group[0]
     users = list(dict.fromkeys(escape_control(each.user) for each in group if each.user))
@@ -157,16 +155,15 @@ def _properties(group: Sequence[Finding]) -> Json:
 
 def _code_flow(finding: Finding) -> Json | None:
     """Return the logged events as steps for a viewer, None for fewer than two events."""
-    logged = [event for event in finding.evidence if event.path and event.path != "-" and event.line]
-    if len(logged) < 2:
-        return None
     steps = [
         FindingLocation(
-            CodeLocation(event.path or "", event.line or 0),
-            one_line(f"{event.__struct_config__.tag} {event.user or ''}"),
+            CodeLocation(event.path, event.line), one_line(f"{event.__struct_config__.tag} {event.user or ''}")
         )
-        for event in logged
+        for event in finding.evidence
+        if event.path and event.path != "-" and event.line and is_file_location(CodeLocation(event.path, event.line))
     ]
+    if len(steps) < 2:
+        return None
     locations = [{"location": {**_location(step), "message": {"text": step.description}}} for step in steps]
     return {"threadFlows": [{"locations": locations}]}
 
@@ -202,15 +199,6 @@ def _invocation(report: Report, notifications: list[Json]) -> Json:
         end = report.started_at + report.duration_s
         invocation |= {"startTimeUtc": _format_utc(report.started_at), "endTimeUtc": _format_utc(end)}
     return invocation
-
-
-def _notification(group: Sequence[Finding], openers: OpenerIndex) -> Json:
-    finding = group[0]
-    text = f"{finding.rule}: {_message(group, openers)}"
-    if finding.allowed is not None:
-        text = f"allowed ({one_line(finding.allowed)}): {text}"
-    level = "note" if finding.allowed is not None else finding.severity.value
-    return {"level": level, "message": {"text": text}, "associatedRule": {"id": finding.rule}}
 
 
 def _format_utc(at: float) -> str:

@@ -17,13 +17,11 @@ from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_f
 from wscheck.config.loading import Config, SettingValue, load_config
 from wscheck.config.target import ServerTarget, configured_target
 from wscheck.model.errors import CannotCheck, UnknownName, UsageError
+from wscheck.model.events import EMBEDDED_BACKEND
 from wscheck.model.findings import Bar
 from wscheck.model.load_report import THRESHOLD_MEASURES
 from wscheck.model.policy import ConnectionPolicy
 from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret
-
-EMBEDDED_BACKEND = "embedded backend"
-"""Name of the target in reports if no URL is given."""
 
 EMIT_EVERY_S = 1.0
 """Seconds between a user's events by default. Duplicates and acknowledgements are measured by these events."""

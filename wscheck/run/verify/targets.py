@@ -9,6 +9,7 @@ import msgspec
 from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
 from wscheck.config.target import Credentials
+from wscheck.model.events import EMBEDDED_BACKEND
 from wscheck.model.secrets import Secret
 from wscheck.observe.client.preflight import preflight, server_problem
 from wscheck.observe.logs.server_log import EmbeddedLog, ServerLog, open_log
@@ -77,7 +78,7 @@ class EmbeddedServers:
     """Reference backend in this process, with a new instance for each scenario."""
 
     max_parallel = 12
-    display_name = "embedded backend"
+    display_name = EMBEDDED_BACKEND
 
     def __init__(
         self,
