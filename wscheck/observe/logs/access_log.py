@@ -85,10 +85,11 @@ class LostSession(NamedTuple):
 class AccessLog:
     """Counter of the requests in one access log.
 
-    spans         WebSockets that ended, with their users, since they were last taken
-    lost          sessions whose first request after the handshake was answered with 400, since they were last taken
-    websockets    number of WebSockets with user, start and end
-    unattributed  number of WebSockets without
+    spans         WebSockets that ended, with their users, since the last call of `take_spans`
+    lost          sessions whose first request after the handshake was answered with 400, since the last call of
+                  `take_lost`
+    websockets    number of WebSockets for which the log shows the user, the start and the end
+    unattributed  number of WebSockets for which it does not show all three
     """
 
     def __init__(self, timestamps: TimestampParser, needle: bytes = NEEDLE) -> None:
@@ -108,12 +109,12 @@ class AccessLog:
 
     @property
     def has_polling_sessions(self) -> bool:
-        """Return whether there are sessions without a WebSocket, whose ends no request shows."""
+        """Return whether some sessions had no WebSocket. The log does not show when such a session ended."""
         return not self._sessions <= self._upgraded
 
     @property
     def polling_share(self) -> float:
-        """Return the share of the sessions without a WebSocket connection, 0 without sessions."""
+        """Return the share of the sessions that had no WebSocket, 0 if there are no sessions."""
         return 1 - len(self._upgraded & self._sessions) / len(self._sessions) if self._sessions else 0.0
 
     def read(self, data: bytearray, begin: int, end: int, line: int) -> None:
@@ -151,9 +152,10 @@ class AccessLog:
         self._count(client, query, status, at, is_get=is_get)
 
     def _find_lost_session(self, line: int, client: str, session: str | None, status: int, at: float | None) -> None:
-        """Store a session that is refused although a handshake of the client has just opened it.
+        """Store a session if the server refuses it although the same client has just received it in a handshake.
 
-        After a restart of the server, sessions are refused that had requests before or whose handshake is not there.
+        Refusals after a restart of the server are not stored: such a session had requests before, or its handshake is
+        not in the log.
         """
         if session is None or session in self._sessions:
             return
@@ -163,12 +165,12 @@ class AccessLog:
             self.lost.append(LostSession(line, client, at))
 
     def take_lost(self) -> list[LostSession]:
-        """Return the sessions that were lost since the last call."""
+        """Return the sessions that another process refused, found since the last call."""
         lost, self.lost = self.lost, []
         return lost
 
     def _add_span(self, line: int, user: str, text: str, fields: Mapping[str, Any]) -> None:
-        """Store the WebSocket that the record reports, if it contains the user, the time and the duration."""
+        """Store the WebSocket that a line reports, if the line contains the user, the time and the duration."""
         if _status(text, fields) != SWITCHING:
             return
         at, seconds = self._time(text, fields), _duration(text, fields)
@@ -212,7 +214,7 @@ class AccessLog:
 
 
 def _scalars(fields: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the keys of a record and of the objects in it."""
+    """Yield key and value of each field of a record, also of the objects in it."""
     for key, value in fields.items():
         if isinstance(value, dict) and depth < 3:
             yield from _scalars(value, depth + 1)

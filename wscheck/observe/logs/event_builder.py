@@ -45,8 +45,9 @@ MAX_SOURCES = 4_096
 class PrefixMemory:
     """Kinds of records that had a line prefix (time, level), per writer.
 
-    If a kind of record had a prefix before, a record of this kind without a prefix may be text that a user sent. At
-    most MAX_SOURCES pairs of kind and writer are stored. Any further kind with a prefix counts for all writers.
+    If records of a kind (such as "connected") had a prefix before, a record of this kind without a prefix may be text
+    that a user sent. At most MAX_SOURCES pairs of kind and writer are stored. Any further kind with a prefix counts for
+    all writers.
     """
 
     def __init__(self) -> None:
@@ -66,8 +67,8 @@ class PrefixMemory:
 class EventBuilder:
     """Builder of the events of one log. It also counts the records by completeness, and the unreadable lines.
 
-    builders  function per kind of event; its parameters are the line number, the time and the values of `EVENT_ROLES`,
-              "" for a missing value
+    builders  function per kind of event. Its arguments are the line number, the time, and one value for each role in
+              `EVENT_ROLES` ("" for a missing value)
     """
 
     def __init__(self, path: str, node: str | None, redactor: Redactor | None = None) -> None:
@@ -110,7 +111,7 @@ class EventBuilder:
         self.add_event(record.kind, ids, record.at, record.line)
 
     def add_websockets(self, spans: Iterable[WebSocketSpan]) -> None:
-        """Add the opening and the end of each WebSocket of an access log, which a proxy logs when it has ended."""
+        """Add the start and the end of each WebSocket of an access log, in which one line contains both."""
         earlier, self.events = self.events, []
         for span in spans:
             sid = f"request in line {span.line}"
@@ -119,7 +120,10 @@ class EventBuilder:
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 
     def add_lost_sessions(self, lost: Iterable[LostSession]) -> None:
-        """Add a refused attempt for each session of an access log that another process did not know."""
+        """Add a refused attempt for each session of an access log that the server process did not know.
+
+        Another process of the server had opened the session.
+        """
         self.events += [
             Refused(
                 at=each.at,

@@ -95,7 +95,7 @@ class LogExtractor:
     path, node     path of the log, and server process that writes it
     redactor       removes the secrets of this run
     prefix_memory  record kinds that had a prefix; shared by the readers of the current and rotated files of the log
-    scout          searches the log for statements in an unknown wording, which are read too
+    scout          finds lines without a known marker that report connections (see `wording`); these are read too
     """
 
     def __init__(
@@ -129,17 +129,17 @@ class LogExtractor:
 
     @property
     def unreadable(self) -> int:
-        """Return the number of lines that look like events and cannot be read."""
+        """Return the number of lines that look like events but cannot be read."""
         return self._event_builder.unreadable
 
     @property
     def levels(self) -> Counter[str]:
-        """Return the number of events by the ids that their records contain (docs/logs.md)."""
+        """Return the number of events per completeness: with all ids, with the user only, and so on (docs/logs.md)."""
         return self._event_builder.levels + Counter({FULL: self._fast_reader.event_count})
 
     @property
     def scout(self) -> WordingScout | None:
-        """Return the search for an unknown wording, None if only known markers are read."""
+        """Return the search for connections that no known marker reports, None if only known markers are read."""
         return self._scout
 
     @property
@@ -162,9 +162,9 @@ class LogExtractor:
     def scan(self, buffer: ReadBuffer, size: int) -> int:
         """Read the first `size` bytes of the buffer's payload and return how many events `read` would return.
 
-        Records of a known shape are only stored here; `read` builds their events. Building thousands of events at once
-        takes half the time, because the log bytes between two records displace the program's data from the processor's
-        cache.
+        Records of a known shape (the same bytes except ids and times) are only stored here; `read` builds their events.
+        Building thousands of events at once takes half the time, because the log bytes between two records displace the
+        program's data from the processor's cache.
         """
         if self._encoding.settled and not self._printed_json.is_active and self._move_to_buffer(buffer):
             self.bytes += size
@@ -182,7 +182,10 @@ class LogExtractor:
         return self._take_events()
 
     def _take_events(self) -> list[Event]:
-        """Return the events that were built since the last call, with the resolution of the log's timestamps."""
+        """Return the events that were built since the last call.
+
+        Each of them gets the resolution of the log's timestamps.
+        """
         events = self._event_builder.take_events()
         if self._timestamps.has_fractions:
             return events
@@ -201,7 +204,7 @@ class LogExtractor:
             self._position -= surplus
 
     def _move_to_buffer(self, buffer: ReadBuffer) -> bool:
-        """Move the retained bytes in front of the buffer's payload; return False if there are too many."""
+        """Move the retained bytes in front of the buffer's payload; return False if they do not fit there."""
         if self._buffer is not buffer:
             self.detach()
             if len(self._data) > buffer.reserve:
@@ -254,7 +257,7 @@ class LogExtractor:
 
     @property
     def pending(self) -> bool:
-        """Return whether a record that has started may continue on further lines."""
+        """Return whether further lines may belong to a record whose start has been read."""
         return self._general_reader.busy
 
     @property
@@ -309,7 +312,7 @@ class LogExtractor:
             self.access_log.read(self._data, begin, end, self.lines + 1)
 
     def _learn(self, scout: WordingScout, end: int) -> None:
-        """Learn the wording of the lines before `end`, and read the earlier lines that it explains."""
+        """Learn the wording from the lines before `end`, and read the earlier lines that can be read now."""
         rows = scout.search(self._data, self._position, end, self.lines + 1)
         wording = scout.wording
         self._matcher.learned = wording if wording else None
@@ -387,7 +390,10 @@ class LogExtractor:
         self._general_reader.read_line(raw, self.lines + 1, self._dropped + begin, marked, self._above)
 
     def _begin_console(self, begin: int) -> None:
-        """Read the lines above as console lines, because only this line shows that a browser console wrote the log."""
+        """Read the lines above `begin` again as console lines.
+
+        The line at `begin` is the first to show that a browser console wrote the log.
+        """
         self._needle = re.compile(b"|".join([self._needle.pattern, *NEEDLES]))
         self._scanner.add_needles(*NEEDLES)
         self._places = None
@@ -410,7 +416,7 @@ class LogExtractor:
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
-        """Return the position from which lines above `begin` are retained, and whether the log starts there."""
+        """Return the position after which lines above `begin` are retained, and whether the log starts there."""
         lowest = max(self._retained_from, begin - RETAINED)
         return lowest, lowest + self._dropped == 0
 
@@ -493,7 +499,7 @@ class NeedleScanner:
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
     def _documented_markers(self, data: bytearray, begin: int, end: int) -> list[int]:
-        """Return the positions of "ocket " that are followed by a text of `_AFTER_WIDE_NEEDLE`."""
+        """Return the positions of "ocket " that one of the texts in `_AFTER_WIDE_NEEDLE` follows."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:
             begin = at + len(_WIDE_NEEDLE)

@@ -104,13 +104,13 @@ class GeneralReader:
         return min(offsets, default=None)
 
     def reread_line(self, raw: bytes, line: int) -> None:
-        """Read again a line above the line that showed that a browser console wrote the log."""
+        """Read again a line above the line that first showed that a browser console wrote the log."""
         message = unwrap(decode_line(raw), self._timestamps, self.table)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
     def reread_learned(self, text: str, line: int) -> None:
-        """Read an earlier line whose wording was learned from later lines."""
+        """Read an earlier line that a statement wrote whose meaning was only learned from later lines."""
         self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(()))
         self.flush_complete()
 
@@ -154,7 +154,7 @@ class GeneralReader:
     def _drop_split_lines(self, before: float = float("inf")) -> None:
         """Discard incomplete split lines that started before line `before`.
 
-        Those that contain a record are reported as unreadable.
+        If a split line contains a record, it is reported as unreadable.
         """
         while self._parts and (first := next(iter(self._parts.values()))).line < before:
             del self._parts[next(iter(self._parts))]
@@ -221,7 +221,7 @@ class GeneralReader:
         return True
 
     def _time_above(self, above: LinesAbove) -> float | None:
-        """Return the time on the line above, if that is the first of two lines of java.util.logging."""
+        """Return the time on the line above, if java.util.logging wrote both lines."""
         raw, _ = next(iter(above()), (b"", 0))
         header = _HEADER.fullmatch(decode_line(raw)) if raw else None
         return self._timestamps.find(header["time"]) if header is not None else None

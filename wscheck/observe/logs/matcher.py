@@ -1,4 +1,4 @@
-"""Matcher for one message: recognises the start of a record, the kind of event, and the ids on the line."""
+"""Matcher for one message: finds the start of a record, the kind of event, and the ids on the line."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -58,7 +58,7 @@ class RecordStart(msgspec.Struct):
     in_object       the marker is a value in an object over several lines
     maybe_prose     the line may be an ordinary sentence, so it counts only if ids are found
     has_unclear_id  an id was left out because its end is ambiguous
-    is_learned      no marker identifies the record, but the wording that was learned from the log
+    is_learned      the line contains no marker; its meaning was learned from the log (see the package `wording`)
     """
 
     kind: str
@@ -75,13 +75,13 @@ class RecordStart(msgspec.Struct):
 
 
 class LearnedWording(Protocol):
-    """Statements of a log that report events without a marker."""
+    """Statements of the server that report events in lines without a marker."""
 
     def match(self, message: LogMessage) -> RecordStart | None: ...
 
 
 class DetailLine(NamedTuple):
-    """Line that may belong to a record.
+    """Line after a marker that may belong to the same record.
 
     prefix         text in front of the line's first key, None if the line has no key
     ids            dict of role (user, sid, ...) to id
@@ -121,7 +121,7 @@ _KEYED = lazy_pattern(r"[\w$.@-]+(?: id)?\s*[:=]\s*\S")
 
 
 def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) -> bool:
-    """Return whether `rest`, the text after a marker, can belong to a record.
+    """Return whether `rest`, the text after a marker, can belong to a record of `kind`.
 
     If other words follow the marker, the message reports something else.
     """
@@ -135,7 +135,7 @@ def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) 
 def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
     """Return ids without keys as a dict of role to id, and the roles of ids whose end is ambiguous.
 
-    Such ids are the user and sids in "for user X: OLD -> NEW", or text in the form of a socket id.
+    Such ids are the user and sids in "for user X: OLD -> NEW", or words that look like socket ids.
     """
     ids: dict[str, str] = {}
     unclear: set[str] = set()
@@ -229,7 +229,7 @@ def id_text(value: Any) -> str | None:
 
 
 def _own_socket_id(pair: KeyValue) -> str:
-    """Return the id of the logged object itself if it has the form of a Socket.IO id, else "": { id: '...' }."""
+    """Return the id of the logged object itself, "" if it does not look like a Socket.IO id: { id: '...' }."""
     is_own = pair.key == "id" and not any(pair.parents) and pair.is_certain
     return pair.value if is_own and _SOCKET_ID.fullmatch(pair.value) is not None else ""
 
@@ -241,9 +241,10 @@ MAX_KEYS = 5_000
 
 
 class RecordMatcher:
-    """Matcher for the records of a log. `wording` contains the markers and keys of the log.
+    """Matcher for the records of a log.
 
-    learned  the wording that was learned from the log; it matches where no marker does
+    wording  the markers and keys of the log
+    learned  the statements that are read without a marker; used for a line in which no marker matches
     """
 
     def __init__(self, wording: LogVocabulary) -> None:
@@ -253,7 +254,7 @@ class RecordMatcher:
         self.learned: LearnedWording | None = None
 
     def use_markers(self, wording: LogVocabulary) -> None:
-        """Replace the markers of the log by those of `wording`."""
+        """Use the markers of `wording` from now on."""
         self._marker_pattern = wording.marker_pattern()
         self._placeholder_markers = placeholder_markers(wording.markers)
 
@@ -273,7 +274,7 @@ class RecordMatcher:
         return self._key_roles.get(normalize_key(path[-1] + name)) or self._key_roles.get(normalize_key(name))
 
     def _pair_role(self, pair: KeyValue) -> str | None:
-        """Return the role of a key-value pair, also for "user: { id: 7 }".
+        """Return the role of the value of a key-value pair, also for an object: "user: { id: 7 }".
 
         Pairs inside the objects of FOREIGN_KEYS have no role.
         """
@@ -292,7 +293,7 @@ class RecordMatcher:
         return found
 
     def find_marker(self, text: str) -> int | None:
-        """Return the position of the first marker, whether it belongs to a record or not."""
+        """Return the position of the first marker, even if this marker does not start a record."""
         match = self._marker_pattern.search(text)
         places = [match.start()] if match is not None else []
         place = min(
@@ -394,7 +395,10 @@ class RecordMatcher:
         return key is not None and self.key_role(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
-        """Match a marker in quotes. It counts only as the message of a record: msg="...", message: '...'."""
+        """Match a marker in quotes.
+
+        It starts a record only if the quotes contain the message: msg="...", message: '...'.
+        """
         if key is None or key not in MESSAGE_KEYS:
             return None
         found_pairs = list(find_key_values(line))
@@ -504,7 +508,7 @@ class RecordMatcher:
                 record_start.ids.setdefault(role, value)
 
     def match_detail(self, kind: str, line: str) -> DetailLine:
-        """Return the ids on a line that may follow a marker."""
+        """Return the ids on a line that may belong to the record of a marker above the line."""
         first: re.Match[str] | None = None
         for match in KEY.finditer(line):
             first = first or match
@@ -531,7 +535,7 @@ def _first_pair(line: str, begin: int) -> int:
 
 
 def _key_begin(line: str, value_begin: int) -> int:
-    """Return the start of the key whose value starts at `value_begin`."""
+    """Return the start of the key of the value that starts at `value_begin`."""
     match = None
     for match in KEY.finditer(line, 0, value_begin + 1):
         if match.end() >= value_begin:

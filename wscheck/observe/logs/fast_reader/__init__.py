@@ -1,1 +1,6 @@
-"""Fast reader for records of a known shape (the same text with other ids and times), directly from a log's bytes."""
+"""Fast reader of records that have the same bytes as an earlier record, except ids and times.
+
+shape     what such records have in common: all bytes except ids and times
+template  byte pattern that is made from one record and reads all records of its shape
+trial     templates from one record that are compared with the general reader until one of them is trusted
+"""

@@ -1,8 +1,8 @@
 """Fast reader for records of a known shape. The general reader reads everything else.
 
-The first record of a shape provides a template (byte pattern) that reads later records ten times as fast. A template is
-trusted after it read further records with the same result as the general reader. The tests compare the results of both
-readers for every log.
+Records have the same shape if their bytes differ only in ids and times. The first record of a shape provides a template
+(byte pattern), which reads later records ten times as fast. A template is trusted after it has read further records
+with the same result as the general reader. The tests compare the results of both readers for every log.
 """
 
 import re
@@ -92,19 +92,23 @@ _CONSOLES = (b"nified WebSocket", *NEEDLES)
 
 
 class RecordShape(msgspec.Struct):
-    """Template for the records that have the same keys, None if there is no template yet."""
+    """JSON records that have the same keys.
+
+    template       reads these records, None if none has been made yet
+    attempts_left  number of records from which a template may still be made
+    """
 
     template: Template | None = None
     attempts_left: int = MAX_FAILURES
 
 
 class FastReader:
-    """Reader of whole records of known shapes (the same text with other ids and times).
+    """Reader of whole records that have the same bytes as earlier ones, except ids and times (a known shape).
 
     `note` stores a record; `flush` builds the events of the stored records.
 
     floor        position at which the retained bytes of the log start
-    event_count  number of events built; their records have all ids
+    event_count  number of events built; the records of all of them have all ids
     """
 
     def __init__(
@@ -188,7 +192,7 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """Return the template for a marker at the start of a line, followed by lines with a bullet and an id each."""
+        """Return the template for a marker at the start of a line, followed by one line with a bullet per id."""
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:
@@ -226,7 +230,10 @@ class FastReader:
         return shape.template
 
     def _is_own_record(self, fields: dict[str, Any]) -> bool:
-        """Return whether the message is under `msg` or `message`, and no log collector wrapped the record."""
+        """Return whether the application itself wrote the record, with its message under `msg` or `message`.
+
+        A record that a log collector wrapped around the application's line is not such a record.
+        """
         messages = [key for key in MESSAGE_KEYS if key in fields]
         return messages[0] in {"msg", "message"} and not any(key in fields for key in SOURCE_KEYS)
 
@@ -242,9 +249,9 @@ class FastReader:
 def read_single_record(
     data: bytearray, begin: int, end: int, matcher: RecordMatcher, timestamps: TimestampParser
 ) -> RecordFacts | None:
-    """Return the content of the record at data[begin], as the general reader finds it.
+    """Return the content of the record at data[begin] as the general reader reads it.
 
-    Return None if no record starts there, or if the lines that directly follow do not complete it.
+    Return None if no record starts there, or if the record needs more than the lines that directly follow.
     """
     lines = _lines(data, begin, end)
     first = next(lines, b"")
@@ -273,7 +280,7 @@ def read_single_record(
 
 
 def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampParser) -> RecordStart | None:
-    """Return the start of the record in `message`, and set the time of `message`.
+    """Return the start of the record in `message`, and store the record's time in `message`.
 
     Return None if there is no record, or if its content depends on other lines.
     """
@@ -293,13 +300,13 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` the record `of` may start another record, or is from another writer."""
+    """Return whether the line `below` the record `of` may start another record, or is by another writer."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
 def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
-    """Yield complete lines of data[begin:end], within the limits for learning."""
+    """Yield the complete lines of data[begin:end], at most as many as a template may be made from."""
     least = begin
     for _ in range(MAX_LEARNED_LINES):
         stop = data.find(b"\n", begin, end) + 1
@@ -312,7 +319,7 @@ def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
 class TemplateTrial(msgspec.Struct):
     """Candidate templates from one record, which differ only in the position of the time.
 
-    proofs  number of further records that the remaining templates read correctly
+    proofs  number of further records that these templates read as the general reader did
     """
 
     templates: list[Template]
@@ -324,9 +331,9 @@ class TemplateTrial(msgspec.Struct):
 
 
 class LearnedShape(msgspec.Struct):
-    """Candidate templates for records with first lines that differ only in their words.
+    """Trials of templates for records whose first lines are equal except for their words.
 
-    attempts  number of records of this shape for which no template was trusted yet
+    attempts  number of such records that were read while no template was trusted
     """
 
     trials: list[TemplateTrial] = msgspec.field(default_factory=list)
@@ -334,7 +341,7 @@ class LearnedShape(msgspec.Struct):
 
 
 class TemplateLearner:
-    """Learner of templates for the records of one log."""
+    """Maker of templates for the records of one log, which also checks each template on further records."""
 
     def __init__(self, matcher: RecordMatcher, timestamps: TimestampParser) -> None:
         self._matcher, self._timestamps = matcher, timestamps
@@ -359,9 +366,9 @@ class TemplateLearner:
         return None
 
     def _shape(self, skeleton: bytes) -> LearnedShape | None:
-        """Return the shape of records whose first line has this `skeleton` (the line without its words).
+        """Return the trials for records with this `skeleton`: the bytes of the first line without words.
 
-        Return None if too many shapes are stored already.
+        Return None if too many skeletons are stored already.
         """
         if skeleton not in self._shapes and len(self._shapes) >= MAX_LEARNED_SHAPES:
             # User text can have any shape. The server's own records have few shapes, all with candidate templates.
@@ -415,7 +422,10 @@ class TemplateLearner:
         return [stamp for stamp, at in first if at == facts.at]
 
     def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
-        """Yield the part of the line's template for an id. Yield nothing unless the id occurs once, after its key."""
+        """Yield the pattern for the id in a line.
+
+        Yield nothing unless the id occurs exactly once, and directly after its key.
+        """
         found = list(re.finditer(rf"{_BEGINS}{re.escape(value)}(?![\w-])", text))
         if len(found) != 1:
             return

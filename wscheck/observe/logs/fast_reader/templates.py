@@ -1,7 +1,7 @@
-"""Byte patterns that read all records of one shape.
+"""Templates: byte patterns that read all records of one shape (equal bytes except ids and times).
 
 A template is created from one record. All bytes of the record are fixed, except the parts that differ between records,
-such as ids. These parts are limited to characters without another meaning at their position. The general reader reads
+such as ids. Each such part matches only characters that have no other meaning at its position. The general reader reads
 records that match no template.
 """
 
@@ -43,10 +43,10 @@ class RecordFacts(NamedTuple):
     """Content of one record.
 
     ids         values in the order of `EVENT_ROLES`, "" for a missing value
-    size        length of its lines in bytes
+    size        length of the record's lines in bytes
     bare        nothing is in front of the marker, so the record may be text that a user sent
     source      writer of the record, if an envelope (added by a log collector) names it
-    until       number of first bytes in which the time was found
+    until       number of bytes at the start of the record that contain its time
     """
 
     kind: str
@@ -62,11 +62,12 @@ class Template(NamedTuple):
     """Reader for records of one shape.
 
     match   method of the compiled pattern
-    ids     numbers of the pattern's groups with the values of `EVENT_ROLES`; a group is empty if the value is missing
-    time    number of the group with the time, 0 if the shape has no time
+    ids     for each role in `EVENT_ROLES`, the number of the pattern's group with its value; the group is empty if the
+            records have no such value
+    time    number of the group with the time, 0 if the records have no time
     moment  function that parses the time
-    bare    nothing is in front of the marker, so the record may be text that a user sent
-    source  writer of the record, if an envelope (added by a log collector) names it
+    bare    nothing is in front of the marker, so a record may be text that a user sent
+    source  writer of the records, if an envelope (added by a log collector) names it
     """
 
     kind: str
@@ -79,7 +80,7 @@ class Template(NamedTuple):
 
 
 class VariablePart(NamedTuple):
-    """Part of a line that may differ in the next record, with the pattern of its content."""
+    """Part of a line that may differ in the next record, and the pattern that it matches there."""
 
     begin: int
     end: int
@@ -89,14 +90,14 @@ class VariablePart(NamedTuple):
 def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]]) -> Template:
     """Return the template for a marker on its own line and ids on the lines after it.
 
-    `lines` contains a pair for each id: the bytes in front of it, and its role (user, sid, ...).
+    `lines` contains a pair for each id: the bytes in front of the id, and its role (user, sid, ...).
     """
     ids = (re.escape(before) + _id(role, rb"\n") for before, role in lines)
     return _template(kind, re.escape(marker) + rb"\n" + b"".join(ids), bare=True)
 
 
 def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
-    """Return the template for the lines `raw` with variable parts (`holes`). Of overlapping parts the first counts."""
+    """Return the template for the lines `raw` with variable parts (`holes`). Of overlapping parts, the first counts."""
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
@@ -108,9 +109,9 @@ def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart],
 def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
     """Return the pattern of an id with the same kind of characters as `value`, followed by `end`.
 
-    Return None if such characters could have another meaning there.
+    Return None if these characters could also belong to the text after the id.
 
-    whole  the id is in quotes, or nothing else follows the bullet and the key
+    whole  the id is in quotes, or is alone on its line behind a bullet and its key
     """
     bare = (_PATH,) if role == NAMESPACE else (_NATURAL, _SOCKET, _NAME)
     forms = (_SOCKET, _SAID.get(role, _WORD)) if whole else bare
@@ -121,7 +122,7 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
-    """Return a regular expression for timestamps in the form of `like`.
+    """Return a regular expression for timestamps that are written like `like`: the same signs, other digits.
 
     The first two digits of an epoch time are fixed, so that no other number matches.
     """
@@ -138,7 +139,7 @@ def object_template(
 
     raw     the line
     fields  the decoded object
-    roles   dict of key to role (time, user, sid, ...)
+    roles   dict of the object's key to the role of its value (time, user, sid, ...)
     """
     for comma, colon in _SEPARATORS:
         members = (_member(key, value, roles.get(key), comma, colon) for key, value in fields.items())

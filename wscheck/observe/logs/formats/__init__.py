@@ -1,1 +1,1 @@
-"""Formats of log lines: envelopes (added by collectors), line prefixes, timestamps, keys and values."""
+"""Formats of log lines: envelopes, line prefixes, timestamps, and keys with values (terms: `wscheck.observe.logs`)."""

@@ -1,4 +1,4 @@
-"""Console output of the documented frontend, as a browser saves it. Its lines contain no ids."""
+"""Console output of the frontend of docs/origin.md, as a browser saves it. Its lines contain no ids."""
 
 import os
 import re
@@ -40,7 +40,7 @@ _KEY = os.urandom(16)
 class ConsoleReader:
     """Reader of console lines.
 
-    started  whether a line that only the frontend writes was read
+    started  whether the log contained a line that only this frontend writes, so that its other lines are read too
     """
 
     def __init__(self, path: str) -> None:
@@ -48,7 +48,7 @@ class ConsoleReader:
         self.started = False
 
     def starts(self, message: LogMessage) -> bool:
-        """Return whether this line is the first to show that a browser console wrote the log."""
+        """Return whether this line shows that a browser console wrote the log, and no line before did."""
         match = _LINE.match(message.text) if not self.started and message.fields is None else None
         self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
         return match is not None and self.started

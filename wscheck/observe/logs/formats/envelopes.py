@@ -120,7 +120,7 @@ def strip_colors(text: str) -> str:
 
 
 def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -> LogMessage:
-    """Return the message of a decoded line without its envelopes. `table`: the columns of a log that is a table."""
+    """Return the message of a decoded line without its envelopes. `table`: the columns, if the log is a table."""
     message = LogMessage(text)
     if table is not None and (row := table.fields(text)) is not None:
         _unwrap_row(message, row, timestamps)
@@ -137,7 +137,7 @@ def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -
 
 
 def unwrap_joined(message: LogMessage, timestamps: TimestampParser) -> None:
-    """Unwrap a line that was joined from its parts."""
+    """Return the message of a line that was joined from its parts, without its envelopes."""
     message.fields = None
     _unwrap_structured(message, timestamps)
 
@@ -215,7 +215,7 @@ def _unwrap(message: LogMessage, fields: dict[str, Any], timestamps: TimestampPa
 
 
 def _unwrap_row(message: LogMessage, row: dict[str, str], timestamps: TimestampParser) -> None:
-    """Set the message and the fields of the row of a table."""
+    """Store the message and the fields of a table's row in `message`."""
     own = {key: row[name] for name in row for key in MESSAGE_KEYS if row[name] and name.lower() == key.lower()}
     text = next(iter(own.values()), None) or _event_type(row) or max(row.values(), key=len)
     message.text, message.fields = strip_colors(text), row
@@ -224,13 +224,13 @@ def _unwrap_row(message: LogMessage, row: dict[str, str], timestamps: TimestampP
 
 
 def _event_type(fields: dict[str, Any]) -> str | None:
-    """Return the kind of event of a record without a message, None if it reports no opening or end."""
+    """Return the kind of event that a record without a message reports, None if it reports none."""
     values = (fields.get(key) for key in EVENT_TYPE_KEYS)
     return next((each for each in values if isinstance(each, str) and _EVENT_TYPE.fullmatch(each)), None)
 
 
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
-    """Set the message text to `text`, or unwrap `text` if it is a structured record itself."""
+    """Set the message text to `text`, or to the message in `text` if `text` is a structured record itself."""
     message.text = strip_colors(text)
     stripped = message.text.strip()
     if (

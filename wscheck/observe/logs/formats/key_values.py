@@ -69,7 +69,7 @@ class KeyValue(NamedTuple):
 
 
 def find_key_values(text: str) -> Iterator[KeyValue]:
-    """Yield every key with a scalar value, in order."""
+    """Yield each key of the text with its value, in order. Keys of whole objects and lists are left out."""
     for token in _tokens(text):
         if isinstance(token, KeyValue):
             yield token
@@ -121,8 +121,8 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
     """Return the end of the unquoted value that starts at `begin`, and whether this end is unambiguous.
 
     A value ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and before the bracket that
-    closes the object or list around it. Other punctuation is part of the value. Brackets are part of the value only in
-    pairs, and only if no brackets are around it.
+    closes the object or list around the value. Other punctuation is part of the value. Brackets are part of the value
+    only in pairs, and only if no brackets are around the value.
     """
     inside: list[str] = []
     sure = True
@@ -158,13 +158,13 @@ def is_person_name(words: list[str]) -> bool:
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:
-    """Return whether the brackets at position `at` close those `around` the value, and no further word is attached."""
+    """Return whether the brackets at position `at` close those `around` the value, and no word directly follows."""
     closing = _CLOSED.match(text, at)
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 
 
 def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | None:
-    """Return key (or None), start and end of the quoted string around `position`; None if there is no such string."""
+    """Return the key (or None), start and end of the quoted string that contains `position`; None if there is none."""
     at = 0
     while (match := TOKEN.search(text, at)) is not None and match.start() <= position:
         at = match.end()

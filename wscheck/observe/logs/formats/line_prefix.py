@@ -35,7 +35,7 @@ _IN_TEXT = ".,;!?'’\"`_"
 
 
 class PrefixKind(Enum):
-    """Likelihood that a logger wrote the text in front of a marker, so that the marker starts a record."""
+    """How likely a logger wrote the text in front of a marker. Only then does the marker start a record."""
 
     SURE = "sure"
     DOUBTFUL = "doubtful"
@@ -69,10 +69,10 @@ def is_separate(before: str) -> bool:
 
 
 def introduces_payload(before: str) -> bool:
-    """Return whether an object after `before` is payload that a user may have sent, not the logged record.
+    """Return whether an object after the text `before` is payload that a user may have sent, not the logged record.
 
     Such an object is in a list, is indented like an object printed over several lines, or has a name ("body: {",
-    "body={", "'a' => {") that is not a syslog tag.
+    "body={", "'a' => {") that is not a syslog tag (the name of a process).
     """
     before = before.replace("[Object: null prototype]", "")
     if before.rstrip().endswith(("[", "(", ",", "=>")):
@@ -106,11 +106,10 @@ def prefix_shape(prefix: str) -> str:
 
 
 def is_continuation(before: str, of: str) -> bool:
-    """Return whether a line that starts with `before` may continue a record. `of` is the record's prefix shape.
+    """Return whether a line that starts with `before` may continue a record. `of` is the record's `prefix_shape`.
 
-    The shape of a prefix is its kinds of words without their values. The shape of `before` must be empty or the start
-    of `of`: a collector may put its prefix on each line (compose, PM2, kubectl, syslog) or only on the first line, and
-    lines of different processes have different shapes.
+    Without timestamps, `before` must be empty or the start of `of`: a collector may put its prefix on each line
+    (compose, PM2, kubectl, syslog) or only on the first line, and lines of different processes have different prefixes.
     """
     own = prefix_shape(before)
     if not own or own == of:

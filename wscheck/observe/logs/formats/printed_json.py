@@ -11,7 +11,7 @@ MAX_SIZE = 1 << 17
 class PrintedJson:
     """Conversion of a log of printed JSON records to one line each.
 
-    The line ends of a record follow behind it, so that the size of the text and the numbers of the lines stay.
+    The line ends within a record are moved behind the record, so that the size of the text and the line numbers stay.
     """
 
     def __init__(self) -> None:

@@ -18,15 +18,15 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
 
     def fields(self, line: str) -> dict[str, str] | None:
-        """Return the values of a line by column, None if it is no line of the table, or only a part of one."""
+        """Return the values of a line by column, None if the line is not a whole row of the table."""
         values = _split(line)
         return dict(zip(self.columns, values, strict=True)) if len(values) == len(self.columns) else None
 
 
 def table_of(header: str) -> Table | None:
-    """Return the table that begins with the line `header`, None if this line names no columns.
+    """Return the table that starts with the line `header`, None if this line does not name columns.
 
-    One of the columns must be the time. Units, as in "TimeGenerated [UTC]", are no part of a name.
+    One of the columns must be the time. Units, as in "TimeGenerated [UTC]", are not part of a column's name.
     """
     names = _split(header.lstrip("\ufeff").rstrip("\r\n"))
     if len(names) < MIN_COLUMNS or not all(_NAME.fullmatch(name) for name in names) or STAMP.search(header):

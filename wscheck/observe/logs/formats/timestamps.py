@@ -75,9 +75,9 @@ MILLISECONDS = rb"[1-9]\d{12}"
 class TimestampParser:
     """Parser that completes timestamps: it adds the date to a time of day, and the year to a syslog timestamp.
 
-    The date is the date of the log's last change, or today. A time of day that is half a day earlier than the line
-    before belongs to the next day. A local time that occurs twice in autumn means the later time if the log has passed
-    the earlier time.
+    The date is that of the log's last change, or today. A time of day that is half a day earlier than the line before
+    belongs to the next day. A local time that occurs twice in autumn means the second occurrence if an earlier line of
+    the log is after the first one.
 
     has_fractions  at least one timestamp was more precise than a second
     """
@@ -109,7 +109,7 @@ class TimestampParser:
         return found
 
     def parse(self, kind: str, text: str) -> float | None:
-        """Return the time of a timestamp. `kind` is the name of its form in `STAMP_SOURCE`."""
+        """Return the time of a timestamp. `kind` is the name of its notation in `STAMP_SOURCE`."""
         if not self.has_fractions and (_FRACTION.search(text) or (kind == "epoch" and len(text) > 10)):
             self.has_fractions = True
         try:
@@ -165,7 +165,7 @@ class TimestampParser:
         return moment + timedelta(seconds=_clock(" ".join(rest)))
 
     def _is_day_first(self, first: int, second: int, year: int) -> bool:
-        """Return whether the day is in front of the month: as other dates of the log show, or the likelier order."""
+        """Return whether the day is in front of the month, as in other dates of the log, or else as is more likely."""
         if first > LAST_MONTH or second > LAST_MONTH:
             self._day_first = first > LAST_MONTH
         if self._day_first is not None:
@@ -198,10 +198,10 @@ class TimestampParser:
         return None
 
     def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
-        """Return the key of the time field in records like this one, and a function that parses its JSON value.
+        """Return the key of the time field in records with the same fields, and a function that parses its JSON value.
 
-        Return ("", None) if no field contains a time. If the field has the form of `MILLISECONDS`, the function reads
-        only this form.
+        Return ("", None) if no field contains a time. If the value looks as `MILLISECONDS` describes, the function
+        reads only such values.
         """
         for key in self._keys:
             value = fields.get(key)
@@ -231,7 +231,7 @@ class TimestampParser:
 
 
 def is_milliseconds(value: Any) -> bool:
-    """Return whether the value has the form of `MILLISECONDS`."""
+    """Return whether the value looks as `MILLISECONDS` describes."""
     return type(value) is int and 10**12 <= value < 10**13
 
 

@@ -22,8 +22,8 @@ Fields = dict[str, Any]
 class Export(NamedTuple):
     """Export format with the logged record under the key `inner`.
 
-    beside  keys that the format must have in addition to `inner`
-    also    keys that the format may have in addition, None if any key is allowed
+    beside  other keys that the format always has
+    also    other keys that the format may have, None if it may have any
     stream  key whose value must be "stdout" or "stderr", None if the format has no such key
     within  keys that the logged record must have
     """
@@ -77,7 +77,7 @@ _NEXT_PAIR = lazy_pattern(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
 def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
-    """Return the logged message of a record in one of these formats and a label for its writer, None for others."""
+    """Return the logged message and a label for its writer, None if the record has none of these formats."""
     for export in _EXPORT_SHAPES:
         value = fields.get(export.inner)
         if isinstance(value, str | dict) and export.fits(fields):
@@ -86,7 +86,7 @@ def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
 
 
 def writer_labels(fields: Fields) -> str:
-    """Return the labels that name the writer of a record, "" if the format has no such labels."""
+    """Return the labels that name the writer of a record, "" if the record has none."""
     return "".join(f"|{fields[name]}" for name in _WRITERS if fields.get(name))
 
 

@@ -1,6 +1,6 @@
-"""Ids in statements: which value identifies the connection, and which the user.
+"""Ids in a statement: the place of the id of the connection, and the place of the user.
 
-The name in front of a value, its form, and whether it returns in other statements tell.
+Three things decide: the label of a value, the characters that it consists of, and whether other statements contain it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -102,7 +102,7 @@ _PART = lazy_pattern(r"[\w$]+")
 
 
 def _stem(label: str) -> str:
-    """Return the noun of a label, without a final "id": the one of "userid" and "user.id" is "user"."""
+    """Return the noun of a label without a final "id": the noun of "userid" and of "user.id" is "user"."""
     *path, last = label.split(".")
     if last in {"id", "_id", "uuid", "key", "name", "sid"} and path:
         return path[-1]
@@ -143,7 +143,10 @@ def _has_form(values: Sequence[str], form: object) -> bool:
 
 
 class Ids(msgspec.Struct):
-    """Ids that are known from statements so far. `keys`: dict of a configured key, normalized, to its role."""
+    """Ids that the statements read so far contain.
+
+    keys  dict of a key that the user configured, normalized, to its role
+    """
 
     sids: set[str] = msgspec.field(default_factory=set)
     users: set[str] = msgspec.field(default_factory=set)
@@ -151,9 +154,11 @@ class Ids(msgspec.Struct):
 
 
 def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) -> tuple[str | None, bool]:
-    """Return the place of the socket id, None if there is none, and whether it is certain.
+    """Return the place of the socket id in a statement (None if it has none), and whether this is certain.
 
-    ends, openings  values in statements about the end and about the start of connections
+    group     the lines of the statement
+    ends      values in the statements that report the end of connections
+    openings  values in the statements that report the start of connections
     """
     best: list[tuple[int, str]] = []
     for place in group.places():
@@ -181,7 +186,12 @@ def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) ->
 
 
 def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[str | None, bool]:
-    """Return the place of the user, None if there is none, and whether it is certain."""
+    """Return the place of the user in a statement (None if it has none), and whether this is certain.
+
+    group  the lines of the statement
+    sid    place of the socket id, None if the statement has none
+    known  users that are already known from other statements or from the caller
+    """
     open_places = [
         place
         for place in group.places()
@@ -216,19 +226,19 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
 
 
 def _is_constant(group: Group, place: str) -> bool:
-    """Return whether a value is the same in all of several lines and has no name, so that it belongs to the text."""
+    """Return whether a value without a label is the same in three or more lines, so that it is fixed text."""
     values, label = group.values(place), group.label(place)
     named = is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or _stem(label) in _WEAK_USER_STEMS
     return len(values) > 2 and len(set(values)) == 1 and not (named and place.isdigit())
 
 
 def _names_user(values: Sequence[str]) -> bool:
-    """Return whether the values are names of rooms or channels of users."""
+    """Return whether the values are rooms or channels that are named after users, such as "private-App.User.7"."""
     return bool(values) and all(user_in(value) != value for value in values)
 
 
 def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
-    """Return the places without those that give the same users another name: "Ann Example (4101)"."""
+    """Return the places without those that only name a user a second time: "Ann Example (4101)"."""
     if len(places) != 2:
         return list(places)
     one, other = (group.values(place) for place in places)
@@ -243,7 +253,7 @@ def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
 
 
 def _preferred(places: Sequence[str], group: Group) -> str:
-    """Return the place of the user's id rather than of the user's name or address."""
+    """Return the place with the id of the user, rather than the place with the user's name or address."""
     order = ("userid", "uid", "user.id", "user", "username", "name", "email")
     return min(places, key=lambda place: order.index(group.label(place)) if group.label(place) in order else 3)
 

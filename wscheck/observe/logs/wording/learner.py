@@ -1,7 +1,7 @@
 """Learning of the wording of a log: which statements report connections, and where their ids are.
 
-A statement is read if its words report an event and its ids are certain: by their names, by their form, or because the
-values of one statement return in another. Everything else is at most a suggestion.
+A statement is read if its words report an event and its ids are certain: by their labels, by their characters, or
+because other statements contain the same values. All other statements are at most suggested to the user.
 """
 
 from collections import Counter
@@ -30,10 +30,10 @@ from wscheck.observe.logs.wording.words import (
 
 
 def learn(rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | None = None) -> dict[Statement, Reading]:
-    """Return the readings of the statements in `rows` that no known marker reads.
+    """Return the readings of the statements in `rows` that contain no known marker.
 
-    read_kinds  kinds of events that known markers read; other statements for them are not searched, apart from
-                replacements
+    read_kinds  kinds of events that known markers report in this log; no further statement is searched for these kinds,
+                except for replacements
     known       ids of connections, and keys, that are known from elsewhere
     """
     groups = _without_impostors(group_rows(rows))
@@ -60,7 +60,11 @@ MIN_KNOWN = 0.5
 
 
 def _names_other_thing(group: Group, reading: Reading) -> bool:
-    """Return whether an unknown word is in all lines of a guess, or names the id: "accepted invitation", "Job 7"."""
+    """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
+
+    A guess is if all its lines contain the same unknown word; a certain reading is if such a word is in front of its
+    id.
+    """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
     words = {
@@ -75,9 +79,10 @@ def _names_other_thing(group: Group, reading: Reading) -> bool:
 
 
 def _without_impostors(groups: Sequence[Group]) -> list[Group]:
-    """Return the groups without those whose lines may be text from a user.
+    """Return the groups without those whose lines may be text that a user sent.
 
-    Such lines repeat another statement after a name, or lack the line prefix (time, level) of that statement.
+    The lines of such a group repeat another statement after a name, or lack the line prefix (time, level) that the
+    lines of the other statement have.
     """
     prefixes: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
@@ -135,9 +140,10 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
 
 
 def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> tuple[str, bool] | None:
-    """Return the place that a configured key names, or where all values are known from elsewhere, and True.
+    """Return (place, True) for the place that certainly contains the ids with a role; None if there is no such place.
 
-    Return None if there is none, or if several places without a name have known values.
+    It is the place under a key that the user configured, or the place at which all values are already known. Of several
+    such places, only one with a label for a user or a socket counts.
     """
     keyed = [place for place in group.places() if ids.keys.get(group.label(place)) == role]
     found = keyed or [place for place in group.places() if values and share(group.values(place), values) == 1]
@@ -151,7 +157,7 @@ def _ids_of(read: tuple[Group, Reading]) -> set[str]:
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
-    """Return whether the ids of a statement also occur in other statements, which confirms its ambiguous words."""
+    """Return whether other statements contain the same ids, which confirms a statement whose words are ambiguous."""
     sids, users = group.values(reading.places.get(SID)), group.values(reading.places.get(USER))
     told = {sid for other, one in plain for sid in other.values(one.places.get(SID))}
     if sids:
@@ -160,7 +166,7 @@ def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection
 
 
 def is_bare(pattern: Sequence[str]) -> bool:
-    """Return whether a message consists of words about connections alone."""
+    """Return whether a message consists only of words about connections."""
     words = [part for piece in pattern if piece != SLOT for part in word_parts(piece)]
     return SLOT not in pattern and any(word in CONNECTION_NOUNS or word in HOLDER_NOUNS for word in words)
 
@@ -196,7 +202,10 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
 
 
 def _without_repeats(found: _Read, opened: _Read) -> _Read:
-    """Return the readings without those that name the user again directly after the line with the socket id."""
+    """Return the readings without those that report the end of a connection a second time.
+
+    Such a statement names only the user, on the line next to the one that names the socket id.
+    """
     owner = {
         sid: user
         for group, reading in opened
@@ -255,7 +264,7 @@ def _is_sid_column(group: Group, place: str, ids: Ids) -> bool:
 
 
 def _context(group: Group, place: str) -> str:
-    """Return OLD or NEW, the connection that the words before an id or its label refer to, "" if neither."""
+    """Return OLD or NEW: which connection the words in front of an id are about; "" if they do not say."""
     words = set(word_parts(group.label(place)))
     label = group.label(place)
     if place.isdigit():
@@ -272,13 +281,13 @@ def _context(group: Group, place: str) -> str:
 
 
 def _last_clause(words: Sequence[str]) -> Sequence[str]:
-    """Return the words from the last verb about closing on: "opened a new tab, closing socket" ends a socket."""
+    """Return the words from the last verb of closing on: in "opened a new tab, closing socket", a socket is closed."""
     closing = [at for at, word in enumerate(words) if word in CLOSING_ANOTHER]
     return words[closing[-1] :] if closing else words
 
 
 def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
-    """Return the places of the old and of the new socket id."""
+    """Return the place of the old connection's id and the place of the new connection's id."""
     told = {place: _context(group, place) for place in sids}
     if len(sids) == 2:
         first, second = sids
@@ -290,9 +299,9 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
 
 
 def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Collection[str]) -> dict[Statement, Reading]:
-    """Return the readings, with the openings as a guess if users return and nothing tells that connections end.
+    """Return the readings, all of them as guesses if users open several connections and no statement reports an end.
 
-    The words for the ends are unknown then, and all connections would seem to stay open.
+    The log then reports the ends in unknown words, and all connections would seem to stay open.
     """
     told = {*read_kinds, *(reading.kind for reading in found.values())}
     users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))

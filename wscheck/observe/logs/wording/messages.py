@@ -1,7 +1,7 @@
-"""Messages of log lines: fixed words and slots for values.
+"""Messages of log lines, divided into fixed words and variable values (slots).
 
-A message is the text of a line without the prefix of the logger and without the fields of a structured record. Two
-lines that one statement of the server wrote have the same pattern.
+A message is the text of a line without the prefix of the logger and without the fields of a structured record. All
+lines that one logging call of the server wrote (a statement) have the same fixed words.
 """
 
 import csv
@@ -49,9 +49,9 @@ SLOT = "\0"
 
 
 class Slot(NamedTuple):
-    """Value in a message.
+    """Variable value in a message.
 
-    label  name in front of the value, in the form of `normalize_key`, "" if there is none
+    label  word or key in front of the value, as `normalize_key` returns it, "" if there is none
     keyed  ":" or "=" is between the label and the value
     """
 
@@ -63,15 +63,15 @@ class Slot(NamedTuple):
 class ParsedMessage(NamedTuple):
     """Message of a log line.
 
-    prefix   form of the text that the logger wrote in front of the message
+    prefix   kinds of the parts of the logger's prefix, such as "T L" for a time and a level
     pattern  words and signs in lower case, with SLOT for each value
     slots    the values, in order
     meaning  the event that the words report
     fields   dict of key to value of the structured record, with dots in nested keys
     reason   reason of a disconnect
-    tags     dict of position to value in the prefix that may identify a request or a process
+    tags     dict of key or position in the prefix to a value there that may identify a request or a process
     stamp    text that contains the time
-    pieces   the texts behind `pattern`
+    pieces   the texts from which `pattern` was made
     text     the message
     spans    position of each piece in the text
     """
@@ -90,12 +90,12 @@ class ParsedMessage(NamedTuple):
 
     @property
     def statement(self) -> tuple[str, tuple[str, ...]]:
-        """Return a key that is equal for all lines that one logging call of the server wrote."""
+        """Return what identifies the statement: the same for all lines that one logging call of the server wrote."""
         return self.prefix, self.pattern
 
     @property
     def values(self) -> Iterator[tuple[str, Slot]]:
-        """Yield each value with the name of its place."""
+        """Yield each value of the line with the name of its place."""
         for at, slot in enumerate(self.slots):
             yield str(at), slot
             if (address := _ENDPOINT.fullmatch(slot.value)) is not None:
@@ -257,8 +257,8 @@ _OWN_IDS = {
 def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMessage | None:
     """Return the message of an unwrapped line, None if it reports no event in known words.
 
-    words  further words of the server; with them, a message is returned whether or not its words report an event, and
-           paths and quotations are taken apart
+    words  additional words of the server. If they are given, a message is returned even if its words report no event,
+           and paths and quotations are divided into words
     """
     text, fields, stamp = message.text, dict[str, str](), ""
     if len(text) > MAX_LENGTH or (words is None and not reports_event(text)):
@@ -339,7 +339,7 @@ _LAST_BRACKETS = lazy_pattern(r"\[[^\[\]\s]{1,64}\]:?\s+\Z")
 
 
 def _name_in_brackets(head: str, body: str) -> str:
-    """Return the end of a prefix if it may be the user of a message without any id: "[ann] connected", "" otherwise."""
+    """Return the end of a prefix if it may be the user of a message without an id ("[ann] connected"), otherwise ""."""
     last = _LAST_BRACKETS.search(head)
     if last is None or _ONLY_WORDS.fullmatch(body) is None or not all(map(is_ordinary, body.strip(" .!").split())):
         return ""
@@ -348,9 +348,11 @@ def _name_in_brackets(head: str, body: str) -> str:
 
 
 def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[str, str]]:
-    """Return where the message starts, the form of the text in front of it, and its pairs by key and tags by place.
+    """Return the offset of the message, the kinds of the parts of its prefix, and the ids in the prefix.
 
-    any_tag  return every tag, not only those with the form of an id
+    The ids are in a dict: under their key (`user=ann`), or under their position in the prefix if they have no key.
+
+    any_tag  return every value in brackets or in front of a colon, not only those that look like ids
     """
     form_of_tag = _ANY_TAG if any_tag else _TAG
     kinds_of_tag = {"bracket", "sid", "logger", "dotted"} if any_tag else {"bracket", "sid", "logger"}
@@ -412,12 +414,12 @@ _FORMS = {
 
 
 def is_message_start(forms: Sequence[str], piece: str) -> bool:
-    """Return whether a text in brackets belongs to the message: it is empty or starts the line with words."""
+    """Return whether a text in brackets belongs to the message, not to the prefix: the brackets are empty."""
     return piece in {"[]", "[]:"} and bool(forms)
 
 
 def _is_own_word(name: str, behind: str) -> bool:
-    """Return whether a name in front of ":" or "-" belongs to the message: "User: ann", "Connected - ann"."""
+    """Return whether a word in front of ":" or "-" belongs to the message: "User: ann", "Connected - ann"."""
     parts = word_parts(name)
     if not parts or any(sign in name for sign in "./:[") or is_level(name):
         return False
@@ -481,7 +483,7 @@ def _parts(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
 
 
 def _bare_piece(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Piece:
-    """Return a word, value or sign. `certain`: the piece follows "=", so that it is a value."""
+    """Return a word, value or sign. `certain`: the text follows "=", so it is a value."""
     end = begin + len(bare)
     if not any(map(str.isalnum, bare)):
         return Piece(bare, _SIGN, begin, end)
@@ -497,7 +499,7 @@ def _is_among(bare: str, words: Container[str] | None) -> bool:
 
 
 def _with_whole_names(pieces: Iterable[Piece], text: str) -> Iterator[Piece]:
-    """Yield the pieces with the parts of a person's name joined: "Ann Example"."""
+    """Yield the pieces, with the parts of a person's name joined to one piece: "Ann Example"."""
     name: Piece | None = None
     for piece in pieces:
         is_part = (
@@ -519,7 +521,7 @@ _NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
 
 
 def _words(pieces: Sequence[Piece]) -> list[str]:
-    """Return the parts of the words. The names in a path say nothing about the event."""
+    """Return the lower-case parts of the words. Names in a path are left out: they say nothing about the event."""
     before = ["", *(piece.text for piece in pieces)]
     return [
         part
@@ -530,7 +532,7 @@ def _words(pieces: Sequence[Piece]) -> list[str]:
 
 
 def _without_own_room(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return the pieces without the word "room" if the room has the name of a socket id: each socket joins its own."""
+    """Return the pieces without the word "room" if the room is named after a socket: each socket joins its own room."""
     return [
         piece
         for piece, behind in zip(pieces, [*pieces[1:], None], strict=False)
@@ -542,7 +544,7 @@ _OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
 
 
 def _slot(pieces: Sequence[Piece], at: int) -> Slot:
-    """Return the value at a position with its label: the word in front of it, or the word in front of ":" or "="."""
+    """Return the value at a position with its label: the word in front of the value or in front of its ":" or "="."""
     keyed, before = False, at - 1
     if before >= 0 and pieces[before].text in {":", "="}:
         keyed, before = True, before - 1
@@ -591,7 +593,7 @@ COUNT_LABELS = frozenset(
 
 
 def _core_end(pieces: Sequence[Piece]) -> int:
-    """Return the number of pieces up to the last one that may be an id, or up to the verb."""
+    """Return the number of pieces up to the last piece that may be an id, or up to the verb."""
     end, spoken = 0, False
     for at, piece in enumerate(pieces):
         counted = at + 1 < len(pieces) and pieces[at + 1].text.lower() in COUNT_WORDS and piece.text.isdigit()
@@ -606,9 +608,9 @@ def _core_end(pieces: Sequence[Piece]) -> int:
 
 
 def _reason_begin(pieces: Sequence[Piece]) -> int:
-    """Return the number of pieces in front of the reason of a disconnect, all if there is none.
+    """Return the number of pieces in front of the reason of a disconnect, or of all pieces if there is no reason.
 
-    A reason is behind an id and a sign: "ann left stream s_17: app in background", "s_17 closed (no pong within 45s)".
+    A reason follows an id and a sign: "ann left stream s_17: app in background", "s_17 closed (no pong within 45s)".
     """
     spoken, fewest = False, 0
     for at, piece in enumerate(pieces):
@@ -629,9 +631,9 @@ _NAMING_WORDS = HOLDER_NOUNS | CONNECTION_NOUNS | frozenset(["for", "by", "as", 
 
 
 def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
-    """Return whether pieces are a phrase that contains no id: words, numbers with a unit, or a close code.
+    """Return whether the pieces are a phrase without ids: words, numbers with a unit, or a close code.
 
-    fewest  smallest number of words of the vocabulary in the phrase
+    fewest  smallest number of words in the phrase that must be in the vocabulary
     """
     while pieces and pieces[-1].text in _AROUND_REASON:
         pieces = pieces[:-1]
@@ -650,7 +652,7 @@ def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
 
 
 def _is_count(pieces: Sequence[Piece]) -> bool:
-    """Return whether pieces report a number of connections: ", total: 3", "(3 clients)", ". Total connections: 3"."""
+    """Return whether the pieces report how many connections are open: ", total: 3", "(3 clients)"."""
     words = [piece.text.lower() for piece in pieces if piece.kind == _WORD]
     numbers = [piece for piece in pieces if piece.kind == _VALUE]
     return all(word in COUNT_WORDS for word in words) and all(piece.text.isdigit() for piece in numbers)
@@ -703,7 +705,7 @@ _OBJECT = lazy_pattern(r"""(?<=\s)(?P<object>\{\s*["']?[A-Za-z_$@][\w$.@-]*["']?
 
 
 def _csv_columns(text: str) -> tuple[str, str] | None:
-    """Return the message of a line of CSV, and its other columns; None for other lines."""
+    """Return the message of a line of CSV, and the other columns of the line; None if the line is not CSV."""
     if _COLUMNS.fullmatch(text) is None:
         return None
     try:
@@ -721,7 +723,7 @@ def _message_in(record: Mapping[str, Any]) -> str:
 
 
 def _longest_text(fields: Mapping[str, str]) -> str:
-    """Return the longest value of several words: the message of a record without a usual key for it."""
+    """Return the longest value with several words: the message of a record in which no usual key names the message."""
     texts = (value for value in fields.values() if " " in value and STAMP.fullmatch(value) is None)
     return max(texts, key=len, default="")
 

@@ -1,8 +1,9 @@
 """Connections in a log of unknown words, found by the structure of the log.
 
-A connection is announced in one statement and ends in another, and both contain its id. The words of these statements
-may be of any domain: an uplink is raised and torn down, a kiosk is bound and released. What they share is the order in
-time, one start and one end per id, and a value that belongs to the id and returns with others: the user.
+One statement reports the start of a connection and another one its end, and both contain its id. Their words may be of
+any domain: an uplink is raised and torn down, a kiosk is bound and released. The structure is always the same: each id
+occurs first in the one statement and later in the other, and its lines contain a value that returns with other ids,
+which is the user.
 """
 
 from collections import Counter, defaultdict
@@ -62,7 +63,7 @@ MAX_OCCURRENCES = 6
 
 
 class EveryWord:
-    """Container of all words, but of no key of events: for a first look at a log before its words are known."""
+    """Container of all words except the keys of events, to parse a log before the words of its server are known."""
 
     def __contains__(self, word: object) -> bool:
         return not str(word).endswith("=")
@@ -71,8 +72,8 @@ class EveryWord:
 def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
     """Return the words of the server in messages that were parsed with `EveryWord`, without the names of users.
 
-    At one place of a message, two words that occur with the same id tell two events of one connection: "bound" and
-    "unbound". Two words that never do are names: "ann" and "ben". So is a word where other lines have a value.
+    Two different words at one place are events if they occur with the same id ("bound", "unbound"), and names if they
+    never do ("ann", "ben"). A word at a place where other lines have a value is a name too.
     """
     alternatives: dict[tuple[str, tuple[str, ...], int], dict[str, list[int]]] = {}
     words, valued = set[str](), set[tuple[str, tuple[str, ...], int]]()
@@ -96,9 +97,9 @@ def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
 
 
 def _event_keys(messages: Sequence[ParsedMessage], ids: Sequence[Sequence[str]]) -> set[str]:
-    """Return the keys whose value tells the event, each with "=", and these values: `evt=PAIR`, `state=locked`.
+    """Return the keys whose value names the event, each with "=", and these values: `evt=PAIR`, `state=locked`.
 
-    The value differs between the lines of one id, and there are few of them.
+    Such a key has few values, and the lines of one id have different ones.
     """
     seen = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
     for message, own in zip(messages, ids, strict=True):
@@ -119,7 +120,10 @@ MAX_EVENTS = 12
 
 
 def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the words that share no id with another word. `seen`: dict of word to the ids on its lines."""
+    """Return the words that never occur with the same id as another word.
+
+    seen  dict of word to the ids on its lines
+    """
     events = {
         word
         for one, other in combinations(seen, 2)
@@ -130,13 +134,17 @@ def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
-    """Return the words that are also a choice in other messages, as the names of users are in a log without ids."""
+    """Return the words at this place that also vary in other messages, as the names of users do in a log without ids.
+
+    choice  the words that lines of this message have at one place
+    places  number of such places in the log, per word
+    """
     again = {word for word in choice if places[word] > 1}
     return again if len(again) > 1 else set()
 
 
 def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
-    """Return for each message the values that may identify a connection, because they occur in a few messages."""
+    """Return for each message the values that may identify a connection, because they occur in a few messages only."""
     found = [
         [slot.value for place, slot in message.values if _is_candidate(slot) and not _is_number(place, slot.value)]
         for message in messages
@@ -154,7 +162,7 @@ _PROCESS = lazy_pattern(r"\d+\.\d+\.\d+")
 
 
 def _is_candidate(slot: Slot) -> bool:
-    """Return whether a value may identify a connection or a client, which may be known by its address alone."""
+    """Return whether a value may identify a connection or a client. A client may be known by its address alone."""
     return any((may_be_id(slot), _ADDRESS.fullmatch(slot.value), _PROCESS.fullmatch(slot.value)))
 
 
@@ -162,7 +170,7 @@ def _is_candidate(slot: Slot) -> bool:
 
 
 class Column(msgspec.Struct):
-    """Values at one place of a statement, with the positions of their lines in the log."""
+    """Values at one place of a statement, with the positions in the log of the lines that contain them."""
 
     group: Group
     place: str
@@ -174,9 +182,9 @@ class Column(msgspec.Struct):
 
 
 class Pair(NamedTuple):
-    """Statements that start and end something that has an id.
+    """Two statements, of which one starts and the other ends something that has an id.
 
-    ids  number of ids with a start and an end
+    ids  number of ids that occur in both statements
     """
 
     start: Column
@@ -185,7 +193,7 @@ class Pair(NamedTuple):
 
 
 class Pairing:
-    """Search of the pairs of a log.
+    """Search of a log for pairs of statements of which one starts and the other ends something.
 
     times  time of each line, None if a line has none
     """
@@ -213,7 +221,7 @@ class Pairing:
             yield Column(group, place, lines)
 
     def pairs(self) -> list[Pair]:
-        """Return the pairs of statements, those with the most ids first."""
+        """Return the pairs of a starting and an ending statement, the pair with the most ids first."""
         holders = defaultdict[str, list[int]](list)
         for number, column in enumerate(self._columns):
             for value in column.lines:
@@ -233,9 +241,9 @@ class Pairing:
                 yield Pair(start, end, ids)
 
     def _is_ordered(self, start: Column, end: Column) -> bool:
-        """Return whether the lines of most common ids alternate, beginning with the start.
+        """Return whether start and end lines alternate for most ids that occur in both columns, beginning with a start.
 
-        A user, who returns, may have two connections for a while.
+        Exceptions are allowed: a user who returns may have two connections for a while.
         """
         first, steps, common = 0, list[bool](), 0
         for value, begun in start.lines.items():
@@ -249,7 +257,7 @@ class Pairing:
         return first >= MIN_ORDERED * common and sum(steps) >= least * len(steps)
 
     def _lives(self, start: Column, end: Column) -> bool:
-        """Return whether the ids live as long as connections do, and not only from one line to the next."""
+        """Return whether the ids live as long as connections do: longer than from one line to the next."""
         spans = [
             (self._since(begun[0], end.lines[value][0]), end.lines[value][0] - begun[0])
             for value, begun in start.lines.items()
@@ -267,7 +275,7 @@ class Pairing:
     # --- users --------------------------------------------------------------------------------------------------------
 
     def user_of(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
-        """Return the place of the user in the statement of `sid`, None if there is none, and whether it is certain."""
+        """Return the place of the user in the statement of `sid` (None if it has none), and whether this is certain."""
         ended = _attributes(end) if end is not None else {}
         best = list[tuple[int, str]]()
         for column in self.columns_of(sid.group):
@@ -291,7 +299,7 @@ class Pairing:
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
     def is_usually_shared(self, pair: Pair, user: str) -> bool:
-        """Return whether most users have several of these things at once, as they have jobs rather than connections."""
+        """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
         users = next(one for one in self.columns_of(pair.start.group) if one.place == user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in _owner(pair.start, users).items():
@@ -302,7 +310,7 @@ class Pairing:
         return 2 * shared > len(returning)
 
     def _overlap(self, one: tuple[int, int], other: tuple[int, int]) -> bool:
-        """Return whether two spans of lines overlap for longer than a handover takes."""
+        """Return whether two spans of lines overlap for longer than one connection takes to replace another."""
         if other[0] >= one[1]:
             return False
         seconds = self._since(other[0], min(one[1], other[1]))
@@ -313,10 +321,10 @@ class Pairing:
     def replacements(
         self, sids: Column, users: Column, ends: Sequence[Column]
     ) -> Iterator[tuple[Group, dict[str, str]]]:
-        """Yield the statements that tell that a connection took the place of an older one, with the places of the ids.
+        """Yield the statements that report that a connection replaced an older one, with the places of the ids.
 
-        Such a statement contains the ids of both, or always follows the opening of the newer one, as the other ends
-        do not.
+        Such a statement contains the ids of both connections, or always follows the opening of the newer one. Other
+        statements about ends do neither.
 
         sids, users  columns of the statement that starts connections
         ends         columns with ids in the statements that may end connections
@@ -343,7 +351,7 @@ class Pairing:
     def _old_and_new(
         self, columns: Sequence[Column], opened: Mapping[str, int], owner: Mapping[str, str]
     ) -> dict[str, Column]:
-        """Return the columns of the older and of the newer connection of the same user."""
+        """Return the column with the older and the column with the newer connection of the same user."""
         if len(columns) == 1:
             return {OLD: columns[0]}
         if len(columns) != 2:
@@ -359,7 +367,7 @@ class Pairing:
     def _follows_newer(
         self, old: str, at: int, owner: Mapping[str, str], by_user: Mapping[str, Sequence[tuple[int, str]]]
     ) -> bool:
-        """Return whether the user of a connection opened a newer one shortly before the line `at`."""
+        """Return whether the user of the connection `old` opened a newer one shortly before the line `at`."""
         newer = [since for since, sid in by_user.get(owner.get(old, ""), ()) if sid != old and since < at]
         if not newer:
             return False
@@ -374,7 +382,7 @@ _PLACES_OF_SERVERS = frozenset(
 
 
 def _in_order(times: Sequence[float | None]) -> list[int]:
-    """Return the positions of the lines in the order of time. Lines without a time keep their distance."""
+    """Return the positions of the lines in the order of time. A line without a time stays after the line before it."""
     filled, last = list[float](), None
     for at in times:
         last = at if at is not None else last
@@ -390,13 +398,13 @@ def _median(values: Sequence[float]) -> float:
 
 
 def _is_about_other_things(group: Group) -> bool:
-    """Return whether a statement is about a thing that is no connection: a room, an order, a job."""
+    """Return whether a statement is about something other than a connection: a room, an order, a job."""
     words = group.words
     return not words.isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
 
 
 def _is_number_tag(column: Column) -> bool:
-    """Return whether the values are numbers in front of the message, which identify a process or a thread."""
+    """Return whether the values are numbers in the prefix, which identify a process or a thread."""
     return all(_is_number(column.place, value) for value in column.lines)
 
 
@@ -411,7 +419,7 @@ def _owner(sid: Column, user: Column) -> dict[str, str]:
 
 
 def _attributes(sid: Column) -> dict[str, set[str]]:
-    """Return a dict of id to the other values on its lines."""
+    """Return a dict of id to the other values on the lines of this id."""
     found = defaultdict[str, set[str]](set)
     ids = [slot.value if slot is not None else None for slot in sid.group.columns[sid.place]]
     for place, slots in sid.group.columns.items():
@@ -427,7 +435,7 @@ def _attributes(sid: Column) -> dict[str, set[str]]:
 def learn_structure(
     rows: Sequence[Row], times: Sequence[float | None], words: Container[str] = ()
 ) -> dict[Statement, Reading]:
-    """Return the readings of the statements that start, end and replace connections according to their structure."""
+    """Return the readings of the statements that, by the structure of the log, start, end and replace connections."""
     pairing = Pairing(rows, times, words)
     chosen = _best_pair(pairing)
     if chosen is None:
@@ -455,7 +463,7 @@ def learn_structure(
 
 
 def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
-    """Return the pair that most probably reports connections, the place of the user, and whether that is certain."""
+    """Return the pair that most probably reports connections, the place of the user, and whether this is certain."""
     best: tuple[tuple[int, ...], Pair, str, bool] | None = None
     shared = set[tuple[int, int]]()
     for pair in pairing.pairs():
@@ -480,7 +488,7 @@ def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
 
 
 def _may_be_user(column: Column) -> bool:
-    """Return whether the values are those of users who return, in a log without ids of connections."""
+    """Return whether the values may be users who return, in a log that contains no ids of connections."""
     is_thread = column.place[0] == "#" and any(value[-1:].isdigit() for value in column.lines)
     return len(column.lines) > 1 and column.count > len(column.lines) and not is_thread
 
@@ -490,14 +498,14 @@ def _last(column: Column) -> int:
 
 
 def _speaks(pair: Pair) -> bool:
-    """Return whether any word of the two statements is one of connections."""
+    """Return whether at least one word of the two statements is about connections or the users of connections."""
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
     return nouns or start.kind == CONNECTED or end.kind == DISCONNECTED
 
 
 def _tells_of_connections(pair: Pair) -> bool:
-    """Return whether also the words tell of connections, so that the structure only confirms them."""
+    """Return whether known words of the two statements report connections too, not only the structure of the log."""
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
     told = start.kind == CONNECTED or end.kind == DISCONNECTED

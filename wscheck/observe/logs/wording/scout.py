@@ -76,10 +76,10 @@ class WordingScout:
     """Collector of the lines that may report connections. It learns the wording again whenever it finds new statements.
 
     wording   the statements that are read
-    likely    the statements that are not read
+    likely    the statements that probably report connections, but are not read
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
-    guesses   which statements are read: True for all, None for those without doubt, False for none
-    loss      line that says that records of the log are missing, "" if none was found
+    guesses   which statements are read: True for all, None for those whose reading is certain, False for none
+    loss      line of the log which says that records are missing, "" if none was found
     """
 
     def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None) -> None:
@@ -107,7 +107,7 @@ class WordingScout:
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
         """Search data[begin:end], which starts with line number `line`.
 
-        Return the earlier lines, from former calls, that can be read now.
+        Return the lines of this and earlier calls that can be read now.
         """
         first = self._searched
         self._searched += end - begin
@@ -137,7 +137,7 @@ class WordingScout:
         return [*earlier, *self._learn_structure(before)]
 
     def _learn_words(self, found: Sequence[tuple[int, bytes, bool]], *, is_known: bool) -> list[Row]:
-        """Learn the wording from the candidates `found`; return the earlier lines that it explains."""
+        """Learn the wording from the lines `found`; return the earlier lines that can be read now."""
         unknown = sum(is_unknown for _, _, is_unknown in found)
         if not unknown or (is_known and self._vain > MAX_VAIN):
             return []
@@ -150,14 +150,14 @@ class WordingScout:
         return self._learn(earlier)
 
     def _is_explained(self, readings: Mapping[Statement, Reading]) -> bool:
-        """Return whether the log tells in known words whose connections start and that they end."""
+        """Return whether statements in known words report the connections of users and also the ends of connections."""
         sure = [reading for reading in readings.values() if reading.certain]
         kinds = {reading.kind for reading in sure if not reading.places.keys().isdisjoint((SID, USER))}
         users = any(reading.kind == CONNECTED and USER in reading.places for reading in sure)
         return users and DISCONNECTED in kinds | self._kinds | self._own_kinds
 
     def _learn_structure(self, before: int) -> list[Row]:
-        """Learn the statements that start and end connections from the structure of the log.
+        """Learn from the structure of the log which statements start and end connections.
 
         Return those of the first `before` lines that can be read now.
         """
@@ -177,9 +177,9 @@ class WordingScout:
     def _use_structure(
         self, found: Mapping[Statement, Reading], rows: Sequence[Row], words: frozenset[str]
     ) -> Mapping[Statement, Reading]:
-        """Read the statements that the structure shows, if it is certain enough; return those that are read.
+        """Read the statements that the structure shows, if it is certain enough; return the statements that are read.
 
-        If words and structure show the same openings, the structure adds what the words did not tell: other ends, and
+        If words and structure show the same openings, the structure adds what the words did not report: other ends, and
         replacements.
         """
         told = {
@@ -211,9 +211,9 @@ class WordingScout:
         return {}
 
     def _repeats(self, statement: Statement, reading: Reading, rows: Sequence[Row]) -> bool:
-        """Return whether the lines of a statement tell again what the lines beside them told in known words.
+        """Return whether the lines of a statement only report again what lines next to them report in known words.
 
-        A web framework logs the request of a WebSocket when it ends, beside the line of the application.
+        A web framework logs the request of a WebSocket when the WebSocket ends, next to the line of the application.
         """
         told = set[tuple[int, str]]()
         for row in self._rows:
@@ -242,7 +242,7 @@ class WordingScout:
         return self._kinds >= _BOTH
 
     def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[tuple[int, bytes, bool]]:
-        """Return the lines with one of `words`: number, text, and whether no known marker reads the line."""
+        """Return the lines with one of `words`: number, text, and whether the line contains no known marker."""
         places = sorted(at for word in words for at in _places(piece, word))
         found, end, counted = list[tuple[int, bytes, bool]](), 0, 0
         for at in places:
@@ -257,7 +257,7 @@ class WordingScout:
         return found
 
     def _rows_in(self, candidates: Sequence[tuple[int, bytes, bool]]) -> Iterator[Row]:
-        """Yield the candidates with a message about an event."""
+        """Yield those of the lines whose message reports an event, with this message."""
         for line, raw, unknown in candidates:
             self._known_lines += not unknown
             if len(self._rows) >= MAX_ROWS or (not unknown and self._known_lines > MAX_KNOWN):
@@ -295,7 +295,7 @@ class WordingScout:
         return reading.certain if self.guesses is None else self.guesses
 
     def likely_lines(self) -> list[tuple[Reading, list[Row]]]:
-        """Return the readings of the statements that are not read, each with its lines, the most frequent first."""
+        """Return the readings of the statements that are not read, each with its lines, those with most lines first."""
         found = [(reading, self._rows_of(statement)) for statement, reading in self.likely.items()]
         return sorted(found, key=lambda pair: -pair[0].lines)
 

@@ -1,6 +1,7 @@
-"""Statements of a log: the lines that one logging call of the server wrote, and what they mean.
+"""Statements of a log, and their readings.
 
-All lines of a statement have the same fixed words.
+A statement is one logging call in the source code of the server, and the lines that it wrote. All these lines have the
+same fixed words. A reading is the decision which event the statement reports.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -30,16 +31,18 @@ Statement = tuple[str, tuple[str, ...]]
 
 
 class Reading(NamedTuple):
-    """Meaning of a statement: the kind of event, and the place of each id (names of `ParsedMessage.values`).
+    """Decision about a statement: the kind of event that it reports, and the place of each id.
 
-    certain  the words and ids leave no doubt; otherwise the reading is a guess
-    lines    number of lines from which it was learned
-    example  one of these lines
+    A place is one of the names that `ParsedMessage.values` yields.
+
+    certain   the words and ids leave no doubt; otherwise the reading is a guess
+    lines     number of lines from which it was learned
+    example   one of these lines
     template  the statement with placeholders, as a marker contains them
     keys      the ids that are named fields, as pairs of role and name of the field
     ids       the ids in the example, by role
-    needles  the spellings of a word that is in each of these lines
-    by_structure  the structure of the log shows the event, not the words of the statement
+    needles   the spellings of one word; each of these lines contains one of the spellings
+    by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
     """
 
     kind: str
@@ -59,12 +62,12 @@ class Reading(NamedTuple):
 
     @property
     def described(self) -> str:
-        """Return the statement and its fields with placeholders, for people."""
+        """Return the statement and the fields of its records, with placeholders for the ids, for people."""
         return " ".join([self.template, *(f"{name}={{{role}}}" for role, name in self.keys)]).strip()
 
 
 class Row(NamedTuple):
-    """Line with its message. `is_read`: a known marker reads it, so that it only proves ids."""
+    """Line with its message. If `is_read`, a known marker reads the line, so that it is used only to recognise ids."""
 
     line: int
     message: ParsedMessage
@@ -73,10 +76,10 @@ class Row(NamedTuple):
 
 
 class Wording:
-    """Statements of a log that report connections, by the form of their lines.
+    """Statements of a log that report connections, each with its reading.
 
     words   words of the server that are not in the vocabulary, None if the vocabulary suffices
-    beyond  further statements, for lines that are none of these
+    beyond  further statements, which are tried for a line that belongs to none of these
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class Wording:
         return list(dict.fromkeys(needle for reading in self.all_readings() for needle in reading.needles))
 
     def match(self, message: LogMessage) -> RecordStart | None:
-        """Return the record of a message, None if it is no known statement."""
+        """Return the record that a message reports, None if the message belongs to no statement with a reading."""
         parsed = parse(message, self.words) if self.readings else None
         parsed, reading = self._reading(parsed) if parsed is not None else (parsed, None)
         if parsed is None or reading is None:
@@ -133,7 +136,9 @@ class Wording:
 
 
 def fit(parsed: ParsedMessage, pattern: tuple[str, ...], words: Container[str] = ()) -> ParsedMessage | None:
-    """Return the message with the slots of `pattern`, None if it does not fit: a name may also be a word ("Will").
+    """Return the message, divided into words and slots as in `pattern`, None if it does not match the pattern.
+
+    A word of the message may be a name, for example "Will", where the pattern has a slot.
 
     words  further words that are no names
     """
@@ -174,7 +179,7 @@ _CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-]users?[.:/_-]|users?[.:/])([\w@-][\w.@
 
 
 def user_in(value: str) -> str:
-    """Return the user whom the name of a room or a channel contains ("private-App.User.7"), or the value itself."""
+    """Return the user after whom a room or a channel is named ("private-App.User.7"), or the value itself."""
     channel = _CHANNEL.fullmatch(value)
     return channel[1] if channel is not None and any(map(str.isdigit, channel[1])) else value
 
@@ -182,7 +187,7 @@ def user_in(value: str) -> str:
 class Group(msgspec.Struct):
     """Lines of one statement.
 
-    columns  dict of place to the slot of each line, None for a line without it
+    columns  dict of place to the slot of each line, None for a line without a value there
     """
 
     statement: Statement
@@ -203,13 +208,13 @@ class Group(msgspec.Struct):
 
     @property
     def words(self) -> frozenset[str]:
-        """Return the parts of the fixed words, without those of paths."""
+        """Return the parts of the fixed words, without the words in paths."""
         pattern = self.statement[1]
         words = (piece for sign, piece in zip(("", *pattern), pattern, strict=False) if piece != SLOT and sign != "/")
         return frozenset(part for piece in words for part in word_parts(piece))
 
     def values(self, place: str | None) -> list[str]:
-        """Return the values at a place."""
+        """Return the values at a place, one for each line that has one."""
         return [slot.value for slot in self.columns.get(place or "", ()) if slot is not None]
 
     def label(self, place: str) -> str:
@@ -219,7 +224,7 @@ class Group(msgspec.Struct):
         return any(slot.keyed for slot in self.columns[place] if slot is not None)
 
     def places(self) -> list[str]:
-        """Return the places with values that may be ids, in most of the lines."""
+        """Return the places at which most lines have a value that may be an id."""
         return [
             place
             for place, slots in self.columns.items()
@@ -231,7 +236,10 @@ class Group(msgspec.Struct):
 def reading_of(
     group: Group, kind: str, places: Mapping[str, str | None], *, certain: bool, by_structure: bool = False
 ) -> Reading:
-    """Return the reading of a statement as an event of `kind`. `places`: dict of role to place, None for no place."""
+    """Return a reading: the statement reports an event of `kind`.
+
+    places  dict of role to the place of its value, None if the statement has no value for the role
+    """
     known = {role: place for role, place in places.items() if place is not None}
     example = group.rows[0]
     reading = Reading(
@@ -269,7 +277,10 @@ def _needles(group: Group) -> tuple[bytes, ...]:
 
 
 def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
-    """Return the rows by statement. `words`: words that are no names, besides those of the vocabulary."""
+    """Return the rows by statement.
+
+    words  words that are no names, in addition to the vocabulary
+    """
     by_statement: dict[Statement, list[Row]] = {}
     for row in rows:
         by_statement.setdefault(row.message.statement, []).append(row)
@@ -278,7 +289,7 @@ def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
 
 
 def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str]) -> None:
-    """Move lines whose user has the name of an ordinary word to the statement that they belong to."""
+    """Move each line whose user has the name of an ordinary word to the statement that wrote the line."""
     for statement in [each for each in by_statement if SLOT in each[1]]:
         if statement not in by_statement:
             continue

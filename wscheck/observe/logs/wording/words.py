@@ -131,7 +131,7 @@ _PART = lazy_pattern(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def word_parts(word: str) -> list[str]:
-    """Return the lower-case parts of a word: `handleDisconnect` has two."""
+    """Return the lower-case parts of a word: `handleDisconnect` consists of "handle" and "disconnect"."""
     if not word.isascii():
         return [word.lower()]
     return [
@@ -146,7 +146,10 @@ def is_ordinary(word: str) -> bool:
 
 
 class Meaning(NamedTuple):
-    """Kind of event that a log message reports, "" for none. `is_plain`: its words show it without the ids."""
+    """Kind of event that a log message reports, "" for none.
+
+    is_plain  the words report the event on their own; otherwise an id must confirm it
+    """
 
     kind: str
     is_plain: bool
@@ -156,7 +159,7 @@ NO_MEANING = Meaning("", is_plain=False)
 
 
 def meaning_of(words: Sequence[str]) -> Meaning:
-    """Return the meaning of the lower-case words of a sentence, in order."""
+    """Return the meaning of the lower-case words of a sentence, which are in their order."""
     known = frozenset(words)
     if not known.isdisjoint(FOREIGN_NOUNS):
         return NO_MEANING
@@ -176,7 +179,7 @@ def meaning_of(words: Sequence[str]) -> Meaning:
 def _first_kind(
     words: Sequence[str], ends: frozenset[str], starts: frozenset[str], *, is_plain: bool
 ) -> Meaning | None:
-    """Return the meaning of the first word that is in `ends` or `starts`; "signed off" is the opposite of "signed"."""
+    """Return the kind of event of the first word in `ends` or `starts`. "Signed off" is the opposite of "signed"."""
     for word, behind in zip(words, [*words[1:], ""], strict=False):
         if word in ends or word in starts:
             is_end = word in ends or behind in {"off", "out"}
@@ -185,7 +188,7 @@ def _first_kind(
 
 
 def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
-    """Return whether the words report that one connection ended because of another one of the same user."""
+    """Return whether the words report that a connection ended because the same user opened another one."""
     if known.isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS):
         return False
     is_closing = not known.isdisjoint(_CLOSING)
@@ -212,7 +215,7 @@ _OPENING = CONNECT_VERBS | _words("login logged signed started reconnecting")
 
 
 def _opens_and_closes(words: Sequence[str]) -> bool:
-    """Return whether a clause about a new connection is followed by one about closing: "opened a new tab, closing ...".
+    """Return whether a clause about closing follows a clause about a new connection: "opened a new tab, closing ...".
 
     A noun must follow the verb, because "new connection opened and closed" reports one connection.
     """
@@ -225,12 +228,12 @@ def _opens_and_closes(words: Sequence[str]) -> bool:
 
 
 def replaces(words: Collection[str]) -> bool:
-    """Return whether a word names a replacement, of whatever thing."""
+    """Return whether a word names a replacement, no matter of what."""
     return not _REPLACE_VERBS.isdisjoint(words)
 
 
 def _qualifies_connection(words: Sequence[str]) -> bool:
-    """Return whether a word such as "old" or "existing" stands in front of a noun for a connection or its holder."""
+    """Return whether a word such as "old" or "existing" stands in front of a noun for a connection or its user."""
     for at, word in enumerate(words):
         if word in OLDER_WORDS and any(
             near in CONNECTION_NOUNS or near in HOLDER_NOUNS for near in words[at + 1 : at + 4]
