@@ -30,14 +30,17 @@ def browser(
         ),
     ] = None,
     visit: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="Another page to open later in the first tab (repeatable).")
+        list[str] | None,
+        typer.Option(metavar="URL", help="Page that the first tab opens after the time of --for (repeatable)."),
     ] = None,
     watch_for: Annotated[
         str | None, typer.Option("--for", metavar="DURATION", help="Time to watch each page [5s].")
     ] = None,
     loop: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Follow each link of the page N times, and find what each visit leaves open."),
+        typer.Option(
+            metavar="N", help="Follow each link of the page N times, and find connections and handlers that stay."
+        ),
     ] = None,
     loop_links: Annotated[
         str | None, typer.Option(metavar="N", help="Number of links that --loop follows at most [10].")

@@ -10,7 +10,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     observe: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Connect to this server, and write the events that it sends."),
+        typer.Option(metavar="URL", help="Connect to this server, and write the events that it sends into the file."),
     ] = None,
 ) -> None:
     """Write a commented wscheck.toml into the working folder.

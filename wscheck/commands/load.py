@@ -42,7 +42,9 @@ def load(
     profile: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="What each user's page does [unified]: duplicated, tabs, strict-mode, storm, soak."
+            metavar="NAME",
+            help="What each user's page does [unified]: duplicated, tabs, strict-mode, storm, soak; "
+            "`wscheck docs load` explains them.",
         ),
     ] = None,
     before_after: Annotated[
@@ -100,12 +102,14 @@ def load(
     emit_event: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Event that each user emits [the first of the contract, or request_bot_status]."
+            metavar="NAME", help="Event that each user emits [the first in wscheck.toml, or request_bot_status]."
         ),
     ] = None,
     emit_payload: Annotated[
         str | None,
-        typer.Option(metavar="JSON", help="Its payload, in which {user} stands for the user id [the contract's]."),
+        typer.Option(
+            metavar="JSON", help="Payload of this event; {user} in it stands for the user id [as in wscheck.toml]."
+        ),
     ] = None,
     token_file: Annotated[
         Path | None,

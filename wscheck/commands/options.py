@@ -20,7 +20,7 @@ UserIn = Annotated[
 ]
 TokenIn = Annotated[
     str | None,
-    typer.Option(metavar="PLACE", help="Part of the handshake that contains the token, in the same form [auth.token]."),
+    typer.Option(metavar="PLACE", help="Part of the handshake that contains the token [auth.token], as in --user-in."),
 ]
 Auth = Annotated[
     list[str] | None,
@@ -53,7 +53,8 @@ IdentityRule = Annotated[
     ),
 ]
 SourceRoot = Annotated[
-    str | None, typer.Option(metavar="DIR", help="Folder of the repository that contains the frontend [its root].")
+    str | None,
+    typer.Option(metavar="DIR", help="Folder of the repository that contains the frontend [the repository itself]."),
 ]
 Grace = Annotated[
     str | None,
@@ -67,7 +68,7 @@ Marker = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND=TEXT",
-        help="Text that identifies an event in the log, e.g. connected='user {user} came on {sid}' (repeatable).",
+        help="Text that identifies an event of KIND in the log: connected='user {user} came on {sid}' (repeatable).",
     ),
 ]
 Key = Annotated[

@@ -44,7 +44,7 @@ def tail_logs(
         bool | None,
         typer.Option(
             "--guess/--no-guess",
-            help="Read all lines that may report connections, or only known markers [those without doubt].",
+            help="Lines without a known marker that may report connections: read all, or none [only certain ones].",
             show_default=False,
         ),
     ] = None,
@@ -65,7 +65,10 @@ def tail_logs(
     ] = None,
     reorder: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="While following several logs or a pipe, wait for late lines [1s]."),
+        typer.Option(
+            metavar="DURATION",
+            help="While following several logs or a pipe: time to wait for events with earlier times [1s].",
+        ),
     ] = None,
     connections: Connections = None,
     baseline: Baseline = None,

@@ -53,7 +53,8 @@ def verify(
     client: Annotated[
         str | None,
         typer.Option(
-            metavar="unified|per-component", help="Client under test [unified]; per-component is the documented fault."
+            metavar="unified|per-component",
+            help="Client under test [unified]: its components share a connection, or each opens one (the fault).",
         ),
     ] = None,
     reconnect_on_kick: Annotated[
@@ -110,7 +111,9 @@ def verify(
     key: Key = None,
     page: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Real page, on which a browser performs the three documented scenarios."),
+        typer.Option(
+            metavar="URL", help="Page in a browser for single-connection, event-handling and component-sharing."
+        ),
     ] = None,
     connections: Connections = None,
     baseline: Baseline = None,

@@ -313,7 +313,7 @@ SETTINGS = {
             "verify.page",
             parse_http_url,
             None,
-            "URL of a real page, on which a browser performs the documented scenarios",
+            "URL of a page on which a browser runs the first three scenarios, in place of the simulated client",
         ),
         Setting(
             "verify.fail_on", ChoiceParser(("error", "warning", "note")), "error", "lowest severity that fails the run"

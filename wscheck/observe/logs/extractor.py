@@ -64,9 +64,9 @@ _NUMBER_LIST_NEEDLES = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,
 
 _WIDE_NEEDLE = b"ocket "
 _AFTER_WIDE_NEEDLE = (b"client ", b"for user", b"server ", b"connect")
-"""Texts that follow "ocket " in the documented markers.
+"""Texts that follow "ocket " in the built-in markers that contain it.
 
-One search for "ocket " finds all documented markers. After too many hits without such a text behind, the longer texts
+One search for "ocket " finds all these markers. After too many hits that none of the texts follows, the longer texts
 are searched for instead.
 """
 

@@ -32,7 +32,7 @@ _CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 class NestedObject(msgspec.Struct):
     """Object over several lines under a key of a record, as pino-pretty writes it: `data: {` and JSON.
 
-    prefix_shape       prefix of the record's marker, without timestamps
+    prefix_shape       prefix of the marker's line, without timestamps
     key_indentation    indentation of the object's key
     is_foreign         ids in the object do not belong to the connection
     inner_indentation  indentation of the keys directly inside the object
@@ -54,7 +54,7 @@ class NestedObject(msgspec.Struct):
         return depth == self.inner_indentation and not self.is_foreign and text.startswith('"', len(before))
 
     def is_closed_by(self, text: str) -> bool:
-        """Return whether a line without a key closes the object."""
+        """Return whether a line that contains no key closes the object."""
         closing = _CLOSING.match(text)
         if closing is None or not is_continuation(closing["before"], self.prefix_shape):
             return False
@@ -64,7 +64,7 @@ class NestedObject(msgspec.Struct):
 def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
     """Return the object that starts at the end of a line under a key of a record, None if no object starts there.
 
-    shape  prefix of the record's marker, without timestamps
+    shape  prefix of the marker's line, without timestamps
     """
     opening = _OPENING.match(text)
     if opening is None or not is_continuation(opening["before"], shape):
@@ -84,7 +84,7 @@ class OpenRecord(msgspec.Struct, eq=False):
     """Record that may still receive ids from further lines.
 
     line, start_offset   line number of the marker (from 1), and number of bytes in front of the record
-    prefix_shape         line prefix of the marker, without timestamps
+    prefix_shape         prefix of the marker's line, without timestamps
     key_indentation      indentation of the object's keys, if the record is an object
     idle_lines           number of lines since the last line that belonged to the record
     awaits_object        the writer wrote nothing after the marker, so an object on the next line may belong to it
@@ -92,8 +92,8 @@ class OpenRecord(msgspec.Struct, eq=False):
     object_is_separate   the object started on a line of its own and may belong to something else
     nested_object        object inside the record that is not closed yet
     has_unclear_id       an id was left out because its end is ambiguous
-    contested_roles      roles of ids on lines that also fit other open records
-    competitors          the other records that these lines fit
+    contested_roles      roles of ids on lines that could also belong to other open records
+    competitors          the other records to which these lines could belong
     """
 
     kind: str
@@ -149,7 +149,7 @@ class OpenRecords:
 
     @property
     def start_offset(self) -> int | None:
-        """Return the number of bytes before the first open record."""
+        """Return the number of bytes before the first record that is not complete."""
         return self._open[0].start_offset if self._open else None
 
     def start_record(self, record_start: RecordStart, message: LogMessage, line: int, start: int) -> OpenRecord:
@@ -214,7 +214,7 @@ class OpenRecords:
         return self._matcher.match_detail(kind, unquote(literal["text"]) if literal is not None else text)
 
     def _fits(self, record: OpenRecord, detail: DetailLine, text: str) -> bool:
-        """Return whether the line contains ids for the record."""
+        """Return whether the line contains ids that may belong to the record."""
         if record.awaits_object and not record.in_object and not record.ids and record.nested_object is None:
             if self._object_below(record, text):
                 return False
@@ -231,9 +231,9 @@ class OpenRecords:
         return _fits_lines(record, detail, text)
 
     def _object_below(self, record: OpenRecord, text: str) -> bool:
-        """Read an object that was logged separately after the marker: `console.log(m); console.dir(ids)`.
+        """Process a line of an object that was logged separately after the marker: `console.log(m); console.dir(ids)`.
 
-        Return whether the line starts such an object.
+        Return whether such an object starts on the line.
         """
         before, brace, rest = text.partition("{")
         if not brace or not is_continuation(before, record.prefix_shape):
@@ -262,11 +262,11 @@ class OpenRecords:
         return bool(detail.roles)
 
     def _stamp(self, text: str) -> float | None:
-        """Return the time among the keys and values on a line of an object."""
+        """Return the time in the key-value pairs on a line of an object."""
         return self._timestamps.from_fields({pair.key: pair.value for pair in find_key_values(text)})
 
     def pop_complete(self) -> Iterator[OpenRecord]:
-        """Yield and remove the complete records up to the first open one."""
+        """Yield and remove the complete records in front of the first record that is not complete."""
         while self._open and self._open[0].complete:
             yield self._open.popleft()
 
@@ -296,7 +296,7 @@ def _add_ids(record: OpenRecord, detail: DetailLine) -> None:
 
 
 def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
-    """Return whether the line contains ids for a record with one id on each line."""
+    """Return whether the line contains ids that may belong to a record with one id on each line."""
     if detail.roles <= record.ids.keys():
         return False
     if record.has_bullet is not None and record.has_bullet != detail.has_bullet:
@@ -307,14 +307,14 @@ def _fits_lines(record: OpenRecord, detail: DetailLine, text: str) -> bool:
 
 
 def _same_writer(record: OpenRecord, text: str) -> bool:
-    """Return whether, according to the prefixes, the process that wrote the marker also wrote the line."""
+    """Return whether the process that wrote the marker also wrote the line, according to the prefixes of both lines."""
     process, _, last = record.prefix_shape.rpartition(" ")
     sign = not any(char.isalnum() for char in last)  # "bot-1 | 🔌": the sign belongs to the message
     return prefix_shape(text).startswith(process if sign and process else "" if sign else record.prefix_shape)
 
 
 def _is_object_key(detail: DetailLine, text: str) -> bool:
-    """Return whether a line is a key of an object that was logged separately."""
+    """Return whether a line contains a key of an object that was logged separately."""
     return not detail.has_bullet and (text.rstrip().endswith((",", "{")) or detail.value.startswith("'"))
 
 
@@ -331,7 +331,7 @@ def _mark_contested(best_fit: OpenRecord, other: OpenRecord, roles: set[str]) ->
 
 
 def _check_end(record: OpenRecord, text: str) -> None:
-    """Close the record if a line ends it or starts another message of the same logger."""
+    """Close the record if the line ends it, or if the same logger starts another message on the line."""
     if record.in_object:
         closing = _CLOSING_LINE.match(text)
         ends = _ends_object(record, text) if closing is None else _closes_object(record, closing["before"])
@@ -377,7 +377,7 @@ def complete_from_lines_above(
     """Add the ids above a marker that is a value in an object over several lines, and return the offset of the object.
 
     Return None if the marker is not the message of the record: the object belongs to another message, is nested in
-    another object, or contains a more important message.
+    another object, or contains another key whose value is the message.
     """
     rank = min(map(_rank, KEY.finditer(message.text)), default=0)
     indent, prefix = indentation(record_start.prefix), prefix_shape(record_start.prefix)
@@ -425,12 +425,12 @@ def _rank(key: re.Match[str]) -> int:
 
 
 def _may_be_inside(text: str) -> bool:
-    """Return whether a line without a key may be inside the object: a closing bracket or a continued string."""
+    """Return whether a line without a key may be inside the object: a closing bracket, or the rest of a string."""
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 
 def join_parts_above(message: LogMessage, above: LinesAbove, timestamps: TimestampParser) -> tuple[str, int | None]:
-    """Return the text of a line that a container runtime split, with its earlier parts, and the first part's offset."""
+    """Return the whole text of a line that a container runtime split into parts, and the offset of the first part."""
     text, begin = message.text, None
     for count, (raw, start) in enumerate(above()):
         part = unwrap(decode_line(raw), timestamps)

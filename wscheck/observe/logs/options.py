@@ -48,7 +48,10 @@ class ReaderFactory:
         )
 
     def scout_for(self, log: str) -> WordingScout:
-        """Return the scout of a log."""
+        """Return the search of a log for connections that no known marker reports.
+
+        A log has one, also for its rotated files.
+        """
         if log not in self._scouts:
             self._scouts[log] = WordingScout(self._wording, guesses=self._guess)
         return self._scouts[log]
@@ -69,12 +72,13 @@ def reader_factory(
 ) -> ReaderFactory:
     """Return a factory of readers.
 
-    markers   `KIND=TEXT`: lines with TEXT are also events of KIND
+    markers   `KIND=TEXT`: lines with TEXT also report events of KIND
     keys      `FIELD=NAME`: NAME is another name for FIELD (user, sid, ...) in the log
     table     [logs] of wscheck.toml, with [logs.markers] and [logs.keys]: one text or a list of texts per key
-    at        function that returns the position of a key in wscheck.toml
+    at        function that returns where in wscheck.toml a key is, for error messages
     redactor  removes the secrets of this run
-    guess     read statements in an unknown wording: True for all, None for those without doubt, False for none
+    guess     whether to read lines without a known marker that report connections: True for all, None for those whose
+              meaning is certain, False for none
 
     Raises:
         UsageError: An option or a table is wrong.

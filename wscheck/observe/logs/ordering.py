@@ -2,7 +2,7 @@
 
 A log may be out of order: the pods of `kubectl logs -l` one after the other, an export with the newest line first, a
 clock that was set back. A log that is read as a whole is sorted. While logs are followed, the events of several sources
-wait for a moment for earlier ones.
+wait for a moment, because another source may still deliver events with earlier times.
 """
 
 import heapq
@@ -28,21 +28,24 @@ Timed = tuple[float, Event]
 
 
 class OrderedEvents(msgspec.Struct):
-    """Events in the order of their time, and the gaps in the evidence that the original order leaves."""
+    """Events in the order of their time, and the gaps (missing evidence) that result from the original order."""
 
     events: list[Event]
     gaps: list[Gap] = msgspec.field(default_factory=list)
 
 
 def order_logs(logs: Iterable[Sequence[Event]]) -> OrderedEvents:
-    """Return the events of complete logs in the order of time. Events of equal time stay in the order of lines."""
+    """Return the events of complete logs in the order of time.
+
+    Events of equal time stay in the order of their lines.
+    """
     ordered = [_order_log(events) for events in logs]
     merged = heapq.merge(*(with_times(one.events) for one in ordered), key=lambda timed: timed[0])
     return OrderedEvents([event for _, event in merged], [gap for one in ordered for gap in one.gaps])
 
 
 def with_times(events: Iterable[Event]) -> Iterator[Timed]:
-    """Yield each event with its time. An event without a time stays after the event before it."""
+    """Yield each event with the time by which it is sorted. An event without a time has that of the event before it."""
     last = 0.0
     for event in events:
         last = event.at if event.at is not None else last
@@ -67,7 +70,7 @@ def _order_log(events: Sequence[Event]) -> OrderedEvents:
 
 
 def _contradictions(events: Sequence[Event]) -> int:
-    """Return the number of connections that end before they open."""
+    """Return the number of connections that, in this order, end before they open."""
     ended, early = set[str](), 0
     opened = set[str]()
     for event in events:
@@ -94,7 +97,7 @@ def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> Ordere
 
 
 class ReorderBuffer:
-    """Events of several sources, held back for `window_s` seconds so that earlier ones can overtake them."""
+    """Events of several sources, held back for `window_s` seconds so that events with earlier times can come first."""
 
     def __init__(self, window_s: float) -> None:
         self._window_s = window_s
@@ -128,10 +131,12 @@ class ReorderBuffer:
 
 
 class LateEvents:
-    """Events that were evaluated after later ones, which happens if a log is out of order and cannot be sorted.
+    """Events that were evaluated after events with later times.
+
+    This happens if a log is out of order and cannot be sorted.
 
     count     number of batches with such events
-    seconds   the most seconds by which one was late
+    seconds   the largest difference to the time of an event that was evaluated before
     """
 
     def __init__(self) -> None:
@@ -153,7 +158,7 @@ class LateEvents:
         self._latest = max(latest, in_order[-1])
 
     def gap(self) -> Gap | None:
-        """Return the gap that late events leave, None if there are none."""
+        """Return the gap (missing evidence) that late events cause, None if there are none."""
         if not self.count:
             return None
         reason = (

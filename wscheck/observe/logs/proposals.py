@@ -1,8 +1,8 @@
-"""Proposed options (--marker, --key) for the statements of a log that are not read by default.
+"""Proposed options (--marker, --key) for lines that report connections but are not read by default.
 
-The search for an unknown wording (`wording.scout`) decides what a statement means. Here its readings are written as
-options, for the report, the live view and wscheck.toml. Each proposal is tried: with it, a reader must find in the
-lines of the statement the same ids as the search.
+The package `wording` finds such lines and decides what they mean: lines of the same logging call are one statement, and
+its meaning is a reading. Here the readings are written as options, for the report, the live view and wscheck.toml. Each
+proposal is tried: with it, a reader must find the same ids in the lines of the statement.
 """
 
 import re
@@ -64,10 +64,10 @@ _BELOW = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
 
 
 class MarkerProposal(NamedTuple):
-    """Marker for the events of a statement.
+    """Marker for the events that a statement (the lines of one logging call) reports.
 
     text     the marker
-    keys     pairs of role and key for the ids that the marker's lines contain
+    keys     pairs of role and key for the ids in these lines
     lines    number of lines of the statement
     example  one of these lines
     """
@@ -83,7 +83,7 @@ class MarkerProposal(NamedTuple):
         return LogVocabulary((*vocabulary.markers, (self.kind, self.text)), (*vocabulary.keys, *self.keys))
 
     def to_report(self) -> MarkerSuggestion:
-        """Return the proposal in the form that reports contain."""
+        """Return the proposal as reports contain it."""
         keys = [f"{role}={name}" for role, name in self.keys]
         return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
 
@@ -91,10 +91,10 @@ class MarkerProposal(NamedTuple):
 def propose(
     readings: Iterable[tuple[Reading, Sequence[Row]]], vocabulary: LogVocabulary, read: Read
 ) -> list[MarkerProposal]:
-    """Return options for the statements that can be expressed as markers.
+    """Return options for those statements that a marker can describe.
 
     readings  each reading with some lines of its statement
-    read      reads lines with a vocabulary
+    read      function that reads lines with a vocabulary
     """
     found = list[MarkerProposal]()
     for reading, rows in readings:
@@ -107,7 +107,7 @@ def propose(
 
 
 def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggestion]:
-    """Return the options that read the statements which the logs contain and which are not read."""
+    """Return options for the statements that probably report connections and are not read."""
     found: dict[tuple[str, str], MarkerSuggestion] = {}
     for scout in islice(scouts, MOST_LOGS):
         for each in propose(scout.likely_lines(), scout.vocabulary, read):
@@ -117,12 +117,12 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
 
 
 def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
-    """Return the statements that `--guess` would read, unless the user chose to read no unknown wording."""
+    """Return the statements that `--guess` would read, none for logs in which the user excluded unknown wordings."""
     return sentences(scout.likely.values() for scout in scouts if scout.guesses is not False)
 
 
 def sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
-    """Return the sentences of several logs, each once, the most frequent first."""
+    """Return the statements of several logs as sentences, each once, those with most lines first."""
     found: dict[tuple[str, str], AssumedSentence] = {}
     for reading in chain.from_iterable(readings):
         each = AssumedSentence(
@@ -145,7 +145,10 @@ def excerpt(line: str) -> str:
 def _candidates(
     reading: Reading, row: Row, vocabulary: LogVocabulary
 ) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Yield markers for a statement with the keys that they need: the words in front of named ids, or placeholders."""
+    """Yield markers for a statement, each with the keys that it needs.
+
+    The marker is the text in front of the first id if all ids have keys, and otherwise has placeholders for the ids.
+    """
     known, message = vocabulary.key_roles(), row.message
     values = [begin for (begin, _), piece in zip(message.spans, message.pattern, strict=True) if piece == SLOT]
     inside = {role: values[int(place)] for role, place in reading.places.items() if place.isdigit()}
@@ -166,7 +169,7 @@ def _candidates(
 def _reads(
     proposal: MarkerProposal, reading: Reading, rows: Sequence[Row], vocabulary: LogVocabulary, read: Read
 ) -> bool:
-    """Return whether a reader with the proposal finds the ids of the reading in each of the lines, and no others."""
+    """Return whether a reader with the proposal finds the ids of the reading in each of the lines, and no other ids."""
     log = "\n".join(row.text for row in rows).encode() + b"\n"
     events = {event.line: event for event in read(log, proposal.add_to(vocabulary))}
     if len(events) > len(rows):
@@ -189,9 +192,9 @@ def _has_ids(event: Event) -> bool:
 def readings_about(
     log: bytes, ids: Ids, vocabulary: LogVocabulary, kinds: Collection[str]
 ) -> list[tuple[Reading, list[Row]]]:
-    """Return the readings of the statements of a log that contain known ids, each with its lines.
+    """Return the readings of the statements of a log that contain known ids, each with the lines of its statement.
 
-    The ids decide which values are users and sockets, whatever their names.
+    The known ids decide which values are users and sockets, whatever their keys are.
     """
     known, is_known = {*ids.sids, *ids.users}, vocabulary.needle_pattern()
     needles = re.compile(b"|".join(re.escape(each.encode()) for each in known)) if known else None
@@ -216,7 +219,7 @@ def readings_about(
 
 
 def _are_known(row: Row, reading: Reading, known: Collection[str]) -> bool:
-    """Return whether all ids of a line are known: another word in their place is none."""
+    """Return whether all ids of a line are known. If not, the words at their positions are no ids."""
     return all(value in known for role, value in ids_in(row.message, reading) if role in _IDS)
 
 
@@ -230,7 +233,7 @@ def _record(raw: bytes, below: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _with_fields_below(message: LogMessage, below: Sequence[bytes]) -> LogMessage:
-    """Return a message with the pairs on the lines below as its fields."""
+    """Return a message whose fields also contain the key-value pairs on the lines below it."""
     pairs: Mapping[str, str] = {
         pair.key: pair.value for raw in below for pair in find_key_values(decode_line(raw[:MAX_LINE]))
     }

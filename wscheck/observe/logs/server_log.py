@@ -1,4 +1,4 @@
-"""Log of a server that is read during a run, starting at its end."""
+"""Log of a server that is read during a run of `wscheck verify`, starting at the end of the log."""
 
 import asyncio
 import os
@@ -40,7 +40,8 @@ _PART = lazy_pattern(r"[\s•*|-]")
 class RawLogWindow:
     """Newest raw text of one log, collected from the readers of its current and rotated files.
 
-    If no event was read, the text shows whether the log is silent or has an unknown wording. Reports quote from it.
+    If no event was read, the text shows whether the log is silent or reports connections in unknown words. Reports
+    quote from the text.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,10 @@ class RawLogWindow:
         return lambda name: _RecordingReader(new_reader(name), self)
 
     def clear(self) -> None:
-        """Discard the stored lines. The start of a line that is still being written stays, for a later quote."""
+        """Discard the stored lines.
+
+        The start of a line that is still being written stays, so that it can be quoted later.
+        """
         del self._text[: self._text.rfind(b"\n") + 1]
 
     def append(self, data: Any) -> None:
@@ -64,7 +68,7 @@ class RawLogWindow:
             del self._text[: end_of_line + 1 if end_of_line >= 0 else len(self._text)]
 
     def proposals(self, kinds: Collection[str], ids: Ids) -> list[MarkerProposal]:
-        """Return options (--marker, --key) with which the lines with known ids are read as events of `kinds`."""
+        """Return options (--marker, --key) that read the lines with known ids as events of `kinds`."""
         scout = getattr(self._new_reader(""), "scout", None) if self._new_reader is not None else None
         vocabulary = scout.vocabulary if scout is not None else LogVocabulary()
         long = Ids(
@@ -91,7 +95,7 @@ class RawLogWindow:
 
 
 def _shown(text: str) -> str:
-    """Return the text with blanks instead of control characters, which could move a terminal's cursor."""
+    """Return the text with blanks in place of control characters, which could move a terminal's cursor."""
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
@@ -160,7 +164,7 @@ Sink = Callable[[Event], None]
 class ServerLog:
     """Log of one server process.
 
-    sink  receives the events of the current phase; without a sink the events are discarded
+    sink  function that receives the events of the current phase (a part of a scenario); without one, they are discarded
     node  name of the server process, None if there is only one
     """
 
@@ -180,12 +184,12 @@ class ServerLog:
         return ""
 
     def proposals(self, kinds: Collection[str], ids: Ids) -> list[MarkerSuggestion]:
-        """Return options (--marker, --key) with which the lines with known ids are read as events of `kinds`."""
+        """Return options (--marker, --key) that read the lines with known ids as events of `kinds`."""
         return []
 
     @property
     def read_error(self) -> str:
-        """Return the reason why the log could not be read to its end, "" if it could."""
+        """Return the reason why the log could not be read to its end, "" if there is none."""
         return ""
 
     def emit(self, events: Iterable[Event]) -> None:

@@ -1,4 +1,4 @@
-"""Logs that are still being written: events from files and pipes, and several logs merged by time."""
+"""Logs that are still being written: events from files and pipes, and from several logs merged by time."""
 
 import heapq
 import os
@@ -31,10 +31,10 @@ IDLE_S = 0.5
 class LogReader(Protocol):
     """Reader that converts a log's bytes to events.
 
-    pending      whether a record that has started may continue
+    pending      whether further lines may belong to a record whose start has been read
     offset       number of bytes up to the end of the last complete record
     lines, bytes, unreadable  number of lines and bytes that were read, and of lines that could not be read
-    levels       number of events by the ids that their records contain
+    levels       number of events per completeness: with all ids, with the user only, and so on (docs/logs.md)
     scan         reads from a buffer and returns how many events `read` would return
     flush        completes the records that wait for further lines; with `at_end` also a last line without a line end
     latest       time of the last line that contains a time
@@ -67,7 +67,7 @@ StopReading = Callable[[int], bool]
 
 
 class LogInput:
-    """One log: the readers of its current file and its rotated files, with their counts."""
+    """One log: the readers of its current file and its rotated files, with what they counted."""
 
     def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
         """Create the log. `node` is the server process of events that name no server process."""
@@ -95,7 +95,7 @@ class LogInput:
 
     @property
     def levels(self) -> Counter[str]:
-        """Return the number of events by the ids that their records contain (docs/logs.md)."""
+        """Return the number of events per completeness: with all ids, with the user only, and so on (docs/logs.md)."""
         total = Counter[str]()
         for reader in self._readers:
             total.update({str(level): count for level, count in reader.levels.items()})
@@ -103,7 +103,7 @@ class LogInput:
 
     @property
     def access_logs(self) -> list[AccessLog]:
-        """Return the requests in this log and in its rotated files, as far as they are access logs."""
+        """Return the counted requests of each file of this log that is an access log."""
         found = (getattr(reader, "access_log", None) for reader in self._readers)
         return [each for each in found if isinstance(each, AccessLog)]
 
@@ -114,7 +114,7 @@ class LogInput:
 
     @property
     def scouts(self) -> list[WordingScout]:
-        """Return the searches of this log for an unknown wording."""
+        """Return the searches of this log for connections that no known marker reports."""
         found = (getattr(reader, "scout", None) for reader in self._readers)
         return list({id(scout): scout for scout in found if isinstance(scout, WordingScout)}.values())
 
@@ -130,12 +130,12 @@ class LogInput:
 
     @property
     def pending(self) -> bool:
-        """Return whether a record that has started may continue on further lines."""
+        """Return whether further lines may belong to a record whose start has been read."""
         return any(reader.pending for reader in self._readers)
 
 
 class FollowedLog(LogInput):
-    """Log file that is followed by its name. Line numbers count within the current file, also after a rotation."""
+    """Log file that is followed by its name. Line numbers start at 1 in each file, also after a rotation."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class FollowedLog(LogInput):
         self._by_stream: dict[int, LogReader] = {}
 
     def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
-        """Start at `resume_point`. Without one, start at the end or the start of the file, as `at_end` requires."""
+        """Start at `resume_point`. Without one, start at the end of the file if `at_end`, otherwise at its start."""
         if resume_point is not None:
             self._follower.resume(resume_point)
         else:
@@ -282,7 +282,7 @@ class PipedLog(LogInput):
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
-        """Return a dict of the pipe's name to the reason why it could not be read to its end, empty if it could."""
+        """Return a dict of the pipe's name to the reason why reading failed, empty if the pipe was read to its end."""
         reason = self._failure
         if not reason and self.ended and self._packed is not None and self._packed.damaged:
             reason = f"{INCOMPLETE_GZIP}: only its first {self.bytes} unpacked bytes can be read"
@@ -301,7 +301,7 @@ Batches = Iterator[list[Event]]
 
 
 def with_node(node: str | None, batches: Batches) -> Batches:
-    """Set `node` on the events that name no server process, and return the batches."""
+    """Set `node` on the events in which no server process is named, and return the batches."""
     if node is None:
         return batches
     return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)

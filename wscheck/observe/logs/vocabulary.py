@@ -1,8 +1,8 @@
 """Vocabulary of a log: its markers (texts that identify an event) and its keys (names of ids and other values).
 
-It contains the documented markers and keys, variants in common use, and those that a user adds. A marker may contain
-placeholders for ids, as in `user {user} came on {sid}`; `{}` stands for text that is ignored. An id is the text between
-the fixed texts of the marker. If it is unclear where an id ends, the id is left out.
+It contains the markers and keys of docs/logs.md, variants in common use, and those that a user adds. A marker may
+contain placeholders for ids, as in `user {user} came on {sid}`; `{}` stands for text that is ignored. An id is the text
+between the fixed texts of the marker. If it is unclear where an id ends, the id is left out.
 """
 
 import json
@@ -66,7 +66,7 @@ def has_placeholders(text: str) -> bool:
 
 
 def needle_for(text: str) -> str:
-    """Return the needle of a marker: its longest fixed text that every logger writes unchanged, for a fast search."""
+    """Return the needle of a marker, for a fast search: its longest fixed text that every logger writes unchanged."""
     texts, roles = split_placeholders(text)
     if not roles:
         return texts[0]
@@ -80,7 +80,7 @@ def escape_braces(text: str) -> str:
 
 
 def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
-    """Return a message about the error in `text`, the text of a marker for events of `kind`; "" if there is no error.
+    """Return what is wrong with `text` as a marker for events of `kind`, "" if nothing is.
 
     `allowed` contains the placeholders that such a marker may have.
     """
@@ -97,7 +97,7 @@ def marker_error(kind: str, text: str, allowed: Collection[str]) -> str:
 
 
 def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
-    """Return the reason why the text around the placeholders is too short to find or delimit ids, "" if it is not."""
+    """Return why the text around the placeholders is too short to show where the ids are, "" if it is long enough."""
     for between, one, other in zip(texts[1:], roles, roles[1:], strict=False):
         if not between or (not between.strip() and "reason" in (one, other)):
             return f"`{{{one}}}{between}{{{other}}}`: there is no text between the two to separate them"
@@ -198,7 +198,7 @@ class LogVocabulary(msgspec.Struct, frozen=True):
     keys: tuple[tuple[str, str], ...] = ()
 
     def custom_needles(self) -> list[bytes]:
-        """Return the needles of the user's markers, in plain form and in the form that JSON may escape."""
+        """Return the needles of the user's markers: as they are, and with the escapes that JSON may use."""
         needles = (needle_for(sentence) for _, sentence in self.markers)
         return list(dict.fromkeys(spelling for needle in needles for spelling in (needle.encode(), _as_json(needle))))
 
@@ -219,7 +219,7 @@ class LogVocabulary(msgspec.Struct, frozen=True):
         return re.compile(f"(?:{'|'.join(alternatives)})(?![\\w-])")
 
     def key_roles(self) -> dict[str, str]:
-        """Return a dict of each known key, in the form of `normalize_key`, to its role (user, sid, ...)."""
+        """Return a dict of each known key, as `normalize_key` returns it, to its role (user, sid, ...)."""
         known = {key: role for role, keys in _KEYS.items() for key in keys}
         return known | {normalize_key(key): role for role, key in self.keys if role != TIME}
 
@@ -269,7 +269,7 @@ class PlaceholderMatch(NamedTuple):
 
 
 class PlaceholderMarker:
-    """Matcher for one valid marker with placeholders (`vocabulary.marker_error` checks it)."""
+    """Matcher for one valid marker with placeholders (`vocabulary.marker_error` checks markers)."""
 
     def __init__(self, kind: str, marker: str) -> None:
         self.kind, self.needle = kind, needle_for(marker)
@@ -304,7 +304,7 @@ class PlaceholderMarker:
         return found._replace(ids=ids, unclear=(found.unclear | {first}) - {""})
 
     def _includes(self, line: str, earlier: int, begin: int) -> bool:
-        """Return whether the sentence may start at `earlier`, so that its first id contains the text at `begin`."""
+        """Return whether the match may start at `earlier`, so that its first id contains the text at `begin`."""
         match = self._shortest.match(line, earlier)
         if match is None or not match.start(1) <= begin < match.end(1) or any(map(str.isspace, match[1])):
             return False
@@ -379,7 +379,7 @@ def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderM
 
 
 def _longest(texts: Sequence[str]) -> int:
-    """Return the maximum length of an id. It is smaller for several placeholders in one word, to limit combinations."""
+    """Return the maximum length of an id: smaller if a word contains several placeholders, to limit combinations."""
     most = joined = 1
     for between in texts[1:-1]:
         joined = 1 if any(map(str.isspace, between)) else joined + 1

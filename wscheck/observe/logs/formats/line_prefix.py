@@ -35,7 +35,7 @@ _IN_TEXT = ".,;!?'’\"`_"
 
 
 class PrefixKind(Enum):
-    """How likely a logger wrote the text in front of a marker. Only then does the marker start a record."""
+    """Likelihood that a logger wrote the text in front of a marker, which makes the marker the start of a record."""
 
     SURE = "sure"
     DOUBTFUL = "doubtful"
