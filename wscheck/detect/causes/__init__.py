@@ -1,4 +1,10 @@
-"""Probable causes of findings, determined from the history of a user, and the fix of each cause (docs/causes.md)."""
+"""Probable causes of findings, determined from the history of a user, and the fix of each cause (docs/causes.md).
+
+history    latest openings, replacements and ends of a user's connections
+signature  evidence in a history by which a cause is recognised; a function that returns this evidence
+clue       evidence for the cause of one pair of connections
+opener     call site (file, line, component) that opened a connection
+"""
 
 from typing import NamedTuple
 
@@ -34,7 +40,10 @@ EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 
 
 class _PairCauses(NamedTuple):
-    """Step of a rule that takes the causes of the pairs of connections of each page. `causes` limits them."""
+    """Entry in a rule's list of signatures that explains each pair of connections of one page.
+
+    `causes` limits the result.
+    """
 
     causes: tuple[str, ...]
 
@@ -93,8 +102,8 @@ def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Con
 def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> list[Cause]:
     """Return the causes whose signatures match `history`, the most specific first, none if no signature matches.
 
-    There are several if different connections have different causes. `confidence` is the confidence of the finding. For
-    several connections, the cause is never more certain than the finding.
+    There are several if different connections have different causes. `confidence` is the confidence of the finding. The
+    cause of several connections is never more certain than the finding.
     """
     for step in _BY_RULE.get(rule, ()):
         found = _explain(step, history)
@@ -119,7 +128,7 @@ def _explain(step: _Step, history: UserHistory) -> list[Explanation]:
 
 
 def _overlap_in_page(history: UserHistory) -> bool:
-    """Return whether an observed page opened several connections, so that the page is to be changed, not the server."""
+    """Return whether an observed page opened several connections, so that the page must be changed, not the server."""
     return any(pair.new.source in (SOURCE_BROWSER, SOURCE_HAR) for pair in same_page_pairs(history))
 
 
@@ -140,7 +149,7 @@ def _cause(explanation: Explanation, history: UserHistory, confidence: Confidenc
 
 
 def _fix(doc: CauseDoc, history: UserHistory) -> str:
-    """Return the fix of the catalogue, in the terms of the framework that opened the latest connection."""
+    """Return the fix that the catalogue has for the framework which opened the latest connection."""
     stack = next((opening.stack for opening in reversed(history.openings) if opening.stack), ())
     return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(doc.id, doc.fix)
 

@@ -1,6 +1,6 @@
-"""Signatures of causes in the stacks, scripts, addresses and handlers of a page.
+"""Signatures of causes in what a page shows: the stacks, scripts and URLs of its connections, and its event handlers.
 
-A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
+A signature (see `history.Signature`) returns the evidence for its cause that a user's history contains, if any.
 """
 
 import re
@@ -34,7 +34,7 @@ class _Reruns(NamedTuple):
 
     last    the newest connection
     times   number of connections that were closed and followed by another
-    tokens  number of those whose successor has another token
+    tokens  number of those connections that were followed by a connection with another token
     """
 
     last: Connected
@@ -93,7 +93,7 @@ def token_in_dependencies(history: UserHistory) -> Explanation | None:
 
 
 def unstable_dependency(history: UserHistory) -> Explanation | None:
-    """Detect a client that repeatedly closes its connection and opens another, as an effect's rerun does."""
+    """Detect a client that repeatedly closes its connection and opens another, as an effect does that runs again."""
     found = _reruns(history)
     code = found.last.code if found is not None else None
     if found is None or (code is not None and code.context not in (None, CallContext.EFFECT)):
@@ -119,7 +119,7 @@ def _is_method(code: OpenerCode) -> bool:
 
 
 def component_remounted(history: UserHistory) -> Explanation | None:
-    """Detect a component that leaves and returns, each time with a connection of its own."""
+    """Detect a component that is unmounted and mounted again, each time with a connection of its own."""
     found = _reruns(history)
     code = found.last.code if found is not None else None
     if found is None or code is None or code.context is not CallContext.EFFECT:
@@ -136,7 +136,10 @@ def _times(history: UserHistory, opening: Connected) -> Iterator[float]:
 
 
 def reconnect_after_kick(history: UserHistory) -> Clue | None:
-    """Detect connections that their opener opened again after the server had ended them, regularly or not."""
+    """Detect connections that their opener opened again after the server had ended them.
+
+    The delays may be equal (a reconnect timer) or different.
+    """
     delays = sorted(delay for closed in history.closings if (delay := _reconnect_delay(history, closed)) is not None)
     if len(delays) < 2:
         return None
@@ -145,7 +148,7 @@ def reconnect_after_kick(history: UserHistory) -> Clue | None:
 
 
 def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None:
-    """Return the seconds from the server's end of a connection to the next one of its opener, None if there is none.
+    """Return the seconds from the server's end of a connection to its opener's next connection, None if there is none.
 
     If the next connection was requested before the end, it is no reconnection: the server may have ended the old
     connection because of it.
@@ -192,7 +195,7 @@ def handler_without_off(history: UserHistory) -> Clue | None:
 
 
 def repeated_handler(event: HandlersRegistered) -> CodeLocation | None:
-    """Return the location of a handler that is registered more than once, None if no handler is."""
+    """Return the location of a handler that is registered more than once, None if there is no such handler."""
     return next((location for location, count in Counter(event.handlers).items() if count > 1), None)
 
 

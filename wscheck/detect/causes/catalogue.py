@@ -6,7 +6,7 @@ import msgspec
 class CauseDoc(msgspec.Struct, frozen=True):
     """One cause, as docs/causes.md documents it.
 
-    shows      the signature of the cause in the evidence, in words
+    shows      the evidence by which the cause is recognised, in words
     settle_by  the evidence that would make the cause certain, "" if no further evidence can
     benign     the cause looks like a second connection, but is normal and needs no fix
     """

@@ -1,6 +1,6 @@
 """Signatures of causes in the openings, replacements and ends of a user's connections.
 
-A signature (see `history.Signature`) returns evidence for its cause if a user's history contains any.
+A signature (see `history.Signature`) returns the evidence for its cause that a user's history contains, if any.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def two_openers(history: UserHistory) -> Clue | None:
 
 
 def two_openers_one_kept(history: UserHistory) -> Clue | None:
-    """Detect two openers as the cause of a missing event: only the connection that stayed open received it."""
+    """Detect two openers as the cause of a missing event: only the connection that stayed open received the event."""
     clue = two_openers(history) if history.replacements else None
     return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one that it kept") if clue is not None else None
 
@@ -111,7 +111,10 @@ def transport_closed(history: UserHistory) -> Clue | None:
 
 
 def transport_closed_first(history: UserHistory) -> Clue | None:
-    """Detect the same if the older connection ended just before the client knew of the newer one, of another page."""
+    """Detect a replacement in which the older connection ended just before the newer one was acknowledged.
+
+    The two connections belong to different pages.
+    """
     for closing in history.closings:
         old, at = closing.opening, closing.event.at
         if closing.replaced or closing.reason not in TRANSPORT_ENDED or old is None or at is None:
@@ -140,8 +143,7 @@ def reconnect_on_kick(history: UserHistory) -> Clue | None:
 def map_per_process(history: UserHistory) -> Clue | None:
     """Detect connections to two server processes that did not replace each other.
 
-    If the log reports a replacement across processes, the processes share their map of users, so this cause is
-    excluded.
+    If the log reports a replacement across processes, the processes share their map of users, so this is not the cause.
     """
     across_nodes = [change for change in history.replacements if not _is_on_one_node(change)]
     if any(change.explicit for change in across_nodes):
@@ -158,7 +160,7 @@ def map_per_process(history: UserHistory) -> Clue | None:
 
 
 def _newest(connection: Connected, successors: Mapping[str | None, Connected]) -> Connected:
-    """Return the connection that replaced `connection` last, or `connection` if no connection replaced it."""
+    """Return the connection at the end of the chain of replacements of `connection`, or `connection` if it has none."""
     for _ in range(len(successors)):  # a bound, in case that the evidence contains a cycle
         if connection.sid not in successors:
             break
@@ -173,7 +175,7 @@ def _is_on_one_node(change: ReplacedChange) -> bool:
 def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
     """Detect a server that replaced some of the user's connections and kept others that opened much later.
 
-    One log of several processes may not name the process of each line. This cause fits nevertheless: each process would
+    A log of several processes may not name the process of each line. The cause fits nevertheless: each process would
     replace only its own connections.
     """
     replaced = len(history.replacements)
@@ -187,9 +189,9 @@ def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
 def lookup_race(history: UserHistory) -> Clue | None:
     """Detect two connections that opened at nearly the same time, and of which the server replaced neither.
 
-    If the server replaced other connections, it allows one per user, and a race is the likely cause. If it replaced
-    none, it may allow several on purpose, so two real pages of one user are no race. Two server processes that each
-    have their own map of users cause the same evidence, unless one process is known to have both connections.
+    If the server replaced other connections of the user, it allows one per user, and a race is the likely cause. If
+    not, it may allow several on purpose, so two connections of different pages are no race. Two server processes that
+    each have their own map of users cause the same evidence, unless one process is known to have both connections.
     """
     for pair in _kept_pairs(history):
         old, new = pair
@@ -205,7 +207,7 @@ def lookup_race(history: UserHistory) -> Clue | None:
 
 
 def _kept_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Return the (older, newer) connections that were open together, and of which the server replaced neither."""
+    """Return the (older, newer) connections that were open together and of which the server replaced neither."""
     replaced = {change.old_sid for change in history.replacements}
     return (pair for pair in history.met if replaced.isdisjoint(one.sid for one in pair))
 
@@ -217,7 +219,7 @@ def _interval(pair: tuple[Connected, Connected]) -> float:
 
 
 def _resolution(pair: tuple[Connected, Connected]) -> float:
-    """Return the seconds by which the interval of a pair may be longer or shorter than the times show."""
+    """Return the largest possible error of the interval of a pair in seconds, given the resolution of the times."""
     return max(one.resolution for one in pair)
 
 
@@ -230,7 +232,7 @@ def zombie(history: UserHistory) -> Clue | None:
 
 
 def newcomer_ended(history: UserHistory) -> Clue | None:
-    """Detect a user who has no connection because the server ended the newest one."""
+    """Detect a user who has no connection left, because the server also ended the newest one."""
     last = history.closings[-1] if history.closings else None
     if last is None or last.reason != IO_SERVER_DISCONNECT or last.replaced or last.remaining:
         return None

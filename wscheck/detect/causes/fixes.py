@@ -1,6 +1,6 @@
-"""Fixes in the terms of the code that opened the connections: its file, its variable and its framework.
+"""Fixes that name the code which opened the connections: its file, its variable and its framework.
 
-Each function returns "" if the code is unknown. Then the fix of the catalogue applies.
+Each function returns "" if the code is unknown. The fix of the catalogue is used then.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def _owner(code: OpenerCode) -> str:
 
 
 def _place(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
-    """Return the frame of the component itself, which may call a service that opens the connection."""
+    """Return the frame of the component that opened the connection, also if it called a service that opened it."""
     if opening.opener not in opening.stack:
         return opening.opener
     own = opening.stack[opening.stack.index(opening.opener) :][: code.frames]
@@ -43,7 +43,7 @@ def _place(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
 
 
 def close_when_it_leaves(opening: AttemptOutcome) -> str:
-    """Return the lines that close the connection when its component leaves."""
+    """Return the lines that close the connection when its component is unmounted."""
     code = opening.code
     if code is None or not belongs_to_instance(code):
         return ""
@@ -61,7 +61,7 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
 
 
 def _closing_lines(code: OpenerCode, framework: str | None) -> str:
-    """Return the lines that close a connection, where the framework and the owner of the code expect them."""
+    """Return the lines that close a connection, where the framework expects them in this component, hook or class."""
     variable = code.assigned_to or "socket"
     close = f"{variable}.disconnect()"
     by_framework = {
@@ -111,7 +111,7 @@ def opened_after_cleanup(opening: AttemptOutcome) -> str:
 
 
 def share(opening: AttemptOutcome, users: Sequence[str]) -> str:
-    """Return the change that lets several users of a connection share it."""
+    """Return the change that lets several users (components or functions) of a connection share it."""
     code = opening.code
     framework = stack_frames.framework_name(opening.stack)
     if code is None or framework not in ("react", None) or not users:
@@ -149,7 +149,7 @@ def script_ran_twice(opening: AttemptOutcome) -> str:
 
 
 def module_in_two_bundles(opening: AttemptOutcome) -> str:
-    """Return the change that evaluates a module once."""
+    """Return the change by which a module in two bundles is evaluated only once."""
     file = opening.opener.file if opening.opener is not None else "the module"
     return (
         f"Build both entries in one build and put {file} into a shared chunk (splitChunks, manualChunks, code "
@@ -176,7 +176,7 @@ def reopened_without_closing(opening: AttemptOutcome) -> str:
 
 
 def stop_forcing(places: Sequence[str]) -> str:
-    """Return the change that lets namespaces share a connection."""
+    """Return the change that lets namespaces share one connection: the calls at `places` prevent it with an option."""
     return (
         f"Remove forceNew (or `multiplex: false`) at {' and '.join(places)}: io() then puts the namespaces of a server "
         "on one connection."

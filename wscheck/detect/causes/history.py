@@ -30,8 +30,8 @@ class UserHistory:
     registrations  registrations of event handlers, which only a page reports
     requested      Engine.IO session id to the time of its first request (epoch seconds)
     actions        page to the times at which wscheck performed an action on it (epoch seconds)
-    has_page_data  some event contained a page, a token or an opener, which no server log does
-    on_eviction    function that is called before entries are evicted, unless it was called since they were added
+    has_page_data  some event contained a page, a token or an opener, which no server log contains
+    on_eviction    function that is called before entries are evicted, at most once between two additions of entries
     """
 
     __slots__ = (
@@ -57,11 +57,11 @@ class UserHistory:
         self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
 
     def opening_of(self, sid: str | None) -> Connected | None:
-        """Return the opening of a connection that the ledger does not contain any more, such as a replaced one."""
+        """Return the event with which a connection opened, also if the connection has ended, such as a replaced one."""
         return next((opening for opening in reversed(self.openings) if sid and opening.sid == sid), None)
 
     def requested_at(self, opening: Connected) -> float | None:
-        """Return the time at which the connection was requested, or if that is unknown, acknowledged."""
+        """Return the time of the connection's first request, or if that is unknown, of its acknowledgement."""
         return self.requested.get(opening.eio or "", opening.at)
 
     def has_request(self, opening: Connected) -> bool:
@@ -73,7 +73,7 @@ class UserHistory:
         return any(start <= at <= end for at in self.actions.get(page or "", ()))
 
     def replaced_pairs(self) -> list[tuple[Connected, Connected]]:
-        """Return (replaced, replacing) connections for each replacement whose two opening events are known."""
+        """Return (replaced, replacing) connections for each replacement, if the opening of both is known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
 
     def opened(self, event: Connected) -> None:
@@ -108,7 +108,7 @@ class UserHistory:
         entries.append(entry)
 
     def replacement_intervals(self) -> list[float]:
-        """Return the seconds between consecutive replacements."""
+        """Return the seconds between each replacement and the next one."""
         times = [r.event.at for r in self.replacements if r.event.at is not None]
         return list(map(sub, times[1:], times))
 
@@ -121,7 +121,7 @@ class Explanation(NamedTuple):
     """Cause that explains a user's connections.
 
     because  the evidence for the cause, as a clause
-    fix      the fix in the terms of the code, "" for that of the catalogue
+    fix      the fix that names the user's own code, "" for the fix of the catalogue
     """
 
     cause: str
@@ -135,7 +135,7 @@ Signature = Callable[[UserHistory], Clue | Explanation | None]
 
 
 def _as_opening(event: Refused) -> Connected:
-    """Return a refused connection as if it had opened, to compare it with an open one."""
+    """Return a refused connection attempt as if it had opened, to compare it with an open connection."""
     fields = {name: getattr(event, name) for name in AttemptOutcome.__struct_fields__}
     return Connected(**fields | {"sid": event.eio})
 

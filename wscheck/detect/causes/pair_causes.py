@@ -44,7 +44,10 @@ _EXPLAIN_ALL_OF_AN_OPENER = frozenset({"opened-on-disconnect", "reopened-without
 
 
 class PairClue(NamedTuple):
-    """Evidence for the cause of a pair: as a clause, with the fix in the code's own terms ("" for the catalogue's)."""
+    """Evidence for the cause of a pair of connections, as a clause.
+
+    The fix names the code that opened the connections; it is "" if the fix of the catalogue is used.
+    """
 
     confidence: Confidence
     because: str
@@ -60,12 +63,12 @@ class Pair(NamedTuple):
 
     @property
     def has_one_opener(self) -> bool:
-        """True if one place in the code opened both."""
+        """True if the same call site opened both connections."""
         return self.old.opener is not None and self.old.opener == self.new.opener
 
     @property
     def context(self) -> CallContext | None:
-        """Part of the program that opened the newer connection, None if unknown."""
+        """Part of the program that opened the newer connection (an effect, a handler, ...), None if unknown."""
         return self.new.code.context if self.new.code is not None else None
 
     @property
@@ -79,9 +82,10 @@ class Pair(NamedTuple):
         return str(self.new.opener)
 
     def divergence(self) -> tuple[CodeLocation, CodeLocation] | None:
-        """Return the frames of the application at which the stacks differ, None if they do not differ.
+        """Return the application's stack frames at which the two stacks differ, None if they do not differ.
 
-        Frames beyond the context of the code show why it ran at that time, not which code opened the connection.
+        Frames beyond the effect, handler or component that opened the connection show why it ran at that time, not
+        which code opened the connection. They are ignored.
         """
         old, new = _own_stack(self.old), _own_stack(self.new)
         first, second = stack_frames.divergence(old, new), stack_frames.divergence(new, old)
@@ -89,7 +93,10 @@ class Pair(NamedTuple):
 
 
 def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
-    """Return the stack up to the context of the code; all application frames if functions of the page called it."""
+    """Return the application's frames from the opener up to the effect, handler or component that called it.
+
+    All application frames are returned if functions of the page called each other up to the end of the stack.
+    """
     code = opening.code
     if code is None or code.context is None or opening.opener not in opening.stack:
         return opening.stack
@@ -160,7 +167,10 @@ def _both_places(pair: Pair) -> str:
 
 
 def hot_reload(pair: Pair) -> PairClue | None:
-    """Detect two connections from two versions of one file. An edit may have moved the opener by some lines."""
+    """Detect two connections from two versions of one file.
+
+    The edit between them may have moved the opener by some lines.
+    """
     old, new = pair.old, pair.new
     if not (old.opener and new.opener and old.script and new.script) or old.opener.file != new.opener.file:
         return None
@@ -211,7 +221,7 @@ def micro_frontends(pair: Pair) -> PairClue | None:
 
 
 def _have_own_scripts(old: Connected, new: Connected) -> bool:
-    """Return whether each connection was opened by a script of its own that contains its own client library."""
+    """Return whether different scripts opened the connections, each of which contains the client library."""
     scripts = [(_without_query(one.script or ""), _without_query(one.client or "")) for one in (old, new)]
     return all(script and script == client for script, client in scripts) and scripts[0] != scripts[1]
 
@@ -230,7 +240,7 @@ def two_bundles(pair: Pair) -> PairClue | None:
 
 
 def _client_package(opening: Connected) -> str:
-    """Return the folder of the package whose function `io` the opener called, "" if it is not installed as one."""
+    """Return the folder of the client library's package in which the opener called `io`, "" if it is in no package."""
     at = opening.stack.index(opening.opener) if opening.opener in opening.stack else 0
     match = _PACKAGE.match(opening.stack[at - 1].file) if at else None
     return match[1] if match is not None else ""
@@ -271,7 +281,7 @@ def io_in_render(pair: Pair) -> PairClue | None:
 
 
 def strict_mode_initialiser(pair: Pair) -> PairClue | None:
-    """Detect a state initialiser, memo or guarded render that React's StrictMode ran twice."""
+    """Detect a state initialiser, a memo or a render with a check that React's StrictMode ran twice."""
     code = pair.new.code
     runs_once = code is not None and (
         code.context in _RENDER_ONCE or (code.guarded and code.context is CallContext.RENDER)
@@ -304,7 +314,7 @@ def opened_after_cleanup(pair: Pair) -> PairClue | None:
 
 
 def strict_mode(pair: Pair) -> PairClue | None:
-    """Detect two connections of which exactly one was opened in the second run of an effect, by React's StrictMode."""
+    """Detect two connections of which exactly one was opened when React's StrictMode ran an effect again."""
     # The order of the acknowledgements proves nothing: on a slow network, the second run may be acknowledged first.
     # Diverging stacks belong to two effects that call shared code, and both effects may have run twice.
     closes = pair.new.code is not None and pair.new.code.cleanup is Cleanup.CLOSES
@@ -390,12 +400,12 @@ def provider_mounted_twice(pair: Pair) -> PairClue | None:
 
 
 def two_openers(pair: Pair) -> PairClue | None:
-    """Detect two callers by their stacks, or two components that use one hook by what the page and the code say."""
+    """Detect two callers by their stacks, or two components with one hook by the component tree and the source code."""
     return _two_callers(pair) or _shared_code(pair)
 
 
 def _two_callers(pair: Pair) -> PairClue | None:
-    """Detect stacks that differ at a frame of the application. Both may lead through shared code."""
+    """Detect stacks that differ at a frame of the application. Code that both callers use may be below that frame."""
     old, new = pair.old, pair.new
     diverging = pair.divergence()
     if diverging is None or old.opener is None or new.opener is None:
@@ -424,9 +434,9 @@ def _names_of_users(pair: Pair, diverging: tuple[CodeLocation, CodeLocation]) ->
 
 
 def _shared_code(pair: Pair) -> PairClue | None:
-    """Detect two components that run the same code. The framework runs it, so the stacks do not contain them.
+    """Detect two components that run the same code. The framework runs it, so the stacks do not contain the components.
 
-    StrictMode did not run one effect twice: then exactly one of the two stacks would contain its functions.
+    StrictMode did not run one effect twice: then exactly one of the two stacks would contain React's functions for it.
     """
     code, opened = pair.new.code, f"{pair.place} opens a connection"
     if not pair.has_one_opener or not pair.old.stack:
