@@ -1,0 +1,14 @@
+# wscheck with Chromium, for `docker run --rm IMAGE browser http://host.docker.internal:3000/`.
+FROM python:3.13-slim
+
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends chromium \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --create-home wscheck
+
+COPY . /tmp/source
+RUN pip install --no-cache-dir '/tmp/source[prometheus]' && rm -rf /tmp/source
+
+USER wscheck
+WORKDIR /home/wscheck
+ENTRYPOINT ["wscheck"]
