@@ -70,7 +70,7 @@ def test_a_run_that_could_not_check_still_has_every_report(project: Path) -> Non
 
 
 def test_the_gitlab_template_writes_the_reports_that_it_names(project: Path) -> None:
-    done = run("\n".join(GITLAB["script"]), project, WSCHECK_COMMAND="scan src")
+    done = run("\n".join(GITLAB["script"]), project, CHECK_COMMAND="scan src")
     assert done.returncode == 1, done.stderr
     reports: dict[str, Any] = GITLAB["artifacts"]["reports"]
     assert "<failure" in (project / reports["junit"]).read_text()
