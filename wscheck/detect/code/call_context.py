@@ -1,8 +1,8 @@
 """Context of a call: the part of the program that runs it, and what that part does with the connection.
 
-The search starts at the call and walks outwards, function by function, until a function has a known role, for example
-the function that is given to `useEffect`. A named function without a role of its own has the role of its callers in the
-same file.
+The search starts at the call and goes outwards, function by function, until it reaches a function that the framework or
+the browser runs for a known purpose, for example the function that is given to `useEffect`. This purpose is the role of
+the function. A named function without a role of its own has the role of its callers in the same file.
 """
 
 import re
@@ -87,13 +87,13 @@ _HOOK = re.compile(r"^use[A-Z0-9]")
 
 
 class Context(NamedTuple):
-    """Context of a call.
+    """Context of a call: the part of the program that runs it.
 
-    kind          part of the program that runs the call
-    function      function with this role, None at module level
+    kind          kind of this part: an effect, the body of a component, an event handler, a module, ...
+    function      function that the framework or browser runs, None at module level
     owner         component, hook, class or named function around it, None at module level
     via           names of the functions between the context and the call
-    effect        call of the effect, with its dependencies, None for other contexts
+    effect        call that registers the effect, with its dependencies, None for other contexts
     after_await   an `await` or a callback precedes the call
     """
 
@@ -106,9 +106,9 @@ class Context(NamedTuple):
 
 
 def contexts_of(source: SourceCode, call: Node, max_callers: int = MAX_CALLERS) -> list[Context]:
-    """Return the contexts that run `call`: one, or several if functions with different roles call its function.
+    """Return the parts of the program that run `call`: one, or several if its function is called from several of them.
 
-    `max_callers` is the largest number of functions between the call and its context.
+    `max_callers` is the largest number of functions between such a part and the call.
     """
     found = list(_contexts(source, call, (), False, set(), max_callers=max_callers))
     if found:
@@ -159,7 +159,7 @@ def _contexts(
 
 
 def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
-    """Return the role of a function that a call receives by its name: `socket.on("disconnect", connect)`."""
+    """Return the role of a function that is passed to a call by its name: `socket.on("disconnect", connect)`."""
     if node.type not in ("identifier", "member_expression"):
         return None
     if node.parent is not None and node.parent.type == "jsx_expression":
@@ -190,7 +190,7 @@ def _enclosing_class(node: Node) -> Node | None:
 
 
 def _role(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
-    """Return the role of `function`, with the call that registers it if it is an effect. None: it has no role."""
+    """Return for what purpose `function` runs (None if unknown), and if it is an effect, the call that registers it."""
     receiver = _receiver(function)
     if receiver is not None and text_of(receiver.child_by_field_name("function")) not in WRAPPERS:
         return _role_as_argument(function, receiver)
@@ -256,7 +256,10 @@ def _looks_like_vue(source: SourceCode, options: Node) -> bool:
 
 
 def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
-    """Return the role of the body of a component or hook. It runs at each render, in Vue once per instance."""
+    """Return the role of the body of a component or hook, which its name shows.
+
+    Such a body runs at each render, in Vue once per instance.
+    """
     if enclosing_function(function) is not None:
         return None
     name = function_name(function)
@@ -271,7 +274,7 @@ def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node
 
 
 def renders_elements(function: Node) -> bool:
-    """Return whether `function` contains JSX, so that it is a component."""
+    """Return whether `function` contains JSX, which shows that it is a component."""
     return any(
         node.type in ("jsx_element", "jsx_self_closing_element", "jsx_fragment") for node in descendants(function)
     )
@@ -284,7 +287,7 @@ def _imports_from(source: SourceCode, modules: tuple[str, ...]) -> bool:
 
 
 def _receiver(function: Node) -> Node | None:
-    """Return the call that receives `function` as an argument, None if no call does."""
+    """Return the call to which `function` is passed as an argument, None if there is none."""
     holder = function.parent
     while holder is not None and holder.type in ("parenthesized_expression", "as_expression"):
         holder = holder.parent
@@ -303,7 +306,7 @@ def _receiver_name(function: Node) -> str:
 
 
 def _runs_in_place(function: Node) -> bool:
-    """Return whether the code around `function` runs it: it is called at once, or a call runs it now or soon."""
+    """Return whether `function` runs as part of the code around it: at once, or when the call that receives it runs."""
     name = _receiver_name(function)
     if name in _LATER or name in _ITERATION:
         return True
@@ -324,7 +327,7 @@ def _runs_in_place(function: Node) -> bool:
 
 
 def _follows_await(node: Node, function: Node) -> bool:
-    """Return whether an `await` of the same function precedes `node`."""
+    """Return whether the same function contains an `await` in front of `node`."""
     return any(
         each.type == "await_expression" and each.end_byte <= node.start_byte
         for each in descendants(function, into_functions=False)
@@ -334,7 +337,7 @@ def _follows_await(node: Node, function: Node) -> bool:
 def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
     """Return the places of the file that run the function or method `name`.
 
-    A place directly in the function itself is left out, a place in a handler that it registers is not.
+    A place directly in the function itself is left out. A place in a handler that the function registers is not.
     """
     is_member = function.type == "method_definition" or (
         function.parent is not None and function.parent.type == "public_field_definition"
@@ -373,9 +376,9 @@ def dependencies_of(effect: Node | None) -> tuple[str, ...] | None:
 def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
     """Return whether the component closes the connection that `call` opens in `context`.
 
-    Only code that certainly does not close it is MISSING: the effect returns no cleanup, or one that only removes
-    listeners, nothing around it has the name of a function that closes something, and the connection does not leave
-    the component.
+    The result is MISSING only if the code certainly does not close the connection. All three must hold: the effect
+    returns no cleanup or one that only removes listeners; nothing around the effect has the name of a function that
+    closes something; and no code outside of the component gets the connection.
     """
     if context.kind is not CallContext.EFFECT or context.function is None:
         return Cleanup.UNKNOWN
@@ -412,7 +415,7 @@ _ROOT_FILE = re.compile(r"(?:^|/)(?:[Aa]pp|\+layout|layouts/default)\.\w+$")
 
 
 def only_harmless_calls(cleanup: Node) -> bool:
-    """Return whether a cleanup calls only functions that close nothing: of listeners, timers, states, the console."""
+    """Return whether all calls in a cleanup close nothing: they are about listeners, timers, states or the console."""
     called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
     return all(_HARMLESS.match(text_of(each)) for each in called)
 
@@ -424,7 +427,7 @@ _HARMLESS = re.compile(
 
 
 def _closes_when_it_leaves(owner: Node | None) -> bool:
-    """Return whether a function that runs when the component leaves, such as `onUnmounted`, closes something."""
+    """Return whether a function that runs when the component is unmounted, such as `onUnmounted`, closes something."""
     for node in descendants(owner) if owner is not None else ():
         if node.type == "method_definition" and text_of(node.child_by_field_name("name")) in _LEAVING_METHODS:
             leaving: Node | None = node
@@ -438,9 +441,10 @@ def _closes_when_it_leaves(owner: Node | None) -> bool:
 
 
 def _leaves(owner: Node, call: Node, target: str) -> bool:
-    """Return whether other code may get the connection: it is returned, passed to a function or put into an object.
+    """Return whether code outside of the component may get the connection.
 
-    The setter of a state (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
+    It may if the connection is returned, passed to a function or put into an object. The setter of a state
+    (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
     """
     names, states = {target} if target else set(), state_setters(owner)
     setters = (each for each in descendants(owner) if each.type == "call_expression")
@@ -484,7 +488,7 @@ STATE_SETTER = re.compile(r"^set[A-Z]\w*$")
 
 
 def _identifiers(node: Node) -> str:
-    """Return the identifiers of a node, separated by spaces: names in strings and comments close nothing."""
+    """Return the identifiers of a node, separated by spaces. Strings and comments are left out."""
     return " ".join(
         text_of(each)
         for each in descendants(node)
@@ -508,7 +512,7 @@ def _returned_cleanup(function: Node) -> Node | None:
 
 
 def is_returned(call: Node) -> bool:
-    """Return whether the outermost function around a call returns the connection, and keeps it in no other variable."""
+    """Return whether the outermost function around a call returns the connection and keeps it in no other variable."""
     function, target = enclosing_function(call), target_of(call)
     if function is None or owner_of(function) != function:
         return False
@@ -527,9 +531,9 @@ def is_returned(call: Node) -> bool:
 
 
 def is_guarded(call: Node) -> bool:
-    """Return whether the code checks, before it opens a connection, something that it sets when it has opened one.
+    """Return whether the code opens a connection only if something is not set that the code sets after opening one.
 
-    That is the variable of the connection, a variable or state that receives it, or a flag.
+    This may be the variable of the connection, a variable or state that receives the connection, or a flag.
     """
     names = _set_with(call)
     inner = call
@@ -583,7 +587,7 @@ def _set_with(call: Node) -> frozenset[str]:
 
 
 def target_of(call: Node) -> str:
-    """Return the variable or property that receives the connection, "" if the expression has no target."""
+    """Return the variable or property to which the connection is assigned, "" if there is none."""
     for outer in ancestors(call):
         if outer.type == "variable_declarator":
             return text_of(outer.child_by_field_name("name"))

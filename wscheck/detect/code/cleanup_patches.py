@@ -1,6 +1,6 @@
-"""Patches that add the missing cleanup to an effect, in the form of its framework.
+"""Patches that add the missing cleanup to an effect, as its framework expects it.
 
-A patch exists only for code whose shape leaves one way to add the cleanup. It inserts text and keeps the rest of the
+A patch exists only for code in which there is one way to add the cleanup. It inserts text and keeps the rest of the
 file byte for byte. Indentation, line ends and semicolons are those of the code around it.
 """
 
@@ -73,11 +73,11 @@ class Edit(NamedTuple):
 
 
 class _Fault(NamedTuple):
-    """Effect of a statement that the cleanup does not undo.
+    """Connection or listener of a statement that the cleanup does not close or remove.
 
-    undo       expression that undoes it
+    undo       expression that closes or removes it
     name       variable in `undo`: the connection that the statement declares, or a handler that has no name yet
-    value      expression of which `name` becomes the name, None for a connection that has one
+    value      expression to which the patch gives the name `name`, None for a connection that has a name
     type       TypeScript type of the connection, "" if it is not known
     """
 
@@ -136,9 +136,9 @@ def cleanup_edits(
     openings: Sequence[ConnectionCall],
     listeners: Sequence[Node],
 ) -> list[Edit] | None:
-    """Return the edits that close the connections and remove the listeners of an effect, None for an unknown shape.
+    """Return the edits that close the connections and remove the listeners of an effect, None if no edit is certain.
 
-    `openings` and `listeners` are the calls in the function of `context` that nothing undoes.
+    `openings` and `listeners` are the calls in the function of `context` that no cleanup undoes.
     """
     if context.function is None or context.via:
         return None
@@ -152,7 +152,7 @@ def cleanup_edits(
 
 @dataclass(frozen=True)
 class _Effect:
-    """The function of an effect in a file."""
+    """Function of an effect, in the file that a patch changes."""
 
     source: SourceCode
     content: bytes
@@ -160,7 +160,7 @@ class _Effect:
     function: Node
 
     def edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
-        """Return the edits that undo the faults in the way of the framework."""
+        """Return the edits that undo the faults where the framework expects a cleanup."""
         if self.context.effect is None:
             return self._edits_of_method(faults) if self.function.type == "method_definition" else None
         module, name = self._registered_by()
@@ -193,7 +193,7 @@ class _Effect:
     # What the effect does
 
     def opening_fault(self, call: ConnectionCall) -> _Fault | None:
-        """Return the fault of a call that opens a connection."""
+        """Return the fault of a call that opens a connection which nothing closes."""
         statement = _statement_around(call.node, self.function)
         is_manager = call.api is Api.SOCKET_IO and call.node.type == "new_expression"
         if statement is None or is_manager or call.api not in _CLOSING_METHODS:
@@ -217,7 +217,7 @@ class _Effect:
         return _Fault(statement, f"{name}.{close}", name, expression)
 
     def listener_fault(self, listener: Node) -> _Fault | None:
-        """Return the fault of `socket.on("event", handler)`."""
+        """Return the fault of `socket.on("event", handler)`, whose listener nothing removes."""
         statement = _statement_around(listener, self.function)
         called, arguments = listener.child_by_field_name("function"), listener.child_by_field_name("arguments")
         if statement is None or listener.parent != statement or called is None or arguments is None:
@@ -240,7 +240,7 @@ class _Effect:
         return self.source.typescript or self.source.suffix == ".tsx"
 
     def _free_name(self, *names: str) -> str:
-        """Return the first of the names that the code around the effect does not use, "" if there is none."""
+        """Return the first of `names` that the code around the effect does not use, "" if it uses all."""
         around = self.context.owner or self.source.root
         used = {text_of(node) for node in descendants(around) if node.type.endswith(("identifier", "_pattern"))}
         return next((name for name in names if name not in used), "")
@@ -278,7 +278,7 @@ class _Effect:
         return body if body is not None and body.type == "statement_block" and body.named_children else None
 
     def _into(self, cleanup: Node, faults: Sequence[_Fault]) -> Edit:
-        """Return the edit that adds the statements that undo the faults at the end of a cleanup."""
+        """Return the edit that adds the statements which undo the faults to the end of an existing cleanup."""
         last = cleanup.named_children[-1]
         if cleanup.start_point[0] == cleanup.end_point[0]:
             at = len(self.content[: cleanup.end_byte - 1].rstrip())
@@ -292,7 +292,7 @@ class _Effect:
         return [edit for fault in faults if fault.value is not None for edit in self._naming(fault, fault.value)]
 
     def _naming(self, fault: _Fault, value: Node) -> list[Edit]:
-        """Return the edits that declare the name of an expression in front of its statement."""
+        """Return the edits that assign an expression to a named variable in front of the statement that contains it."""
         statement, end = (
             fault.statement,
             f"{self.semicolon(fault.statement)}{self.line_end}{self.indent(fault.statement)}",
@@ -325,7 +325,7 @@ class _Effect:
         )
 
     def _at_end(self, block: Node, statement: Node, undone: Sequence[str]) -> Edit:
-        """Return the edit that lets a block return a function with the statements `undone`."""
+        """Return the edit after which a block returns a function that contains the statements `undone`."""
         end, semicolon = block.end_byte - 1, self.semicolon(statement)
         closing = self._text(self.content.rfind(b"\n", 0, end) + 1, end)
         if closing.strip():  # the last statement is in the line of the bracket
@@ -391,7 +391,10 @@ class _Effect:
         ]
 
     def _import(self, beside: str, added: str) -> list[Edit] | None:
-        """Return the edit that imports `added` beside `beside`: none if it is there, None if there is no such place."""
+        """Return the edit that imports `added` in the same statement as `beside`.
+
+        Return no edit if it is imported already, None if there is no such statement.
+        """
         names = imported_names(self.source)
         if any(binding.export == added for binding in names.values()):
             return [] if added in names else None
@@ -429,7 +432,7 @@ class _Effect:
         return [Edit(method.end_byte, method.end_byte, text)]
 
     def _option_methods(self, name: str) -> tuple[str, ...]:
-        """Return the options of a Vue component for its end, () if the version of Vue is not known."""
+        """Return the options of a Vue component that run when it is unmounted, () if the version of Vue is unknown."""
         is_option = name in ("mounted", "created", "beforeMount")
         return _OPTIONS.get(self.source.package.vue_version or 0, ()) if is_option else ()
 
@@ -439,7 +442,7 @@ def _is_asynchronous(function: Node) -> bool:
 
 
 def _statement_around(node: Node, function: Node) -> Node | None:
-    """Return the statement of `function` that contains `node`, None if it is in a nested function or no such block."""
+    """Return the statement of `function` that contains `node`, None if a nested function contains `node`."""
     if enclosing_function(node) != function:
         return None
     inner = node
@@ -455,7 +458,7 @@ def _statement_around(node: Node, function: Node) -> Node | None:
 
 
 def _ends_function(block: Node, function: Node) -> bool:
-    """Return whether nothing of `function` runs after a block, which may be in conditions."""
+    """Return whether no code of `function` runs after a block. The block may be inside of conditions."""
     if block.parent == function:
         return True
     condition = block.parent
@@ -480,7 +483,7 @@ def _type_of(declarator: Node, call: Node) -> str:
 
 
 def _states_its_types(function: Node) -> bool:
-    """Return whether each parameter of a function has a type of its own, so that it does not depend on its place."""
+    """Return whether each parameter of a function has an explicit type, so that the function can be moved."""
     parameters = function.child_by_field_name("parameters")
     given = parameters.named_children if parameters is not None else []
     return function.child_by_field_name("parameter") is None and all(
@@ -502,7 +505,7 @@ def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[
 
 
 def _registration(call: Node, method: str, event: Node) -> str:
-    """Return the start of a call like `call` with the method `on` or `off`: `socket.on("event", `."""
+    """Return the start of a call with `method` (`on` or `off`) on the object of `call`: `socket.on("event", `."""
     called, types = call.child_by_field_name("function"), text_of(call.child_by_field_name("type_arguments"))
     assert called is not None
     operator = "?." if any(child.type == "optional_chain" for child in called.children) else "."

@@ -73,7 +73,10 @@ _GLOBAL_NAMES = frozenset({"io", *_GLOBAL_CONSTRUCTORS})
 
 
 class Binding(NamedTuple):
-    """Meaning of a local name: an export of a module. `export` is "*" for the module as a whole."""
+    """Origin of a local name: the module and the export that the file imports under this name.
+
+    export  name of the export, "*" for the module as a whole
+    """
 
     module: str
     export: str
@@ -82,9 +85,9 @@ class Binding(NamedTuple):
 class ConnectionCall(NamedTuple):
     """Call that opens a connection.
 
-    arguments  its arguments, without comments
+    arguments  arguments of the call, without comments
     url        expression of the URL, None if the call has none
-    managed    a hook of a library, which closes the connection itself
+    managed    the call is a hook of a library, which closes the connection itself
     """
 
     node: Node
@@ -95,7 +98,7 @@ class ConnectionCall(NamedTuple):
 
 
 def connection_calls(source: SourceCode) -> list[ConnectionCall]:
-    """Return the calls in `source` that open a connection, in their order."""
+    """Return the calls in `source` that open a connection, in the order of the file."""
     bindings = imported_names(source)
     declared = _declared_names(source)
     calls = []
@@ -199,7 +202,10 @@ def _required_module(call: Node) -> str | None:
 
 
 def _declared_names(source: SourceCode) -> frozenset[str]:
-    """Return the names (`WebSocket`, `io`, ...) that the file declares itself, so that they are not the global ones."""
+    """Return the names (`WebSocket`, `io`, ...) that the file declares itself.
+
+    They are not those of the browser or library.
+    """
     declared = (node.child_by_field_name(_DECLARATIONS[node.type]) for node in source.nodes(*_DECLARATIONS))
     return frozenset(map(text_of, declared)) & _GLOBAL_NAMES
 
@@ -228,7 +234,7 @@ def _required_api(call: Node, member: str) -> Api | None:
 
 
 def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
-    """Return Socket.IO if `name` or `name.member` is its function to connect."""
+    """Return Socket.IO if `name` or `name.member` is the function of Socket.IO that connects."""
     binding = bindings.get(name)
     if binding is None:
         is_global = name == "io" and "io" not in declared and member in ("", "connect")

@@ -1,4 +1,4 @@
-"""Listeners that pile up: an effect or a component's body registers them, and nothing removes them."""
+"""Listeners that pile up: an effect or a component's body registers one at each run, and nothing removes it."""
 
 import re
 from itertools import islice
@@ -51,7 +51,7 @@ class UnremovedListeners(NamedTuple):
 
 
 class Registration(NamedTuple):
-    """Call that registers a listener for `event` on `socket` in `context`, which never removes it."""
+    """Call that registers a listener for `event` on `socket`. The code in `context` never removes the listener."""
 
     node: Node
     event: str
@@ -62,8 +62,8 @@ class Registration(NamedTuple):
 def unremoved_registrations(source: SourceCode, openings: list[ConnectionCall]) -> list[Registration]:
     """Return the registrations that pile up: their effect or component runs again and never removes the listener.
 
-    Of effects, only one that certainly removes no listener of the event counts, on a socket that the file imports or
-    opens outside of the effect.
+    An effect counts only if it certainly removes no listener of the event, and if the file imports the socket or opens
+    it outside of the effect.
     """
     imported = frozenset(imported_names(source))
     registrations = (call for call in source.nodes("call_expression") if _registers(call))
@@ -72,7 +72,7 @@ def unremoved_registrations(source: SourceCode, openings: list[ConnectionCall]) 
 
 
 def unremoved_listeners(source: SourceCode, registrations: list[Registration]) -> list[UnremovedListeners]:
-    """Return the registrations of each effect and socket as one."""
+    """Return the registrations, those of the same effect and socket as one entry."""
     groups: dict[tuple[Node | None, str], list[Registration]] = {}
     for registration in registrations:
         groups.setdefault((registration.context.function, registration.socket), []).append(registration)
@@ -119,9 +119,9 @@ def _unremoved(
 
 
 def _runs_at_each_render(call: Node, socket: str, context: Context, openings: list[ConnectionCall]) -> bool:
-    """Return whether each render registers a listener again: at most the existence of the socket is checked before.
+    """Return whether each render registers a listener again: it only checks, if anything, whether the socket exists.
 
-    A socket that the body opens itself is another fault.
+    A socket that the body of the component opens itself does not count; that is another fault.
     """
     function = context.function
     assert function is not None
@@ -152,7 +152,7 @@ def _is_shared(
 
 
 def _runs_once_per_mount(context: Context) -> bool:
-    """Return whether the dependencies of an effect never change: there are none, or functions that React keeps."""
+    """Return whether an effect runs only once per mount: its dependencies are empty, or functions that React keeps."""
     dependencies = dependencies_of(context.effect)
     return dependencies is not None and all(_STABLE.match(each) for each in dependencies)
 
@@ -167,7 +167,7 @@ def _is_within(node: Node, owner: Node | None) -> bool:
 def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
     """Return whether the component may remove the listeners of an event.
 
-    It does not if it only removes those of other events, and if the cleanup of the effect calls nothing else.
+    It does not if it only removes the listeners of other events, and if the cleanup of the effect calls nothing else.
     """
     around = source.root if source.suffix in (".vue", ".svelte") else context.owner or context.function
     assert around is not None and context.function is not None

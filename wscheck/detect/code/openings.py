@@ -1,6 +1,6 @@
 """Facts about the code that opens a connection: from a call in a source file, or from the frames of a stack.
 
-The frames of a stack show which callers ran the call. In a source file alone, its callers are those in the same file.
+The frames of a stack show which callers ran the call. In a source file alone, only callers in the same file are known.
 """
 
 import re
@@ -72,7 +72,7 @@ _OF_AN_INSTANCE = frozenset(
 
 
 def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
-    """Return the facts about one call of a parsed file."""
+    """Return the facts about one call that opens a connection in a parsed file."""
     context = most_telling(contexts_of(source, call.node))
     cleanup = cleanup_of(source, call.node, context)
     if cleanup is Cleanup.MISSING and not opens_at_once(call):
@@ -96,23 +96,23 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
 
 
 def opens_at_once(call: ConnectionCall) -> bool:
-    """Return whether the call opens its connection, and leaves it to no method such as `connect`."""
+    """Return whether the call opens the connection immediately, not only when a method such as `connect` is called."""
     options = (text_of(each) for each in call.arguments if each.type == "object")
     return call.api.opens_at_once and not call.managed and not any(_OPENS_LATER.search(text) for text in options)
 
 
 def most_telling(contexts: Iterable[Context]) -> Context:
-    """Return the context that explains most, of the contexts of one call."""
+    """Return the one of a call's contexts that explains most, for example an effect rather than a plain function."""
     return min(contexts, key=lambda each: _ORDER.index(each.kind))
 
 
 def forces_new_connection(options: str) -> bool:
-    """Return whether options, as source text, prevent that the call shares a connection."""
+    """Return whether the options, as source text, keep the call from sharing an existing connection."""
     return _FORCES_NEW.search(options) is not None
 
 
 def _reconnects(call: ConnectionCall) -> bool | None:
-    """Return whether the client reconnects by itself, None if the options are not in the call."""
+    """Return whether the client reconnects automatically, None if the options of the call do not say."""
     if call.api is not Api.SOCKET_IO:
         return call.api is Api.EVENT_SOURCE
     options = [argument for argument in call.arguments if argument.type == "object"]
@@ -134,7 +134,7 @@ def _url(call: ConnectionCall) -> str:
 
 
 def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode | None:
-    """Return the facts about the connection that the first frame opened, None if its source has no call there.
+    """Return the facts about the connection that the innermost frame opened, None if its source contains no such call.
 
     frames  the application's frames that called each other, the innermost first, each with its source
     """
@@ -177,9 +177,9 @@ def _shortened(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def call_at(source: SourceCode, location: CodeLocation) -> Node | None:
-    """Return the call at a location, preferably one that opens a connection; None if the source has no such place.
+    """Return the call at a location, preferably one that opens a connection; None if there is no call.
 
-    A stack frame may name the column of the callee, of its last name or of the argument list.
+    A stack frame may contain the column of the callee, of the last name in the callee, or of the argument list.
     """
     row, column = location.line - 1, max(location.column - 1, 0)
     openings = [call.node for call in connection_calls(source)]
@@ -193,7 +193,7 @@ def call_at(source: SourceCode, location: CodeLocation) -> Node | None:
 
 
 def _anchor(call: Node) -> tuple[int, int]:
-    """Return row and column that a stack frame names: those of the last name of the callee."""
+    """Return the row and column that a stack frame contains for a call: those of the last name of the callee."""
     callee = call.child_by_field_name("function") or call
     if callee.type == "member_expression":
         callee = callee.child_by_field_name("property") or callee
@@ -201,7 +201,10 @@ def _anchor(call: Node) -> tuple[int, int]:
 
 
 def _context_of_frame(source: SourceCode, node: Node) -> Context:
-    """Return the context of a frame without its callers: the stack names the one that ran it."""
+    """Return the context of a frame as the frame alone shows it.
+
+    Its callers need not be searched: the stack contains them.
+    """
     return most_telling(contexts_of(source, node, max_callers=0))
 
 
@@ -241,12 +244,12 @@ def _provides(source: SourceCode, owner: Node) -> bool:
 
 
 def _assigned_to(node: Node, opening: Node, context: Context) -> str:
-    """Return the variable that receives the connection: for code of an instance, the instance's own variable."""
+    """Return the variable that receives the connection: in code of a component or class, a variable of the instance."""
     return target_of(node) or (target_of(opening) if context.kind not in _OF_AN_INSTANCE else "")
 
 
 def _dropped_at(source: SourceCode, call: Node) -> str:
-    """Return where another function sets the connection's variable to null and closes nothing, "" if none does."""
+    """Return where another function sets the connection's variable to null and does not close it, "" if none does."""
     target, own = target_of(call), enclosing_function(call)
     for assignment in source.nodes("assignment_expression") if target else ():
         function = enclosing_function(assignment)
@@ -259,7 +262,10 @@ def _dropped_at(source: SourceCode, call: Node) -> str:
 
 
 def _overwrites(call: Node) -> bool:
-    """Return whether the variable of the connection outlives the function, which closes nothing before the call."""
+    """Return whether a call may overwrite an open connection.
+
+    It may if the variable of the connection outlives the function, and the function closes nothing before the call.
+    """
     target, function = target_of(call), enclosing_function(call)
     name = target.split(".")[0]
     if not target or function is None or (name != "this" and declares(function, name, into_functions=False)):

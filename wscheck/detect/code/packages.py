@@ -1,4 +1,4 @@
-"""The npm package around a source file: its folder, and the frameworks that its manifest names."""
+"""The npm package around a source file: its folder, and the frameworks in the dependencies of its package.json."""
 
 import json
 import re
@@ -21,7 +21,7 @@ class Package(msgspec.Struct, frozen=True):
     """Package that contains a source file.
 
     folder        folder of its package.json, "" if there is none
-    dependencies  name of each package that it names to the version range
+    dependencies  dict of the name of each dependency to its version range
     """
 
     folder: str = ""
@@ -33,7 +33,7 @@ class Package(msgspec.Struct, frozen=True):
         return not self.dependencies.keys().isdisjoint(("vue", "nuxt", "nuxt3")) and "react" not in self.dependencies
 
     def framework_of(self, suffix: str) -> str:
-        """Return the name of the framework of a file with this suffix, "" for React and for an unknown one."""
+        """Return the name of the framework of a file with this suffix, "" for React or if it is unknown."""
         if suffix in (".vue", ".svelte"):
             return suffix[1:]
         if self.is_vue:
@@ -50,12 +50,12 @@ class Package(msgspec.Struct, frozen=True):
 
     @property
     def server_rendering(self) -> str:
-        """Return the name of the framework that renders its pages on the web server too, "" if there is none."""
+        """Return the name of the framework that also renders pages on the web server, "" if the package uses none."""
         return next((name for package, name in _SERVER_RENDERING.items() if package in self.dependencies), "")
 
 
 def parse_manifest(folder: str, content: bytes) -> Package:
-    """Return the package that the text of a package.json describes. Text that is not a manifest names nothing."""
+    """Return the package that the text of a package.json describes, without dependencies if the text is invalid."""
     try:
         manifest = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """Calls that open a connection in the web server too, because a framework runs the code there to render pages.
 
 Next.js, Nuxt, SvelteKit and similar frameworks run modules, component bodies and set-up code in the server, and effects
-and event handlers only in the browser. `"use client"` does not prevent it: such components are rendered there as well.
+and event handlers only in the browser. `"use client"` does not prevent this: such components are rendered there too.
 """
 
 import re
@@ -28,7 +28,7 @@ _ONLY_BROWSER = re.compile(rb"""\bssr\s*[:=]\s*false\b|\bmode\s*:\s*["']spa["']"
 
 
 def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: OpeningCall) -> bool:
-    """Return whether the server runs a call that no condition guards, if it loads the file."""
+    """Return whether the web server runs the call when it loads the file. Calls inside of conditions do not count."""
     if not source.package.server_rendering or opening.api is not Api.SOCKET_IO:
         return False  # a server may lack WebSocket and EventSource
     if opening.context not in _RUNS_ON_SERVER or _NOT_RENDERED.search(source.path):
@@ -44,7 +44,7 @@ def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: Openin
 
 
 class ServerOpenings:
-    """Evidence in the other files of a package about calls that `may_open_on_server`."""
+    """Search of a package's other files for evidence that the web server runs the calls of `may_open_on_server`."""
 
     def __init__(self, candidates: Iterable[OpeningCall]) -> None:
         self._candidates = list(candidates)
@@ -56,14 +56,17 @@ class ServerOpenings:
         self._without_server: set[str] = set()
 
     def read(self, package: str, content: bytes) -> None:
-        """Take the imports of a file of `package`, and whether it switches the rendering in the server off."""
+        """Store what a file of `package` imports, and whether the file turns rendering on the server off."""
         if _ONLY_BROWSER.search(content):
             self._without_server.add(package)
         for found in self._imports.finditer(content):
             self._stems[found.group(2).decode()].add("dynamic" if found.group(1) else "static")
 
     def certain(self, packages: Sequence[str]) -> Iterator[OpeningCall]:
-        """Yield the calls that the server runs. `packages` are the folders of the packages of the candidates."""
+        """Yield the calls that the server certainly runs.
+
+        `packages` are the folders of the packages that contain the calls.
+        """
         for call, package in zip(self._candidates, packages, strict=True):
             imports = self._stems[_stem(call.location.file)]
             is_loaded = "static" in imports or _LOADED_BY_FRAMEWORK.search(call.location.file) is not None

@@ -48,8 +48,8 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Facts about one file.
 
     openings   calls that open a connection
-    urls       value of the URL of each of them, None if it differs between runs
-    repeated   those that a hook, a provider or a function that returns its connection opens for each of its users
+    urls       for each of these calls the value of its URL, None if the value differs between runs
+    repeated   those calls that open a connection for each user of a hook, a provider or a function that returns it
     listeners  listeners that no cleanup removes
     patches    changes that add a cleanup, by line and column of the call or the listener
     in_render  calls that open a connection at each render
@@ -73,11 +73,11 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Use(NamedTuple):
-    """Place in `user`, a component or function, that calls or renders `name`.
+    """Place in the component or function `user` that calls or renders the function `name`.
 
-    module    module that `name` is imported from, "" if the file itself defines it
-    context   part of the program that runs the use
-    is_call   the user calls `name`, so it certainly runs whenever the user runs; an element may be conditional
+    module    module from which `name` is imported, "" if the file itself defines it
+    context   part of the program that runs this place
+    is_call   `user` calls `name`, so `name` runs whenever `user` runs; a rendered element may be conditional
     """
 
     name: str
@@ -88,7 +88,7 @@ class Use(NamedTuple):
     context: CallContext = CallContext.FUNCTION
 
     def is_of(self, call: OpeningCall) -> bool:
-        """Return whether the used function is the owner of `call`: defined in its file, or imported from it."""
+        """Return whether the used function is the owner of `call`: it is in the same file or imported from it."""
         if self.name != call.owner:
             return False
         if not self.module:
@@ -103,7 +103,7 @@ class Use(NamedTuple):
 
 
 def may_have_facts(content: bytes) -> bool:
-    """Return whether a file can contain facts. Only such a file needs to be parsed."""
+    """Return whether a file may contain calls of interest. Other files need not be parsed."""
     return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
 
 
@@ -163,7 +163,7 @@ def _is_unclosed(call: OpeningCall) -> bool:
 def _patches(
     source: SourceCode, content: bytes, unclosed: Sequence[ConnectionCall], registrations: Sequence[Registration]
 ) -> dict[tuple[int, int], Patch]:
-    """Return the changes that add the missing cleanups. Each one was checked: it parses and removes the faults."""
+    """Return the changes that add the missing cleanups. Each was checked: the result parses and has fewer faults."""
     if source.root.has_error or not (unclosed or registrations):
         return {}
     effects: dict[Node | None, tuple[list[Context], list[ConnectionCall], list[Registration]]] = {}
@@ -249,8 +249,9 @@ def findings_in(
 ) -> list[Finding]:
     """Return the findings about a tree, in the order of the rules.
 
-    `uses` are those of the functions that open, `on_server` the calls that the web server certainly runs, and `groups`
-    the calls with the same URL: those of `shared_urls` without the constants of other files, if they are not given.
+    `uses` are the uses of the functions that open connections, `on_server` the calls that the web server certainly
+    runs, and `groups` the calls with the same URL (by default the groups that `shared_urls` finds without constants of
+    other files).
     """
     groups = shared_urls(files) if groups is None else groups
     grouped = {call for group in groups for call in group}
@@ -302,7 +303,7 @@ def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use])
 
 
 def _users_of(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
-    """Return one use for each component that gets a connection of its own, () if they are routes."""
+    """Return one use for each component that gets a connection of its own, () if the components are routes."""
     users = {
         (use.location.file, use.user): use
         for use in reversed(uses)
@@ -401,7 +402,7 @@ def _finding(
 
 
 def _framework_fix(file: FileFacts, cause: str) -> str:
-    """Return the fix of a cause in the terms of the file's framework, "" for React."""
+    """Return the fix of a cause for the framework of the file, "" for React."""
     framework = file.package.framework_of(PurePosixPath(file.path).suffix.lower())
     return FRAMEWORK_FIXES.get(framework, {}).get(cause, "")
 
@@ -411,7 +412,7 @@ def _owner(call: OpeningCall) -> str:
 
 
 def _component(name: str, location: CodeLocation) -> str:
-    """Return the name of a component, or its file for a method of Vue's options such as `mounted`."""
+    """Return the name of a component, or the file name for a method of Vue's options such as `mounted`."""
     return name if name and name not in ("created", "mounted", "setup", "data") else PurePosixPath(location.file).name
 
 

@@ -61,7 +61,7 @@ class SourceCode:
     _callers: dict[str, list[Node]] = field(default_factory=dict)
 
     def nodes(self, *types: str) -> list[Node]:
-        """Return the named nodes of these types, in their order."""
+        """Return the named nodes of these types, in the order of the file."""
         if not self._by_type:
             self._by_type[self.root.type] = [self.root]
             for node in descendants(self.root):
@@ -70,7 +70,7 @@ class SourceCode:
         return found if len(types) == 1 else sorted(found, key=lambda node: node.start_byte)
 
     def runners_of(self, name: str) -> list[Node]:
-        """Return the places that run the function `name`: in its calls, and in the calls that receive it.
+        """Return the places that run the function `name`: calls of the function, and calls to which it is passed.
 
         Examples: `name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A method is `this.name`.
         """
@@ -86,7 +86,7 @@ class SourceCode:
 
 
 def _run_by(call: Node) -> Iterator[Node]:
-    """Yield the names and the methods of `this` that a call runs or receives."""
+    """Yield the names of the functions and of the methods of `this` that a call runs, or that are passed to it."""
     arguments = call.child_by_field_name("arguments")
     for node in (call.child_by_field_name("function"), *(arguments.named_children if arguments is not None else ())):
         is_own_method = node is not None and node.type == "member_expression" and text_of(node).startswith("this.")
@@ -165,7 +165,7 @@ def enclosing_function(node: Node) -> Node | None:
 
 
 def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
-    """Yield all named nodes inside `node`, in their order, optionally without those of nested functions."""
+    """Yield all named nodes inside `node` in the order of the file, optionally without those in nested functions."""
     waiting = node.named_children[::-1]
     while waiting:
         child = waiting.pop()
@@ -175,7 +175,7 @@ def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
 
 
 def declares(around: Node, name: str, into_functions: bool = True) -> bool:
-    """Return whether a variable or parameter `name`, also one of a pattern, is declared in a node."""
+    """Return whether a node declares a variable or parameter `name`, also inside of a pattern."""
     declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
     return any(
         node.type in ("variable_declarator", "formal_parameters")
@@ -185,7 +185,7 @@ def declares(around: Node, name: str, into_functions: bool = True) -> bool:
 
 
 def string_value(node: Node) -> str | None:
-    """Return the text of a string literal, also of a template without expressions. None for anything else."""
+    """Return the text of a string literal or of a template without expressions, None for any other node."""
     if node.type == "string" or (
         node.type == "template_string" and all(child.type != "template_substitution" for child in node.named_children)
     ):
@@ -194,7 +194,7 @@ def string_value(node: Node) -> str | None:
 
 
 def function_name(function: Node) -> str:
-    """Return the name of a function: its own, or that of the variable, property or field that it is assigned to."""
+    """Return the name of a function, or of the variable, property or field to which it is assigned."""
     if (own := function.child_by_field_name("name")) is not None:
         return text_of(own)
     holder = function.parent

@@ -1,7 +1,7 @@
 """Values of the URLs of connections, as far as the code states them, so that two expressions can be compared.
 
-A value is the text of the URL. A part that the environment decides is the name of the variable, such as
-`{process.env.API}`, and a part that another file defines is a reference to it until `ModuleConstants` replaces it.
+A value is the text of the URL. A part that comes from the environment is written as the name of the variable, such as
+`{process.env.API}`. A part that another file defines is a reference to it, until `ModuleConstants` replaces it.
 """
 
 import re
@@ -28,14 +28,14 @@ _REFERENCE = re.compile(r"\0([^\0#]*)#([^\0]*)\0")
 
 
 class ModuleConstants(msgspec.Struct, frozen=True):
-    """Constants of one module: the name of each one to its value, "default" for the default export."""
+    """Constants of one module: a dict of each constant's name ("default" for the default export) to its value."""
 
     path: str
     values: dict[str, str] = {}
 
 
 def url_value(source: SourceCode, call: ConnectionCall) -> str | None:
-    """Return the value of the URL of a call, "" for the page's own origin, None if it differs between runs."""
+    """Return the value of the URL of a call, "" for the page's own origin, None if the value differs between runs."""
     if call.url is None:
         return ""
     value = _Evaluation(source).value(call.url)
@@ -43,7 +43,7 @@ def url_value(source: SourceCode, call: ConnectionCall) -> str | None:
 
 
 def module_constants(source: SourceCode) -> ModuleConstants:
-    """Return the constants at the top of a file, and those that it exports from other files."""
+    """Return the constants that a file declares at its top level or exports again from other files."""
     evaluation = _Evaluation(source)
     values = {name: evaluation.value(node) for name, node in evaluation.constants.items()}
     values |= dict(_exported(source, evaluation))
@@ -56,9 +56,10 @@ def references(value: str) -> Iterator[str]:
 
 
 def resolved(value: str, file: str, lookup: Callable[[str, str], ModuleConstants | None], steps: int = 3) -> str:
-    """Return a value after its references were followed. `lookup(file, module)` finds the module for a file.
+    """Return a value in which constants of other modules replace the references, up to `steps` times.
 
-    A reference to an unknown module becomes the last part of its path, so that two files may name it differently.
+    `lookup(file, module)` finds the constants. A reference to an unknown module becomes the last part of the module's
+    path, so that two files may write the path differently.
     """
 
     def replaced(found: re.Match[str]) -> str:
@@ -73,7 +74,7 @@ def resolved(value: str, file: str, lookup: Callable[[str, str], ModuleConstants
 
 
 class ModuleIndex:
-    """The files of a tree by the names with which other files import them."""
+    """Index of the files of a tree by the names with which other files import them."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._by_end: dict[str, list[str]] = {}
@@ -83,7 +84,7 @@ class ModuleIndex:
             self._by_end.setdefault(stem.name, []).append(path)
 
     def find(self, file: str, module: str) -> str | None:
-        """Return the path of the file that `file` imports as `module`, None for a package or several candidates."""
+        """Return the path of the file that `file` imports as `module`, None if it is a package or is ambiguous."""
         target = PurePosixPath(module)
         name = target.stem if target.suffix in SUFFIXES else target.name
         relative = module.startswith(".")
@@ -149,7 +150,7 @@ class _Evaluation:
         return self._known[name]
 
     def _member(self, text: str, steps: int) -> str | None:
-        """Return the value of `config.url`: a property of a constant, or of an import."""
+        """Return the value of `config.url`: a property of a constant or of an imported object."""
         name, _, path = text.partition(".")
         if name in self._imports and re.fullmatch(r"[\w.]+", path):
             binding = self._imports[name]
