@@ -25,7 +25,10 @@ SHOWN_SECONDS = 300
 
 
 class WorkerStatistics:
-    """Reports of one worker, added up. `state` is "running", "closed" or "lost"."""
+    """Sum of the reports of one worker.
+
+    state  "running"; "closed" after its last report; "lost" if the connection to the worker broke
+    """
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -62,11 +65,14 @@ class RunAggregator:
         self._write(run)
 
     def add_worker(self, worker: str, index: int) -> None:
-        """Add a worker that has not reported yet, so that the statistics of each second wait for its report."""
+        """Add a worker that has not reported yet.
+
+        The statistics of a second are written only when all workers have reported.
+        """
         self.workers.setdefault(worker, WorkerStatistics(index))
 
     def add_report(self, worker: str, report: WorkerReport, at: float) -> None:
-        """Add a report. The seconds in it are complete: no later report of the worker contains them."""
+        """Add a report. The seconds in the report are complete: no other report of the worker contains them."""
         reporter = self.workers.setdefault(worker, WorkerStatistics(len(self.workers)))
         reporter.last_report_at = at
         if reporter.state == "lost":
@@ -84,7 +90,7 @@ class RunAggregator:
             self.workers[worker].state = "closed"
 
     def worker_lost(self, worker: str, at: float) -> None:
-        """Handle the loss of a running worker, which sends no more reports."""
+        """Handle a running worker whose process or connection has failed, so that it sends no more reports."""
         lost = self.workers.get(worker)
         if lost is None or lost.state != "running":
             return
@@ -93,7 +99,7 @@ class RunAggregator:
         self._write(WorkerLost(worker, lost.index, at, lost.last_report_at, last.users, last.open, lost.statistics))
 
     def tick(self, at: float) -> None:
-        """Write the totals, and each second that all workers have reported or that waits for longer than MAX_WAIT_S."""
+        """Write the totals, and each second that all workers have reported or that is older than MAX_WAIT_S."""
         self._write_seconds(int(at) - MAX_WAIT_S)
         last = self.recent_seconds[-1] if self.recent_seconds else SecondCounts(0)
         ready = self._count("running") + self._count("closed")
@@ -135,7 +141,7 @@ class RunAggregator:
         return sum(each.state == state for each in self.workers.values())
 
     def _write_seconds(self, until: int) -> None:
-        """Write every second up to `until`, and the later seconds that all running workers have reported."""
+        """Write every second up to `until`, and those seconds after it that all running workers have reported."""
         running = (each.last_second.at for each in self.workers.values() if each.state == "running")
         reported_by_all = min(running, default=until)
         for at in sorted(self._pending):

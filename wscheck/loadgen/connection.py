@@ -2,7 +2,8 @@
 
     CONNECTING -> CONNECT_SENT -> STEPS -> OPEN -> CLOSING -> ENDED -> CLOSED
 
-Every connection reports exactly one end to its observer: `refused`, `ended` or `abandoned`.
+STEPS are the events that are sent or awaited after connecting, such as a login ([connect] in wscheck.toml). Every
+connection reports exactly one end to its observer: `refused`, `ended` or `abandoned`.
 """
 
 import time
@@ -69,13 +70,13 @@ class ConnectionObserver(Protocol):
     """Receiver of the events of a connection."""
 
     def connect_sent(self, connection: "Connection") -> None:
-        """Handle the sending of CONNECT. From now on the server may count the connection."""
+        """Handle that CONNECT was sent. From now on the server may count the connection."""
 
     def opened(self, connection: "Connection") -> None:
-        """Handle the server's acknowledgement of CONNECT and of the steps after it."""
+        """Handle that the server acknowledged CONNECT and accepted all steps after connecting."""
 
     def refused(self, connection: "Connection", kind: str) -> None:
-        """Handle a connection that did not open. `kind` is the key under which the failure is counted."""
+        """Handle a connection that did not open. Failures are counted per `kind`."""
 
     def ended(self, connection: "Connection", reason: str) -> None:
         """Handle the end of an open connection. `reason` is a Socket.IO disconnect reason."""
@@ -84,7 +85,7 @@ class ConnectionObserver(Protocol):
         """Handle a connection that the page closed before it was open."""
 
     def event_received(self, connection: "Connection", packet: SocketPacket, text: str) -> None:
-        """Handle an event. `text` is the whole Socket.IO packet."""
+        """Handle an event from the server. `text` is the whole Socket.IO packet."""
 
 
 class PendingAcks:
@@ -124,7 +125,7 @@ class PendingAcks:
             callback(arguments, duration_ms)
 
     def expire(self, sent_before: float, counts: LoadStatistics) -> None:
-        """Count a timeout for each event sent until `sent_before`, and call the callbacks of these events."""
+        """Count a timeout for each event sent at `sent_before` or earlier, and call the callbacks of these events."""
         while self._pending and self.oldest_sent_at <= sent_before:
             callback, sent_at = self._pending.pop(next(iter(self._pending)))
             counts.ack_timeouts += 1
@@ -137,7 +138,8 @@ class Connection:
 
     identity  request texts with the user's credentials, which all connections of the user share
     sid       the Socket.IO id, None until the connection is open
-    end_during_steps  disconnect reason if the server acknowledged the connection and ended it during the steps
+    end_during_steps  disconnect reason if the server acknowledged the connection and ended it during the steps after
+                      connecting
     """
 
     __slots__ = (
@@ -197,7 +199,7 @@ class Connection:
     # --- called by the page ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Start to connect. The observer may be called before this returns."""
+        """Start to connect. The observer may already be called before this method returns."""
         self.started_at = time.monotonic()
         self._handshake = self.generator.new_handshake(self)
         self.generator.reactor.set_deadline(self, self.started_at + self.generator.endpoint.target.timeout_s)
@@ -247,7 +249,7 @@ class Connection:
     # --- called by the handshake ----------------------------------------------------------------------------------
 
     def open_new_transport(self) -> None:
-        """Start a transport. It replaces the present one.
+        """Start a transport in place of the present one.
 
         Raises:
             TransportError: There is no socket or no local port for the transport.
@@ -259,13 +261,16 @@ class Connection:
         """Send bytes.
 
         Raises:
-            TransportError: The transport is lost.
+            TransportError: The transport is broken.
         """
         assert self._transport is not None
         self._transport.send(data)
 
     def handshake_done(self, rest: bytes) -> None:
-        """Use the WebSocket, whose handshake is complete. `rest` contains the bytes that followed the handshake."""
+        """Use the WebSocket, because its handshake is complete.
+
+        `rest` contains the bytes that followed the handshake.
+        """
         self._handshake = None
         if rest:
             self.received(rest)
@@ -325,14 +330,14 @@ class Connection:
     def hung_up(self) -> None:
         """Handle that the server closed its side of the transport.
 
-        This ends the connection, unless it completed a response of the handshake.
+        This ends the connection, unless the close completed an HTTP response of the handshake.
         """
         if self._handshake is not None and self._handshake.hung_up():
             return
         self.closed_by_server(transport_closed=True)
 
     def transport_lost(self, kind: str) -> None:
-        """Handle the loss of the transport."""
+        """Handle that the transport broke."""
         if self.state < ConnectionState.OPEN:
             self._refuse(kind)
         elif self.state < ConnectionState.ENDED:
@@ -451,7 +456,7 @@ class Connection:
             self.steps_done()
 
     def steps_done(self) -> None:
-        """Open the connection, because the server has acknowledged it and accepted every step after it."""
+        """Open the connection: the server has acknowledged CONNECT and accepted every step after connecting."""
         self._steps = None
         self.state = ConnectionState.OPEN
         self.opened_at = time.monotonic()
@@ -489,7 +494,7 @@ class Connection:
             self._try_send(encode_masked_frame(TEXT, text.encode()))
 
     def _try_send(self, data: bytes) -> None:
-        """Send bytes. If the transport is lost, do nothing: the next read reports the loss."""
+        """Send bytes. If the transport is broken, do nothing: the next read reports it."""
         assert self._transport is not None
         try:
             self._transport.send(data)
@@ -497,14 +502,14 @@ class Connection:
             return
 
     def _continue_open(self) -> None:
-        """Close the connection if the page requested that in the meantime. Otherwise set the deadline."""
+        """Close the connection if the page requested a close while it was opening. Otherwise set the deadline."""
         if self._close_requested:
             self._send_disconnect()
         else:
             self._set_open_deadline()
 
     def _set_open_deadline(self) -> None:
-        """Set the deadline: the end of the server's permitted silence or of the oldest acknowledgement's timeout."""
+        """Set the deadline: the server has been silent for too long, or the oldest acknowledgement times out."""
         at = self._silence_deadline
         if self._pending_acks:
             at = min(at, self._pending_acks.oldest_sent_at + self.generator.endpoint.ack_timeout_s)
@@ -519,7 +524,7 @@ class Connection:
         return ack_id
 
     def _count_own_stall(self) -> None:
-        """Count a stall of this process if the process was too late to read or to answer a ping."""
+        """Count a stall if this process was too late to read from the connection or to answer a ping."""
         if self.generator.reactor.worst_lag(self._silence_limit_s) >= self._ping_timeout_s * 1000:
             self.generator.counters.current.stalled += 1
 
@@ -550,7 +555,10 @@ class Connection:
             self._try_send(_NORMAL_CLOSE)
 
     def _refuse(self, kind: str, server_end: str = "") -> None:
-        """End a connection that did not open. `server_end` is the disconnect reason if the server ended it."""
+        """End a connection that did not open.
+
+        `server_end` is the disconnect reason if the server ended the connection.
+        """
         if self.state < ConnectionState.OPEN:
             steps, self._steps = self._steps, None
             self.end_during_steps = server_end if steps is not None else ""
@@ -564,7 +572,8 @@ class Connection:
     def _end(self, reason: str, *, abort: bool = False, transport_closed: bool = False) -> None:
         """Report the end of an open connection.
 
-        The server may close the transport first, so that our port is free at once (no TIME_WAIT on our side).
+        The server is given time to close the transport first, so that our port is free at once (no TIME_WAIT on our
+        side).
         """
         if self.state not in (ConnectionState.OPEN, ConnectionState.CLOSING):
             return
@@ -591,7 +600,7 @@ class Connection:
 
 
 class _StepRun:
-    """Steps of one connection after its acknowledgement, and the server's answers to them."""
+    """Run of the steps after connecting (events that are sent or awaited) on one connection."""
 
     __slots__ = ("_acknowledgement", "_connection", "_event", "_position", "_unread_events")
 
@@ -604,7 +613,7 @@ class _StepRun:
 
     @property
     def label(self) -> str:
-        """Name of the current step, which begins the kind of a refusal: "step 1 after connecting, ...: no answer"."""
+        """Name of the current step, with which the kind of a refusal begins: "step 1 after connecting, ..."."""
         return f"step {self._position + 1} after connecting, {self._step.label}"
 
     @property
@@ -612,7 +621,10 @@ class _StepRun:
         return self._connection.identity.steps[self._position][0]
 
     def start(self) -> None:
-        """Perform the current step. Its answer may have arrived already, unless it is an answer to a request."""
+        """Perform the current step.
+
+        The event that it awaits may have arrived before, unless it answers a request of the step.
+        """
         connection = self._connection
         step, payload = connection.identity.steps[self._position]
         self._acknowledgement = self._event = None
@@ -626,12 +638,12 @@ class _StepRun:
         self._advance()
 
     def event_received(self, data: list[Any]) -> None:
-        """Handle an event that arrived before the last step: the current step may wait for it."""
+        """Handle an event that arrived before the last step was done: the current step may wait for this event."""
         self._unread_events.append(data)
         self._advance()
 
     def acknowledged(self, ack_id: int | None, arguments: list[Any]) -> None:
-        """Handle an acknowledgement."""
+        """Handle an acknowledgement of an event that a step sent."""
         if ack_id == self._position:
             self._acknowledgement = arguments
             self._advance()
@@ -655,7 +667,7 @@ class _StepRun:
     def _take_event(self, name: str) -> list[Any] | None:
         """Return the next event with this name that no step has used yet, None if there is none.
 
-        Events before it count as used then.
+        The events that arrived before it are used up then.
         """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:

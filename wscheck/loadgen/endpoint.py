@@ -29,8 +29,8 @@ class UserIdentity(msgspec.Struct, frozen=True):
     path_prefix     request path up to the name of the transport
     header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
-    token           the user's token, which is redacted where the server repeats it
-    steps           steps after connecting, each with its payload for this user
+    token           the user's token, which is redacted in messages in which the server repeats it
+    steps           steps after connecting (events to send or await), each with its payload for this user
     """
 
     path_prefix: str
@@ -44,7 +44,7 @@ class Endpoint:
     """Data that all connections of a run share.
 
     address      (family, socket address); if the host name has several addresses, one that answers
-    tls          None for ws and http; it verifies the certificate unless the target is insecure
+    tls          TLS settings, None for ws and http; certificates are verified unless the target is marked as insecure
     server_name  host name for SNI and verification
     """
 
@@ -82,7 +82,10 @@ class Endpoint:
             _check_source(source, *self.address)
 
     def next_source(self) -> str | None:
-        """Return the local address for the next connection (each in turn), None if the system chooses it."""
+        """Return the local address for the next connection, None if the system chooses it.
+
+        Several addresses take turns.
+        """
         return next(self._sources) if self._sources is not None else None
 
     def identity(self, credentials: Credentials) -> UserIdentity:
@@ -140,7 +143,7 @@ def _check_source(source: str, family: int, address: SocketAddress) -> None:
 
 
 def _resolve(host: str, port: int, timeout_s: float) -> tuple[int, SocketAddress]:
-    """Return the first address of `host` that accepts a connection, or the first of all if none does."""
+    """Return the first address of `host` that accepts a connection, or the first address if none does."""
     try:
         found = gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_STREAM)
     except OSError as error:

@@ -48,12 +48,12 @@ class ProcessCounters:
         self._peak = max(self._peak, self.open)
 
     def record_lag(self, ms: float) -> None:
-        """Count the delay of a tick of the reactor."""
+        """Record by how many milliseconds a tick of the reactor was late."""
         self.current.lag.add(ms)
         self._worst_lag_ms = max(self._worst_lag_ms, ms)
 
     def advance(self, at: float) -> None:
-        """Complete the seconds before `at`. Later counts belong to the second that contains `at`."""
+        """Complete the seconds before `at`. What is counted from now on belongs to the second that contains `at`."""
         last, self._advanced_at = self._advanced_at, at
         if last is None:
             return
@@ -66,12 +66,12 @@ class ProcessCounters:
             self._complete_second(int(at) - 1)
 
     def finish(self, at: float) -> None:
-        """Complete the seconds before `at` (the end of the run), and the last, partial second."""
+        """Complete the seconds before `at` (the end of the run), and the partial second that contains `at`."""
         self.advance(at)
         self._complete_second(int(at))
 
     def take_report(self) -> WorkerReport:
-        """Return the counts since the last call. Call `advance` first."""
+        """Return what was counted since the last call. Call `advance` first."""
         report = WorkerReport(self._unreported, self._unreported_seconds)
         self._unreported, self._unreported_seconds = LoadStatistics(), []
         return report
@@ -101,7 +101,7 @@ class ProcessCounters:
 
 
 class LoadGenerator:
-    """Users of one run in one Locust process. `on_connect` is called for every connect."""
+    """Users of one run in one Locust process. `on_connect` is called for every attempt to connect."""
 
     def __init__(self, endpoint: Endpoint, on_connect: ConnectCallback = lambda ms, refusal: None) -> None:
         self.endpoint = endpoint
@@ -130,7 +130,7 @@ class LoadGenerator:
         return kind
 
     def shown_message(self, message: str, token: Secret | None) -> str:
-        """Return a message of the server without secrets, shortened."""
+        """Return a message of the server as reports show it: shortened and without secrets."""
         return _redacted(message, (token, *self._secrets))
 
     def add_user(self, connections: UserConnections, components: list[PageComponent]) -> None:
@@ -140,7 +140,7 @@ class LoadGenerator:
             component.open()
 
     def remove_user(self, connections: UserConnections) -> None:
-        """Stop a user: start to close its connections."""
+        """Stop a user: start to close all connections of the user."""
         for component in self.users.pop(connections, []):
             component.stop()
         connections.user_stopped()

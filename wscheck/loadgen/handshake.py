@@ -47,7 +47,7 @@ class HttpResponse:
 
     @property
     def keeps_alive(self) -> bool:
-        """True if the connection can carry another request."""
+        """True if another request can be sent on the same connection."""
         has_length = self._body_left is not None or self._is_chunked
         return self.headers.get("connection", "").lower() != "close" and has_length
 
@@ -179,7 +179,7 @@ def http_refusal_kind(response: HttpResponse) -> str:
 
 
 class UpgradeRefused(Exception):
-    """Failure of a WebSocket handshake. The text is the kind under which the failure is counted."""
+    """Failure of a WebSocket handshake. The text is the kind of the failure, under which it is counted."""
 
 
 def new_websocket_key() -> bytes:
@@ -201,7 +201,7 @@ def check_upgrade(response: HttpResponse, key: bytes) -> None:
 
 
 class WebSocketHandshake:
-    """Handshake by WebSocket at once: one request, answered with 101."""
+    """Handshake without long-polling: one request for a WebSocket, answered with 101."""
 
     __slots__ = ("_connection", "_key", "_response")
 
@@ -242,7 +242,7 @@ class WebSocketHandshake:
         return False
 
     def session_opened(self, handshake: Handshake) -> None:
-        """Do nothing: the session's id is needed only for further requests, and a WebSocket makes none."""
+        """Do nothing: the session's id is needed only for further requests, and this handshake sends none."""
 
     def send_packet(self, text: str) -> None:
         """Send an Engine.IO packet.
@@ -296,7 +296,7 @@ class PollingHandshake(WebSocketHandshake):
         self._poll()
 
     def session_opened(self, handshake: Handshake) -> None:
-        """Use the session's id in the next requests."""
+        """Store the session's id for the next requests."""
         self._sid = handshake.sid
 
     def send_packet(self, text: str) -> None:
@@ -313,7 +313,7 @@ class PollingHandshake(WebSocketHandshake):
             self._response_received(data)
 
     def hung_up(self) -> bool:
-        """Handle that the server closed its side of the transport. Return what WebSocketHandshake.hung_up returns."""
+        """Handle that the server closed its side of the transport. Return the same as `WebSocketHandshake.hung_up`."""
         if self._stage in (_POLL, _POST) and self._response.data_ended():
             try:
                 self._response_complete()

@@ -1,4 +1,4 @@
-"""The Locust user, and the state of a Locust process that its instances share."""
+"""The Locust user, and the state that all users of one Locust process share."""
 
 import logging
 import os
@@ -132,14 +132,14 @@ class LocustProcess:
             gevent.spawn(self.runner.quit)
 
     def _share_users(self) -> None:
-        """Send each worker its position among the workers and their number, which select the users it simulates."""
+        """Send each worker its position among the workers and their number. These decide which users it simulates."""
         clients = self.runner.clients
         workers = [client.id for client in (*clients.ready, *clients.running, *clients.spawning)]
         for position, worker in enumerate(workers):
             self.runner.send_message(_SHARE_MESSAGE, {"position": position, "of": len(workers)}, worker)
 
     def _on_late_worker(self, client_id: str, **_: Any) -> None:
-        """Send user numbers that no other worker reaches to a worker that joins a running test."""
+        """Send a worker that joins a running test user numbers that no other worker uses."""
         if self.aggregator.state == "running" and client_id not in self.aggregator.workers:
             index = len(self.aggregator.workers)
             self.aggregator.add_worker(client_id, index)
@@ -213,7 +213,7 @@ class LocustProcess:
                 self.aggregator.tick(time.time())
 
     def _report(self) -> None:
-        """Send the counts since the last report to the master, or add them to the aggregator."""
+        """Send to the master what was counted since the last report. Without a master, add it to the aggregator."""
         if self.generator is None:
             return
         if not self.generator.is_closing:
@@ -370,7 +370,7 @@ class SocketUser(User):
         """Send an event on the connection of the first component and wait for the acknowledgement.
 
         Return the arguments of the acknowledgement. Return None if there is no open connection, or no acknowledgement
-        within --ack-timeout.
+        arrives within --ack-timeout.
         """
         result: AsyncResult = AsyncResult()
         report_ack = self._report_ack(name)

@@ -32,10 +32,10 @@ class PageBehaviour(msgspec.Struct, frozen=True):
 
 
 class UserPool:
-    """Users of one Locust process.
+    """Users of one Locust process, taken from the numbered users of the run.
 
-    Of `stride` workers, the one at `offset` has every `stride`-th user, so that no user belongs to two workers. A user
-    that stopped is available again, the lowest number first.
+    Of `stride` workers, the worker at position `offset` gets every `stride`-th user, so that no user belongs to two
+    workers. A user that stopped is available again, the lowest number first.
     """
 
     def __init__(self, prefix: str = "", token: str | None = None, rows: list[UserRow] | None = None) -> None:

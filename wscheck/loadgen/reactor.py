@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class SocketHandler(Protocol):
-    """Receiver of the events of one socket."""
+    """Receiver of the events of one socket: readable, writable or broken."""
 
     def ready(self, events: int) -> None:
         """Handle a socket that is readable, writable or broken."""
@@ -141,7 +141,7 @@ class Reactor:
         return cancel
 
     def worst_lag(self, within_s: float) -> float:
-        """Return the longest delay of a tick in the last `within_s` seconds (at most 120), in ms.
+        """Return by how many milliseconds the latest tick was late in the last `within_s` seconds (at most 120).
 
         Delays of up to 100 ms count as 0.
         """

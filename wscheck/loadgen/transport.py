@@ -20,9 +20,9 @@ _LINGER_OFF = b"\x01\x00\x00\x00\x00\x00\x00\x00"
 
 
 class TransportError(OSError):
-    """Failure to open a transport, or its loss.
+    """Error: a transport could not be opened, or broke.
 
-    `kind` is the key under which the failure is counted (docs/load-engine.md).
+    `kind` is the name under which the failure is counted (docs/load-engine.md).
     """
 
     def __init__(self, kind: str) -> None:
@@ -54,10 +54,10 @@ class TransportOwner(Protocol):
         """Handle bytes from the peer. May raise TransportError."""
 
     def hung_up(self) -> None:
-        """Handle that the server closed its side of the connection: it sends nothing more."""
+        """Handle that the server closed its side of the connection: no more data arrives."""
 
     def transport_lost(self, kind: str) -> None:
-        """Handle a TransportError of this kind."""
+        """Handle that the transport broke. `kind` is the kind of the TransportError."""
 
     def handler_failed(self) -> None:
         """End the connection after an unexpected exception."""
@@ -103,7 +103,7 @@ class TcpTransport:
         """Send `data` after the bytes that are still buffered.
 
         Raises:
-            TransportError: The connection is lost.
+            TransportError: The connection is broken.
         """
         if self._unsent:
             self._unsent += data
@@ -178,7 +178,10 @@ class TcpTransport:
 
 
 class TlsTransport(TcpTransport):
-    """TLS over TCP. It works on memory buffers, so `ssl` does not touch gevent's sockets."""
+    """TLS over TCP.
+
+    `ssl` reads and writes memory buffers, not a socket, because it would need one of gevent's sockets.
+    """
 
     __slots__ = ("_before_handshake", "_incoming", "_is_established", "_outgoing", "_tls", "has_ended")
 

@@ -1,4 +1,4 @@
-"""Connections of one user. Counts simultaneous connections, replaced connections and duplicated events."""
+"""Connections of one user: how many are open at once, which were replaced, and which events arrived twice."""
 
 import time
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ MAX_PAYLOADS = 64
 
 
 class _Payload:
-    """First delivery time of a payload, and a dict of socket id to the number of deliveries."""
+    """Time of the first delivery of an event's payload, and a dict of socket id to the number of deliveries."""
 
     __slots__ = ("deliveries", "first_at")
 
@@ -34,7 +34,7 @@ class _Payload:
 
 
 class UserConnections:
-    """Connections of one user, which are added to the counters of the process.
+    """Connections of one user. What is counted about them is added to the counters of the process.
 
     `active` contains each connection from its CONNECT to its end. The peak (the most connections that the user had at
     once) includes a connection from its CONNECT until it ended or the page closed it. A connection that the server
@@ -85,7 +85,7 @@ class UserConnections:
             self._generator.counters.users += 1
 
     def opened(self, connection: Connection) -> None:
-        """Count the opening, and the replacement of each connection that ended since the CONNECT of `connection`."""
+        """Count the opening of `connection`, and a replacement for each connection that ended after its CONNECT."""
         counters, at = self._generator.counters, connection.opened_at
         self._confirm_peak(connection)
         counters.current.connects += 1
@@ -97,7 +97,7 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _explain_ends(self, connection: Connection) -> None:
-        """Count the replacement of each connection that ended since the CONNECT of `connection`."""
+        """Count a replacement for each connection that ended after the CONNECT of `connection` was sent."""
         ends, self._unexplained_ends = self._unexplained_ends, []
         for older, ended_at in ends:
             if connection.connect_sent_at <= ended_at:
@@ -112,7 +112,7 @@ class UserConnections:
                 self._ended_in_steps.append((older, ended_at, kind))
 
     def _count_replacement_in_steps(self, connection: Connection, ended_at: float) -> None:
-        """Count the opening and the replacement of a connection that the server ended during the steps."""
+        """Count the opening and the replacement of a connection that the server ended in the steps after connecting."""
         counts, acknowledged_at = self._generator.counters.current, connection.acknowledged_at
         self._confirm_peak(connection)
         counts.connects += 1
@@ -177,13 +177,13 @@ class UserConnections:
             self._unacknowledged_peaks = tuple(each for each in self._unacknowledged_peaks if each is not connection)
 
     def _withdraw_peak(self, connection: Connection) -> None:
-        """Lower `_most_at_once` again if it was raised by this connection, which never opened."""
+        """Lower the user's peak (the most connections at once) if it included this connection, which never opened."""
         if connection in self._unacknowledged_peaks:
             self._confirm_peak(connection)
             self._set_most_at_once(self._most_at_once - 1)
 
     def _was_replaced(self, older: Connection, at: float) -> bool:
-        """Report whether a newer connection replaced `older`, which ended at time `at`."""
+        """Return whether a newer connection replaced `older`, which ended at time `at`."""
         return bool(self._newer_than(older, at))
 
     def _newer_than(self, older: Connection, at: float) -> list[Connection]:
@@ -208,9 +208,10 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _drop_inexplicable_ends(self) -> None:
-        """Forget ended connections that cannot turn out to be replaced any more.
+        """Forget those ended connections of which no future event can show that they were replaced.
 
-        A newer connection could have replaced them only if its CONNECT was sent before they ended and is unanswered.
+        A newer connection could have replaced an ended connection only if its CONNECT was sent before that end and is
+        unanswered.
         """
         if not self._unexplained_ends and not self._ended_in_steps:
             return
@@ -229,7 +230,8 @@ class UserConnections:
     def event_received(self, connection: Connection, text: str) -> None:
         """Count the event as duplicated if another connection of the user received the same packet.
 
-        Otherwise count it as a greeting if the connection has just opened and has not requested anything.
+        Otherwise count it as a greeting (an event for each new connection) if the connection has just opened and has
+        not requested anything.
         """
         at = time.monotonic()
         if _is_greeted(connection, at):
@@ -252,7 +254,10 @@ class UserConnections:
             self._recent_payloads = None
 
     def _payloads_since(self, since: float) -> dict[str, _Payload]:
-        """Return the payloads that were first delivered after `since`. A copy of an older payload is a new event."""
+        """Return the payloads that were first delivered after `since`.
+
+        Older ones do not count: a repetition is a new event.
+        """
         payloads = self._recent_payloads if self._recent_payloads is not None else {}
         while payloads:
             text, oldest = next(iter(payloads.items()))
@@ -271,5 +276,5 @@ def _may_replace(sent_at: float, ended: Connection, ended_at: float) -> bool:
 
 
 def _is_greeted(connection: Connection, at: float) -> bool:
-    """Return whether an event that arrives now belongs to the opening of the connection, or to the steps before it."""
+    """Return whether an event that arrives now is a greeting, or belongs to the steps after connecting."""
     return not connection.has_emitted and (not connection.opened_at or at - connection.opened_at < GREETING_S)

@@ -1,4 +1,4 @@
-"""Pages in Locust's web UI: Connections with its data, and /metrics for Prometheus."""
+"""Pages in Locust's web UI: Connections with the data of this run, and /metrics for Prometheus."""
 
 from collections.abc import Iterable
 from importlib.resources import files
@@ -21,7 +21,7 @@ _LINK = (
 
 
 def add_pages(web_ui: Any, aggregator: RunAggregator, base_path: str | None) -> None:
-    """Add the pages to Locust's web app, behind its login if it has one."""
+    """Add the pages to Locust's web app. If the app has a login, they require it."""
     pages = Blueprint("wscheck", __name__, url_prefix=base_path or None)
     require_login = web_ui.auth_required_if_enabled
     pages.add_url_rule("/connections", "page", require_login(lambda: Response(_PAGE, mimetype="text/html")))
@@ -33,7 +33,7 @@ def add_pages(web_ui: Any, aggregator: RunAggregator, base_path: str | None) -> 
 
 
 def _add_link(response: Response) -> Response:
-    """Add a link to the Connections page to Locust's own page."""
+    """Add a link to the Connections page to the start page of Locust."""
     if response.mimetype == "text/html" and not response.direct_passthrough:
         page = response.get_data(as_text=True)
         if 'id="root"' in page:

@@ -24,8 +24,7 @@ class FrameError(ValueError):
 class FrameReader:
     """Incremental parser of the frames from a server.
 
-    `error` describes the first violation of the protocol; it is None before the violation. Nothing is parsed after the
-    violation.
+    `error` describes the first violation of the protocol, None if there was none. Nothing after a violation is parsed.
     """
 
     __slots__ = ("_bytes_needed", "_fragments", "_message_opcode", "_rest", "error")

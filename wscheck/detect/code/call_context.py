@@ -401,9 +401,9 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
 
 
 def is_root(source: SourceCode, context: Context) -> bool:
-    """Return whether a component is the one that a page mounts once: of Vue, Svelte and Angular, by its usual name.
+    """Return whether a page mounts a component once: in Vue, Svelte and Angular, the one with the usual root name.
 
-    React's StrictMode mounts a root component twice.
+    A React component never is, because StrictMode mounts even the root component twice.
     """
     if source.suffix in MARKUP_SUFFIXES:
         return _ROOT_FILE.search(source.path) is not None

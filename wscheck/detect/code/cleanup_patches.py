@@ -246,7 +246,10 @@ class _Effect:
         return next((name for name in names if name not in used), "")
 
     def _registered_by(self) -> tuple[str, str]:
-        """Return the module and the name of the function that registers the effect, whatever the file calls it."""
+        """Return the module and the exported name of the function that registers the effect.
+
+        The file may give another name to this function.
+        """
         assert self.context.effect is not None
         name = text_of(self.context.effect.child_by_field_name("function"))
         binding = imported_names(self.source).get(name)
@@ -372,7 +375,7 @@ class _Effect:
         return [*edits, Edit(registration.end_byte, registration.end_byte, after)]
 
     def _hoisted(self, fault: _Fault, scope: Node, registration: Node) -> list[Edit] | None:
-        """Return the edits that declare the variable of a fault in front of the effect, None if it cannot be there."""
+        """Return the edits that declare the variable of a fault in front of the effect, None if this is impossible."""
         if not fault.name:
             used = re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", re.sub(r"(['\"`]).*?\1", "", fault.undo))
             return None if any(declares(self.function, name) for name in used) else []
