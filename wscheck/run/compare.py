@@ -54,14 +54,14 @@ COMPARABLE: dict[str, type[Report]] = {"wscheck.verify/1": VerifyReport, load_re
 
 @dataclass(frozen=True)
 class Measure(Generic[ReportKind]):
-    """One number of a report.
+    """One number of a report, such as the time to connect.
 
     read     function that returns the number, None if the report does not contain it
     divisor  function that returns the size of the run, by which the number is divided before the comparison
     floor    smallest value in the comparison; smaller numbers count as this value, because for example a user without
              a connection is no improvement over a user with one
-    times    function that returns the percentiles of which the number is one, None if it is no percentile
-    percent  percentile that the number is
+    times    function that returns all percentiles of the measured durations, None if the number is no percentile
+    percent  which percentile the number is
     """
 
     id: str
@@ -97,7 +97,8 @@ def _mean_open(report: LoadReport) -> float | None:
 def _received_per_user(report: LoadReport) -> float | None:
     """Return the events received per user, without duplicates and greetings; None if no event arrived.
 
-    Greetings are events that the server sends to each new connection, so more connections receive more of them.
+    Greetings are events that the server sends to each new connection. They are left out because their number depends on
+    the number of connections.
     """
     events = report.events
     if not report.users or not events.received:
@@ -188,7 +189,7 @@ VERIFY_MEASURES: tuple[Measure[VerifyReport], ...] = (
 def compare(before: Report, after: Report, bar: Bar = DEFAULT_BAR) -> CompareReport:
     """Compare two load reports or two verify reports.
 
-    A run that proved nothing makes the comparison inconclusive, or failed with a strict bar.
+    If one of the runs proved nothing, the comparison is inconclusive, or failed if `bar` is strict (--strict).
 
     Raises:
         TypeError: The reports are of different kinds, or of a kind that cannot be compared.
@@ -259,7 +260,10 @@ def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: Re
 
 
 def _basis(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> Basis:
-    """Return by which numbers to compare a measure. One late packet decides a high percentile of few durations."""
+    """Return which numbers represent a measure.
+
+    Of few durations, no high percentile is used: one late packet decides it.
+    """
     if measure.times is None:
         return Basis.VALUES
     samples = min((n for report in (before, after) if (n := measure.times(report).samples) is not None), default=None)
@@ -269,7 +273,7 @@ def _basis(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) 
 
 
 def _samples_for(percent: int) -> int:
-    """Return the number of durations of which at least `SAMPLES_ABOVE` are above a percentile."""
+    """Return how many durations are needed so that at least `SAMPLES_ABOVE` of them are above a percentile."""
     return -(-SAMPLES_ABOVE * 100 // (100 - percent))
 
 
@@ -289,9 +293,9 @@ def _compared_numbers(
 
 
 def _noise(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> float:
-    """Return by how much a measure differs between two equal runs because of this machine, in its own unit.
+    """Return by how much a measure may differ between two equal runs because of this machine, in the measure's unit.
 
-    The delay of the load generator is in every time that it measured.
+    The delay of the load generator is included in every time that it measured.
     """
     if measure.unit == "s":
         return CPU_NOISE_S / min(measure.divisor(before), measure.divisor(after))
@@ -300,7 +304,10 @@ def _noise(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) 
 
 
 def _change(old: float, new: float, unit: str, more_is_better: bool, noise: float) -> MeasureChange:
-    """Return the direction of the change: BETTER, WORSE, or SAME within the tolerance, which is at least `noise`."""
+    """Return the direction of a change from `old` to `new`: BETTER, WORSE or SAME.
+
+    It is SAME if the difference is within the tolerance, which is at least `noise`.
+    """
     tolerance = max((TIME_TOLERANCE if unit in ("ms", "s") else COUNT_TOLERANCE) * old, noise)
     if unit == "ms":
         tolerance = max(tolerance, TIME_TOLERANCE_MS)
@@ -316,7 +323,7 @@ def _rounded(value: float | None) -> float | None:
 def _restrict_to_shared_scenarios(
     before: VerifyReport, after: VerifyReport
 ) -> tuple[VerifyReport, VerifyReport, list[str]]:
-    """Return both reports with only the scenarios that both contain, and a note with the other scenarios."""
+    """Return both reports reduced to the scenarios that both contain, and a note that lists the other scenarios."""
     before_ids, after_ids = ({scenario.id for scenario in report.scenarios} for report in (before, after))
     shared = before_ids & after_ids
     unshared = sorted((before_ids | after_ids) - shared)

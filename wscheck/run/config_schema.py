@@ -1,7 +1,7 @@
-"""JSON Schema of wscheck.toml, for editors that complete and check it while it is written.
+"""JSON Schema of wscheck.toml, for editors that complete and check the file while it is written.
 
-`python -m wscheck.run.config_schema docs/schemas` writes it. A test compares the stored schema with this one. The
-schema is stricter than the parsers in one respect: a number is a number and not a text.
+`python -m wscheck.run.config_schema docs/schemas` writes the schema. A test compares the stored schema with this one.
+The schema is stricter than the parsers in one respect: a number must not be written as a text.
 """
 
 import sys
@@ -161,7 +161,7 @@ def _allow() -> Schema:
 
 
 def encode() -> bytes:
-    """Return the schema as JSON text in the form of the stored file."""
+    """Return the schema as JSON text, exactly as the stored file contains it."""
     return msgspec.json.format(msgspec.json.encode(config_schema()), indent=2) + b"\n"
 
 

@@ -51,7 +51,7 @@ MAX_ITEMS = 3
 
 
 class PageOutcome(msgspec.Struct):
-    """Report on pages, with the events that it is based on."""
+    """Report on pages, with the events on which it is based."""
 
     report: BrowserReport
     events: list[AnyEvent]
@@ -115,7 +115,7 @@ def _notes(events: Sequence[Event]) -> list[str]:
 
 
 def _server_notes(events: Iterable[Event]) -> list[str]:
-    """Return a sentence for each opener that the web server runs too, because it renders the page."""
+    """Return a sentence for each opener (call site) that also runs on the web server, when it renders the page."""
     notes: dict[str, None] = {}
     for event in events:
         if isinstance(event, Connected) and event.opener is not None:
@@ -139,7 +139,7 @@ def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
 
 
 def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
-    """Return a summary of every acknowledged connection and its end, in the order in which they opened.
+    """Return a summary of every acknowledged connection and of its end, in the order in which the connections opened.
 
     All namespaces of an Engine.IO session are one connection.
     """
@@ -188,7 +188,7 @@ def _connection(event: Connected) -> ConnectionSummary:
 
 
 def _close(one: ConnectionSummary, event: Disconnected, open_sids: set[str | None]) -> None:
-    """Record the end of a namespace; the connection ends with its last one."""
+    """Record the end of a namespace. The connection ends when its last namespace has ended."""
     open_sids.discard(event.sid)
     if one.closed_at is None and one.reason is None and not open_sids:
         one.closed_at, one.reason = event.at, event.reason
@@ -223,9 +223,9 @@ def _rounds(events: Iterable[Event]) -> list[RoundCounts]:
 
 
 def _received(events: Sequence[Event]) -> dict[str, EventSummary]:
-    """Return a dict of event name to the number of deliveries and of handler runs.
+    """Return a dict of event name to the number of deliveries and the number of handler runs.
 
-    Each delivery counts as one handler run per handler that the connection had at that time.
+    At each delivery, every handler of the event on this connection runs once.
     """
     received = Counter(event.name for event in events if isinstance(event, Delivered))
     final: dict[tuple[str | None, str], int] = {}
@@ -293,7 +293,7 @@ def _overlapping(
 ) -> list[Connected]:
     """Return the connections that were open at the same time as another one.
 
-    Return all connections if no finding counts simultaneous ones.
+    Return all connections if no finding is about simultaneous connections.
     """
     if all(finding.connections is None for finding in findings):
         return list(opened.values())
@@ -326,11 +326,11 @@ def _summarize_refusals(refused: Sequence[Refused]) -> str:
 
 
 def count_by_opener(connections: Sequence[AttemptOutcome], *, two_openers_found: bool) -> dict[str, int]:
-    """Return a dict of opener label to number of connections.
+    """Return a dict of the label of an opener (call site) to the number of its connections.
 
-    If an opener is shared code, its connections are counted per frame at which their stacks diverge. In a bundle
-    without a source map, such a frame may belong to a framework, so it counts only if the finding's cause is two
-    openers.
+    If the opener is code that several callers share, its connections are counted per frame at which their stacks
+    differ. In a bundle without a source map, such a frame may belong to a framework, so it is used only if the cause of
+    the finding is two openers.
     """
     counts: dict[str, int] = {}
     stacks_by_opener: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}

@@ -272,7 +272,7 @@ class _Effect:
         return [*self._namings(faults), self._at_end(block, faults[0].statement, [fault.undo for fault in faults])]
 
     def _cleanup_after(self, statement: Node) -> Node | None:
-        """Return the body of the cleanup that the block around a statement returns as its last statement."""
+        """Return the body of the cleanup that the block around a statement returns at its end, None without one."""
         block = statement.parent
         returned = block.named_children[-1] if block is not None else None
         if returned is None or returned.type != "return_statement" or not returned.named_children:

@@ -1,4 +1,9 @@
-"""Loops of `wscheck browser`: visits of each view of a page, and what is open after each round."""
+"""Loops of `wscheck browser`: repeated visits of each view of a page, and what is open after each round of visits.
+
+place    view of a page, or repeated step, at which a loop counts; in reports the path of the URL
+round    one visit of a place and the return to the start
+at rest  nothing has happened in the page for a while: no request, no new connection, no other document
+"""
 
 import time
 from collections import Counter
@@ -50,7 +55,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Connections that are open after a round.
 
     page, place, round, at_rest  as in `RoundCounted`
-    open                         Engine.IO session id of each open connection to its socket ids
+    open                         dict of the Engine.IO session id of each open connection to its socket ids
     """
 
     at: float
@@ -62,7 +67,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PageLoop:
-    """Repeated visits in a browser.
+    """Repeated visits of the views of a page in a browser.
 
     snapshots  what was open after each round
     actions    events of the actions that were performed on the pages
@@ -127,10 +132,10 @@ class PageLoop:
         await self._rest(tab, "")
 
     async def _return(self, tab: BrowserTab, start: str, link: PageLink, entry: int, place: str) -> bool:
-        """Return to the page `start`, and report whether it shows the link to the place again.
+        """Return to the page `start`, and report whether this page shows the link to the visited view again.
 
-        A link of the visited view is followed if it has one, otherwise the tab's history. A page may show another view
-        under the same URL.
+        If the visited view has a link to the page, the link is clicked; otherwise the tab goes back in its history. A
+        page may show another view under the same URL.
         """
         if not await self._shows(tab, start, link):
             self._act(tab, f"return from {place}")
@@ -141,7 +146,7 @@ class PageLoop:
         return await self._shows(tab, start, link)
 
     async def _shows(self, tab: BrowserTab, url: str, link: PageLink) -> bool:
-        """Return whether a tab shows the view at `url`, with a link."""
+        """Return whether a tab shows the view at `url`, and this view contains `link`."""
         is_there = any(view_of(each.url) == view_of(link.url) for each in await read_links(tab))
         return is_there and view_of(await tab.url()) == view_of(url)
 
@@ -164,7 +169,10 @@ class PageLoop:
         self.actions.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
     async def _rest(self, tab: BrowserTab, place: str) -> bool:
-        """Wait until the page rests. Return whether it does; otherwise the place has a gap."""
+        """Wait until nothing happens in the page any more.
+
+        If that is not so in time, record a gap (missing evidence) for the place, and return False.
+        """
         quiet_s = self._quiet_s.get(place, FIRST_QUIET_S)
         rest = await self._browser.rest.wait(tab, quiet_s, REST_TIMEOUT_S)
         self._quiet_s[place] = min(FIRST_QUIET_S, max(self._quiet_s.get(place, 0.0), QUIET_S + 1.5 * rest.longest_s))
@@ -183,7 +191,7 @@ class PageLoop:
         self.snapshots.append(snapshot)
 
     async def _count_delayed_closes(self, tab: BrowserTab, place: str) -> None:
-        """Count again when connections that close with a delay have closed, if some rounds left any open."""
+        """If some rounds left connections open, wait for those that close with a delay, and count again."""
         if not self._has_more_open(tab, place):
             return
         deadline, first, *later = time.monotonic() + DELAYED_CLOSE_S, *self._counts(tab, place)
@@ -200,7 +208,7 @@ class PageLoop:
         return [len(each.open) for each in self.snapshots if each.place == place and each.page == tab.label]
 
     def scope(self, scope: Scope) -> Scope:
-        """Return the limits of the run, with the places that were visited repeatedly."""
+        """Return `scope` with the places that were visited repeatedly."""
         if not self.snapshots:
             return scope
         places = len({(each.page, each.place) for each in self.snapshots})
@@ -208,12 +216,15 @@ class PageLoop:
         return msgspec.structs.replace(scope, checked=f"{scope.checked}, and {left}")
 
     def events(self, observed: Sequence[Event]) -> list[Event]:
-        """Return the actions, and the counts after each round. `observed` are all events of the browser."""
+        """Return events for the actions, and for what was open after each round.
+
+        `observed` are all events of the browser.
+        """
         return [*self.actions, *count_rounds(self.snapshots, observed)]
 
 
 class _SeriesKey(msgspec.Struct, frozen=True):
-    """Key of a count: connections of an opener, or handlers of the event `name` at a location. For one user."""
+    """Key of a series of counts, for one user: of the connections of an opener, or of the handlers for an event."""
 
     what: str = "connections"
     name: str = ""
@@ -254,7 +265,10 @@ def _opener_key(event: Connected | None) -> _SeriesKey:
 
 
 def _count_handlers(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_SeriesKey]:
-    """Return the handlers of each event and location, on the open connection that has most of them."""
+    """Return the number of handlers per event and location.
+
+    Of several open connections, that with most handlers counts.
+    """
     sids = {sid for each in snapshot.open.values() for sid in each}
     latest: dict[tuple[str | None, str], HandlersRegistered] = {}
     for event in observed:

@@ -1,4 +1,4 @@
-"""Actions of `wscheck browser --loop`: what users do with a page apart from following its links."""
+"""Actions of `wscheck browser --loop`: what users do with a page in addition to following its links."""
 
 import asyncio
 import time
@@ -37,14 +37,14 @@ class PageActions:
         self.duplicated_at: float | None = None
 
     async def perform_all(self, tab: BrowserTab) -> None:
-        """Perform every action that leaves the tab as it was."""
+        """Perform every action after which the tab shows the same page as before."""
         await self._perform(tab, "reload", self._reload)
         await self._perform(tab, "back and forward", self._go_back_and_forward)
         await self._perform(tab, "offline and online", self._go_offline)
         await self._perform(tab, "hide and show the tab", self._hide)
 
     async def duplicate(self, tab: BrowserTab) -> None:
-        """Open the page in a second tab, which inherits the session storage, and close it again."""
+        """Open the page in a second tab, which inherits the session storage, and close the second tab."""
         await self._perform(tab, "duplicate the tab", self._duplicate)
 
     async def _perform(self, tab: BrowserTab, action: str, perform: Callable[[BrowserTab], Awaitable[int]]) -> None:
@@ -63,7 +63,10 @@ class PageActions:
             self.events[index] = msgspec.structs.replace(self.events[index], before=before, after=after)
 
     def _mark(self, tab: BrowserTab, action: str) -> None:
-        """Record a part of an action, so that the connection attempts that it causes are no loop of the page."""
+        """Record a part of an action.
+
+        The connection attempts that it causes do not count as a loop of the page then.
+        """
         self.events.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
     def _count(self) -> int:
@@ -75,7 +78,7 @@ class PageActions:
         return await self._count_at_rest(tab, before)
 
     async def _go_back_and_forward(self, tab: BrowserTab) -> int:
-        """Follow a link, go back, forward, and back again. Return the connections at the end."""
+        """Follow a link, go back, forward, and back again. Return the number of open connections at the end."""
         start, first = await tab.history_entry(), self._count()
         links = followable_links(await read_links(tab), await tab.url(), 1)
         if not links or not await click_link(tab, links[0].url):
@@ -118,7 +121,7 @@ class PageActions:
             await asyncio.sleep(POLL_S)
 
     async def _duplicate(self, tab: BrowserTab) -> int:
-        """Open the page in another tab. A window that a page opens inherits its session storage."""
+        """Open the page in another tab. A window that a page opens inherits the session storage of the page."""
         self.duplicated_at = time.time()
         known = set(self._browser.tabs)
         await tab.evaluate("(() => { const other = window.open(location.href); if (other) other.opener = null; })()")
@@ -134,7 +137,10 @@ class PageActions:
             await self._browser.close_tab(new[0])
 
     async def _count_at_rest(self, tab: BrowserTab, expected: int) -> int:
-        """Return the open connections when the page rests and, if there are fewer than expected, has had time."""
+        """Return the number of open connections when nothing happens in the page any more.
+
+        If there are fewer than expected, the page gets additional time first.
+        """
         deadline = time.monotonic() + RECONNECT_TIMEOUT_S
         await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         while self._count() < expected and time.monotonic() < deadline:

@@ -79,8 +79,8 @@ class BrowserPlan(msgspec.Struct, kw_only=True):
     command     a program that drives the browser; the watch ends with the program, instead of after `for_s`
     until       async function that is called with the browser; the watch ends when it returns, instead of after `for_s`
     storage     cookies and local storage at the start
-    steps       steps in the first tab, after the pages have loaded
-    loop        visits of each view that the first page has a link to; 0 to follow no link
+    steps       [[browser.step]] of wscheck.toml: clicks and input in the first tab, after the pages have loaded
+    loop        number of visits of each view to which the first page has a link; 0 to follow no link
     loop_links  number of links that are followed at most
     root        the folder of the checkout that contains the frontend
     thumbnails  add a screenshot of each page to the report
@@ -233,9 +233,9 @@ async def _terminate(process: asyncio.subprocess.Process) -> None:
 class _BrowserRun:
     """Run of a plan in one browser.
 
-    gaps  evidence that is missing from this run
-    loop  repeated visits, and what they left open
-    page_actions  other actions of users, and the connections before and after them
+    gaps          evidence that is missing from this run
+    loop          repeated visits of views, and what was open after each
+    page_actions  other actions of users, and the number of connections before and after each
     """
 
     def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
@@ -338,8 +338,9 @@ class _BrowserRun:
     def without_duplicated_tab(self, events: Sequence[Event]) -> list[Event]:
         """Return the events that are evaluated.
 
-        Whether a user may have a connection in each of two tabs is a matter of the policy. Without a policy, only the
-        attempts that follow the duplication of the tab are evaluated, which shows a loop of two tabs.
+        Whether a user may have a connection in each of two tabs is decided by the policy (--connections). Without a
+        policy, the only events of the duplicated tab that are evaluated are connection attempts, which show two tabs in
+        a loop.
         """
         start = self.page_actions.duplicated_at
         if start is None or self._plan.options.connections is not None:
@@ -347,14 +348,14 @@ class _BrowserRun:
         return [event for event in events if (event.at or 0.0) < start or isinstance(event, Connecting)]
 
     def record_pending_connections(self) -> None:
-        """Record a gap for connections that are still being opened: one may be a user's second connection."""
+        """Record a gap for connections that are still being opened: one of them may be a user's second connection."""
         count = sum(session.opening for session in self._browser.traffic.sessions)
         if count and not self.gaps:
             subject = "a connection was" if count == 1 else f"{count} connections were"
             self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
 
     def record_missing_traffic(self, observation: BrowserObservation) -> None:
-        """Record why the pages may have made no connection: one gap per obstacle, or the time that was watched."""
+        """Record why the pages may have made no connection: one gap per obstacle, or how long they were watched."""
         if self.gaps or any(isinstance(event, Connecting) for event in observation.events):
             return
         for obstacle in observation.obstacles:
@@ -370,7 +371,7 @@ class _BrowserRun:
 
 
 class BackgroundWatch:
-    """Watch of the browser at the setting `browser.cdp`, from the creation of the object until `finish`."""
+    """Watch of the browser at the setting `browser.cdp`, from the creation of this object until `finish`."""
 
     def __init__(self, config: Config) -> None:
         """Start the watch. Return as soon as the browser is attached.
@@ -390,10 +391,10 @@ class BackgroundWatch:
                 self._task.result()
 
     def finish(self, *, settle: bool = True) -> PageOutcome:
-        """End the watch and return its outcome.
+        """End the watch and return the report.
 
         If `settle` is true, wait first for effects of the last actions, and for the end of the grace period of an
-        overlap.
+        overlap (the time that two connections may overlap, --grace).
         """
         self._settle = settle
         if self._loop is not None and self._finish_requested is not None:

@@ -26,7 +26,7 @@ class HarPlan(msgspec.Struct, kw_only=True):
     """Plan of a HAR run: the files to evaluate.
 
     files            HAR files of one application
-    source_map_dirs  folders that contain the build's .map files
+    source_map_dirs  folders that contain the .map files of the frontend's build
     root             the folder of the checkout that contains the frontend
     """
 

@@ -1,4 +1,4 @@
-"""Embedded backend in a separate process, so that its counts and its processor time belong to the load run alone."""
+"""Embedded backend in a separate process, so that its figures and its processor time belong to the load run alone."""
 
 import asyncio
 import os
@@ -46,7 +46,10 @@ class EmbeddedBackendProcess:
         self._cpu_s_at_start = _process_cost(self._process.pid)[0]
 
     async def restart(self) -> None:
-        """End the backend, which disconnects all users, and start it again at the same URL. The counts are added up."""
+        """End the backend, which disconnects all users, and start it again at the same URL.
+
+        What both processes counted is added up.
+        """
         if (counts := await self._current_counts()) is not None:
             self._counts_before_restart.append(counts)
         await self._running.aclose()
@@ -57,7 +60,7 @@ class EmbeddedBackendProcess:
         await self._running.aclose()
 
     async def final_counts(self) -> ServerSide | None:
-        """Wait until all connections are closed, and return the counts since the first start.
+        """Wait until all connections are closed, and return what the backend counted since its first start.
 
         Return None if the backend does not answer.
         """
@@ -88,7 +91,7 @@ class EmbeddedBackendProcess:
 
 
 def sum_counts(starts: list[ServerSide]) -> ServerSide:
-    """Return the counts over all starts of one backend: sums, the highest peak, and the memory of the last process."""
+    """Return what all starts of one backend counted: sums, the highest peak, and the memory of the last process."""
     cpu_s = [counts.cpu_s for counts in starts if counts.cpu_s is not None]
     return ServerSide(
         connects=sum(counts.connects for counts in starts),
@@ -153,7 +156,10 @@ async def _read_counters(url: str) -> _Counters | None:
 
 
 def _process_cost(pid: int) -> tuple[float | None, float | None]:
-    """Return the processor seconds and the megabytes of a process. Return None without /proc (proc(5))."""
+    """Return the processor seconds and the megabytes of memory that a process uses.
+
+    Return None without /proc (proc(5)).
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         resident_pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])

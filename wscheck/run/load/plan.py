@@ -1,4 +1,4 @@
-"""Plan of a load run from the configuration and the flags, and its check against the limits of this machine."""
+"""Plan of a load run: the configuration and the flags, checked against the limits of this machine."""
 
 import ipaddress
 import json
@@ -45,7 +45,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     options         dict of option name to value, for the options in `LOAD_OPTIONS`
     limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
     max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
-    policy          policy for the connections of a user; without one, only the thresholds can fail the run
+    policy          number of connections that a user may have; without a policy, only the thresholds can fail the run
     locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
 
@@ -71,9 +71,9 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def redactor(self) -> Redactor:
-        """Redactor of the token.
+        """Redactor that removes the token from messages.
 
-        If the token is a template with `{user}`, redact the parts that the tokens of all users share.
+        If the token is a template with `{user}`, it removes the parts that the tokens of all users share.
         """
         parts = self.token.reveal().split("{user}") if self.token is not None else []
         shared = [Secret(part) for part in parts if len(part) >= SHORTEST_SECRET]
@@ -98,7 +98,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.connections_per_user if self.profile == "tabs" else 1
 
     def with_profile(self, profile: str) -> "LoadPlan":
-        """Return the same plan with another profile.
+        """Return the same plan with another profile (behaviour of each user's page).
 
         The names of Locust's outputs then contain the profile, so that two runs do not overwrite each other's outputs.
         """
@@ -181,7 +181,7 @@ def _check_users_file(file: Path, users: int) -> None:
 
 
 def _checked_profile(setting: SettingValue) -> str:
-    """Return the profile's name. Raise UnknownName, with the origin of the value, if there is no such profile."""
+    """Return the profile's name. Raise UnknownName, with the setting that contains it, if there is no such profile."""
     name = str(setting.value)
     if name not in LOAD_PROFILES:
         problem = f"unknown profile `{name}`."
@@ -191,7 +191,7 @@ def _checked_profile(setting: SettingValue) -> str:
 
 
 def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event that users emit and its payload, as far as the event contract describes them."""
+    """Return the event that users emit and its payload, as far as the event contract in wscheck.toml says."""
     contract = config.contract
     requests = (
         ()
@@ -221,7 +221,10 @@ def _target_options(config: Config, target: ServerTarget) -> dict[str, Any]:
 
 
 def _emit_options(config: Config) -> dict[str, Any]:
-    """Return the default of --emit-every. For the profile `soak`, the Locust process has another default."""
+    """Return the default of --emit-every.
+
+    For the profile `soak` there is none: the Locust process has its own default.
+    """
     return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
 
 
@@ -314,7 +317,7 @@ def check_limits(plan: LoadPlan, limits: SystemLimits) -> None:
     """Check that the run does not exceed the limits.
 
     Raises:
-        CannotCheck: The run exceeds a limit. The message contains the necessary value.
+        CannotCheck: The run exceeds a limit. The message contains the value that the limit must have.
     """
     connections = plan.users * plan.connections_per_user
     _check_files(plan, connections, limits.files)

@@ -48,9 +48,9 @@ _RECONNECTING_PROFILES = ("duplicated", "tabs")
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """End of a load run.
 
-    broken  the problem because of which the run broke off, "" if it did not
-    lost    the reason why the server does not answer after the run, "" if it answers
-    server  counts of the embedded backend
+    broken  why the run ended early, "" if it did not
+    lost    why the server does not answer after the run, "" if it does
+    server  what the embedded backend counted
     """
 
     started_at: float
@@ -62,7 +62,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadOutcome(msgspec.Struct, frozen=True):
-    """Report of a load run, and the decision behind its verdict."""
+    """Report of a load run, and the reasons for its verdict."""
 
     report: LoadReport
     decision: Decision
@@ -213,7 +213,7 @@ def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: E
 def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
     """Return a gap (missing evidence) if the figures prove nothing.
 
-    This is so if no user connected, the run broke off, or the server was lost.
+    This is so if no user connected, the run ended early, or the server does not answer any more.
     """
     if ending.broken:
         return [Gap(reason=ending.broken)]
@@ -264,9 +264,10 @@ def _away(plan: LoadPlan, away: int, users: int) -> Gap:
 
 
 def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
-    """Return the findings, the worst first. If the load generator was late, they have a lower confidence.
+    """Return the findings, the worst first. If the load generator was late, their confidence is lower.
 
-    Without a policy they are notes: the profile, and not the server, determines how many connections a user opens.
+    Without a policy (--connections) they are notes: the profile, not the server, determines how many connections a user
+    opens.
     """
     findings = [
         *_multiple_connections(plan, statistics),
@@ -284,7 +285,7 @@ def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
 
 
 def generator_delay(statistics: LoadStatistics) -> str:
-    """Return a clause about the delay of the load generator, "" if it was on time."""
+    """Return a clause that says by how much the load generator was late, "" if it was on time."""
     worst = statistics.lag.percentile(99)
     if statistics.stalled:
         return f"the load generator stalled and let {statistics.stalled:,} connections run into a ping timeout"

@@ -75,7 +75,7 @@ LOCUSTFILE = Path(wscheck.__file__).parent / "loadgen" / "locustfile.py"
 async def run_load(plan: LoadPlan, on_progress: ProgressCallback = lambda progress, at: None) -> LoadOutcome:
     """Run `plan` and return the report.
 
-    If the run is cancelled (Ctrl-C), stop Locust and report the counts so far.
+    If the run is cancelled (Ctrl-C), stop Locust and report what was counted until then.
 
     Raises:
         CannotCheck: The run exceeds the limits of the machine, or the target or Locust does not start.
@@ -95,7 +95,7 @@ def before_after_plans(plan: LoadPlan) -> tuple[LoadPlan, LoadPlan]:
 
 
 def compare_before_after(before: LoadOutcome, after: LoadOutcome, bar: Bar) -> tuple[CompareReport, Decision]:
-    """Return the comparison of the two runs of --before-after, and the decision behind its verdict.
+    """Return the comparison of the two runs of --before-after, and the reasons for its verdict.
 
     If the second run did not pass, the comparison does not pass either.
     """
@@ -180,9 +180,9 @@ async def _run_locust(
 
 
 async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:
-    """Await the end of a run, even if Ctrl-C is pressed meanwhile.
+    """Await `ending`, which ends the run, even if Ctrl-C is pressed meanwhile.
 
-    The end is short, and without it there are no figures.
+    It takes a short time, and without it there are no figures.
     """
     task = asyncio.ensure_future(ending)
     while True:
@@ -219,7 +219,7 @@ async def _end(run: _RunningLoad, launched_at: float) -> Ending:
 
 
 async def _follow(run: _RunningLoad) -> str:
-    """Follow the run until it ends. Return the reason for an early end, "" if the run ended by itself."""
+    """Wait until the run ends. Return the reason if it ended early, "" otherwise."""
     will_restart = run.backend is not None and run.plan.profile == STORM_PROFILE
     while run.progress.ended is None and not run.locust.has_ended:
         await asyncio.sleep(_POLL_INTERVAL_S)
@@ -234,7 +234,7 @@ async def _follow(run: _RunningLoad) -> str:
 
 
 def _is_time_to_restart(run: _RunningLoad) -> bool:
-    """Return whether to restart the backend now. The users reconnect during the rest of the run."""
+    """Return whether to restart the backend now, so that the users reconnect during the rest of the run."""
     all_connected = run.progress.statistics.connects >= run.plan.users and run.elapsed_s > RESTART_AFTER_S
     return all_connected or run.elapsed_s > run.plan.run_time_s * RESTART_AT_LATEST
 
@@ -302,7 +302,7 @@ def _worker_arguments(processes: int) -> list[str]:
 
 
 def locust_environment(plan: LoadPlan, folder: Path) -> dict[str, str]:
-    """Return the environment of the Locust process: this one's, the target, and the options of the profile.
+    """Return the environment of the Locust process: this process's own, the target, and the options of the profile.
 
     LOCUST_* variables, and configuration files in the home and the working directory, belong to the user's own load
     tests. They are left out.
@@ -325,7 +325,7 @@ def locust_environment(plan: LoadPlan, folder: Path) -> dict[str, str]:
 
 
 def _python_path(python_path: str) -> str:
-    """Return PYTHONPATH with absolute paths, and with the source folder of a wscheck that is not installed."""
+    """Return PYTHONPATH with absolute paths, and with the source folder of wscheck if wscheck is not installed."""
     folders = [str(Path(folder).absolute()) for folder in python_path.split(os.pathsep) if folder]
     source = str(LOCUSTFILE.parents[2])
     is_installed = source in (*site.getsitepackages(), site.getusersitepackages())

@@ -54,7 +54,7 @@ _MINIFIED = re.compile(r"[.-]min\.\w+$")
 
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Plan of a scan: the folder, or one file, and the criteria that fail the run."""
+    """Plan of a scan: the folder or file to scan, and the criteria that fail the run."""
 
     root: Path
     bar: Bar = msgspec.field(default_factory=Bar)
@@ -108,7 +108,7 @@ class Change(NamedTuple):
     """Change of one file that removes findings.
 
     path    path of the file, as reports show it
-    fixed   number of effects that it adds a cleanup to
+    fixed   number of effects to which the change adds a cleanup
     """
 
     path: str
@@ -118,7 +118,7 @@ class Change(NamedTuple):
 
 
 def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
-    """Yield the changes that remove the findings of a report, one per file. Allowed findings stay."""
+    """Yield the changes that remove the findings of a report, one per file. Allowed findings are not removed."""
     sources = SourceFiles(plan.root)
     allowed = {_identity(finding) for finding in report.allowed}
     for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
@@ -132,7 +132,10 @@ def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
 def _without_faults(
     path: str, content: bytes, package: Package, allowed: set[tuple[str, str, str | None]]
 ) -> tuple[bytes, int]:
-    """Return the content of a file after its patches, and their number. Each patch is made for the changed file."""
+    """Return the content of a file after all patches, and the number of patches.
+
+    Each patch is made for the file as the patch before left it.
+    """
     fixed = 0
     for _ in range(source_tree.MAX_CALLS):
         findings = source_tree.findings_in([source_tree.file_facts(path, content, package)])
@@ -148,7 +151,7 @@ def _without_faults(
 
 
 def _identity(finding: Finding) -> tuple[str, str, str | None]:
-    """Return what a finding keeps while other lines of its file change."""
+    """Return those properties of a finding that stay the same while other lines of its file change."""
     (place, *_) = finding.locations
     return finding.rule, place.file, place.function
 
@@ -178,7 +181,7 @@ _AGAIN = "Other files may be changed already. Make the file writable, and scan a
 
 
 class _Constants:
-    """Constants of the modules from which files import URLs. A file is read once, if at all."""
+    """Constants of the modules from which files import URLs. A file is read once at most."""
 
     def __init__(self, sources: "SourceFiles", facts: list[FileFacts]) -> None:
         self._sources = sources
@@ -201,9 +204,10 @@ def _refers(file: FileFacts) -> bool:
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[OpeningCall]]) -> list[Use]:
-    """Return the uses of the functions that open connections to a URL that several calls share, or for each user.
+    """Return the uses of certain functions that open connections.
 
-    If there is no such function, no file is read.
+    These open a connection for each user of the function, or one to a URL that several calls share. If there is no such
+    function, no file is read.
     """
     calls = [*(call for group in groups for call in group), *(call for file in facts for call in file.repeated)]
     names = frozenset(call.owner for call in calls if call.owner)
@@ -222,7 +226,7 @@ _WORD = re.compile(rb"[A-Za-z_$][\w$]*")
 
 
 def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCall]:
-    """Return the calls that the web server runs too. If there is no candidate, no file is read."""
+    """Return the calls that the web server runs too. If no call may run there, no file is read."""
     candidates = [(call, file.package.folder) for file in facts for call in file.on_server]
     openings = ServerOpenings(call for call, _ in candidates)
     if candidates:
@@ -298,7 +302,7 @@ class SourceFiles:
         return [self._shown(path) for path in self._paths]
 
     def package_of(self, shown: str) -> Package:
-        """Return the package of the innermost folder with a package.json around a file."""
+        """Return the npm package of a file: the package.json in the nearest folder above the file."""
         folder = next((str(each) for each in PurePosixPath(shown).parents if str(each) in self._manifests), "")
         if folder and folder not in self._packages:
             self._packages[folder] = parse_manifest(folder, self._content(self._manifests[folder]) or b"")
