@@ -103,7 +103,10 @@ class Use(NamedTuple):
 
 
 def may_have_facts(content: bytes) -> bool:
-    """Return whether a file may contain calls of interest. Other files need not be parsed."""
+    """Return whether a file may contain calls that open connections or register listeners.
+
+    Other files are not parsed.
+    """
     return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
 
 

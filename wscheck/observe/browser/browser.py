@@ -207,7 +207,7 @@ class Browser:
         await self._devtools.call("Browser.setDownloadBehavior", behaviour)
 
     async def read_handlers(self) -> None:
-        """Read the event handlers of every page and worker now."""
+        """Read the event handlers that every page and worker has registered now."""
         await self._handlers.read_all()
 
     async def set_cookies(self, cookies: list[dict[str, Any]]) -> None:
@@ -318,7 +318,10 @@ class Browser:
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 
     async def _read_components(self, sessions: Sequence[EngineSession]) -> dict[str, MountedComponents]:
-        """Return the mounted components of each page that opened connections and responds, by its DevTools session."""
+        """Return the mounted components of each page with connections, by DevTools session.
+
+        Skip pages that do not respond.
+        """
         stacks = [session.initiator.raw_stack for session in sessions]
         used = {stack.session for stack in stacks if isinstance(stack, DevToolsStack)}
         targets = [self._targets.by_session[each] for each in sorted(used) if each in self._targets.by_session]
@@ -352,7 +355,7 @@ _PARTLY_COUNTED = frozenset({"vue"})
 def _with_components(
     code: OpenerCode | None, stack: DevToolsStack, origin: ConnectionOrigin, mounted: MountedComponents | None
 ) -> OpenerCode | None:
-    """Return `code` with the mounted components that run it, unchanged if they are unknown."""
+    """Return `code` together with the mounted components that run it, or unchanged if they are unknown."""
     if mounted is None:
         return code
     frames = opener_frames(stack, origin)
@@ -401,7 +404,7 @@ async def attached(
     redactor: TrafficRedactor | None = None,
     target: str = "",
 ) -> AsyncIterator[Browser]:
-    """Attach to a running browser, which continues to run afterwards. Parameters as in `launched`.
+    """Attach to a running browser, which continues to run afterwards. The parameters are those of `launched`.
 
     Raises:
         Unreachable: Nothing answers at `url`.
@@ -426,7 +429,7 @@ async def _observed(browser: Browser) -> AsyncIterator[Browser]:
 
 
 class RoundObserver(Protocol):
-    """Function that `run_steps` calls for each round of a `repeat`: before round 0, and after each round."""
+    """Function that `run_steps` calls for a step with `repeat`: before the first round, and after each round."""
 
     async def __call__(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
         """Count what is open. `place` is the line of the step, `number` that of the round that ended."""
@@ -436,7 +439,7 @@ class RoundObserver(Protocol):
 async def run_steps(
     browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep], on_round: RoundObserver | None = None
 ) -> BrowserTab:
-    """Run `steps`, starting in `tab`. Return the tab in which the last one ended.
+    """Run `steps` ([[browser.step]] of wscheck.toml), starting in `tab`. Return the tab in which the last step ended.
 
     Raises:
         CannotCheck: A step failed; the message starts with the line of the step.
@@ -466,7 +469,10 @@ async def _repeat(browser: Browser, tab: BrowserTab, step: BrowserStep, on_round
 
 
 async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep, since: float) -> BrowserTab:
-    """Run one step; return the tab in which the next step runs. `since` is the time at which the step before began."""
+    """Run one step; return the tab in which the next step runs.
+
+    `since` is the time at which the previous step started.
+    """
     value = str(step.argument)
     match step.action:
         case "goto":
@@ -493,7 +499,7 @@ async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep, since:
 
 
 async def _run_input_step(browser: Browser, tab: BrowserTab, step: BrowserStep, value: str) -> None:
-    """Run a step that acts as the user does: with the mouse, the keyboard or a form."""
+    """Run a step that uses the mouse, the keyboard or a form, as a user would."""
     match step.action:
         case "click":
             await tab.click(value, step.timeout_s)

@@ -40,8 +40,8 @@ class CommandFailed(Exception):
 class DevToolsConnection:
     """Websocket to a browser; an async context manager.
 
-    on_event  called with every event, in order
-    ended     event that is set when the browser has ended
+    on_event  function that is called with every event, in order
+    ended     `asyncio.Event` that is set when the browser has ended
     """
 
     def __init__(self, url: str, on_event: DevToolsEventHandler) -> None:

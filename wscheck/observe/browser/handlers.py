@@ -1,8 +1,8 @@
 """Event handlers of each Socket.IO socket in a page, and their source positions, without changes to the page.
 
-The debugger lists the objects in the page's memory. wscheck stores references to the sockets of socket.io-client among
-them, and reads the handlers of these sockets periodically. The page's code cannot reach the references, nothing is
-patched, and no global variable is set.
+The debugger lists the objects in the page's memory. wscheck stores references to those objects that are sockets of
+socket.io-client, and reads the handlers of these sockets periodically. The page's code cannot reach the references,
+nothing is patched, and no global variable is set.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
 
     socket  number of the socket within its JavaScript context
     sid     socket id, or the last one if the socket is disconnected; None before it has connected
-    lost    handlers that one call of off(event) removed
+    lost    handlers that one call of off(event) removed together, also those of other components
     inside  "connect" if the "connect" handler registers all of the handlers
     removes whether the code around every repeated handler removes it again, None if that is unknown
     """
@@ -118,9 +118,9 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
 
 
 class SocketHandlers:
-    """Sockets of one JavaScript context of a page or worker.
+    """Handlers of all sockets in one JavaScript context of a page or worker.
 
-    Call `find_sockets` when there may be new ones, `read_changes` periodically, and `events` at the end.
+    Call `find_sockets` when there may be new sockets, `read_changes` periodically, and `events` at the end.
 
     sids_by_socket  list of socket ids for each socket object, oldest id first; a reconnection gives the object a new id
     """
@@ -150,7 +150,7 @@ class SocketHandlers:
         await self.read_changes()
 
     async def read_changes(self) -> None:
-        """Record the handlers that changed since the last call."""
+        """Record each event whose handlers have changed since the last call."""
         if self._state is None:
             return
         try:
@@ -162,7 +162,7 @@ class SocketHandlers:
             return
 
     def events(self) -> list[HandlersRegistered]:
-        """Return an event for each record of handlers, with source positions, but without the user and the page."""
+        """Return an event for each snapshot of handlers, with source positions, but without the user and the page."""
         return [
             HandlersRegistered(
                 at=each.at,
@@ -178,7 +178,7 @@ class SocketHandlers:
         ]
 
     def _first_sid(self, socket: int) -> str | None:
-        """Return the first id of a socket whose handlers were read before it had connected."""
+        """Return the first id that a socket received, for handlers that were read before the socket had connected."""
         return next(iter(self.sids_by_socket.get(socket, ())), None)
 
     async def _create_state(self) -> str:
@@ -238,7 +238,7 @@ class SocketHandlers:
         return self._removal[key]
 
     async def _locate_handlers(self, index: int, name: str) -> tuple[tuple[ScriptPosition, ...], str | None]:
-        """Return the positions of an event's handlers, and "connect" if the connect handler registers all of them."""
+        """Return the positions of an event's handlers, and "connect" if the "connect" handler registers all of them."""
         state, arguments = self._state or "", ({"value": index}, {"value": name})
         functions = await self._call_on(state, HANDLER_FUNCTIONS, *arguments)
         in_connect = (await self._call_on(state, IN_CONNECT_HANDLER, *arguments, by_value=True))["value"]
@@ -288,7 +288,7 @@ class HandlerPoller:
         ]
 
     def is_busy(self, target: DevToolsTarget) -> bool:
-        """Return whether the page did not answer lately."""
+        """Return whether the page did not answer the last command in time."""
         return target.session in self._busy
 
     def start(self, target: DevToolsTarget) -> None:
@@ -327,7 +327,7 @@ class HandlerPoller:
                     )
 
     async def _poll(self, target: DevToolsTarget) -> None:
-        """Find sockets when there are new connections, and read their handlers periodically.
+        """Find sockets when there are new connections, and read the handlers of all sockets periodically.
 
         Each page has its own task: a busy page must not delay the other pages.
         """
@@ -400,7 +400,7 @@ def _offset(text: str, line: int, column: int) -> int | None:
 
 
 def _enclosing_block(text: str, offset: int) -> tuple[int, int] | None:
-    """Return start and end of the innermost pair of braces around `offset`, None if it is too long or missing.
+    """Return start and end of the innermost pair of braces around `offset`, None if there is none or if it is too long.
 
     Braces in strings count as well, because they are nearly always balanced there.
     """

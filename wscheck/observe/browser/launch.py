@@ -1,6 +1,7 @@
 """Search for an installed Chromium, its start with a fresh profile, and the DevTools URL of a running browser.
 
-A killed process cannot remove its profile, so the next run removes it. Each profile is locked until its run ends.
+The profile is a temporary folder for the data of one browser. A killed process cannot remove its profile, so the next
+run removes it. Each profile is locked until its run ends.
 """
 
 import asyncio
@@ -81,13 +82,13 @@ class BrowserSearch(msgspec.Struct, frozen=True):
     root: Path = Path("/")
 
     def candidates(self) -> Iterator[Path]:
-        """Yield the executables that exist: those on PATH, installed ones, then Playwright's, the newest first."""
+        """Yield the executables that exist: those on PATH, then installed ones, then Playwright's, newest first."""
         on_path = (shutil.which(name, path=self.environ.get("PATH")) for name in EXECUTABLES)
         yield from (Path(found) for found in on_path if found is not None)
         yield from filter(_is_program, [*self._installed(), *self._downloaded()])
 
     def places(self) -> list[str]:
-        """Return the places that were searched, for messages."""
+        """Return the places that were searched, as error messages list them."""
         installed = dict.fromkeys(str(path) for path in self._installed())
         cache = [str(self.playwright_cache)] if self.playwright_cache is not None else []
         return [f"PATH ({', '.join(EXECUTABLES)})", *installed, *cache]
@@ -319,9 +320,9 @@ def fresh_profile(folder: str | None = None) -> Iterator[str]:
 
 
 def remove_abandoned_profiles(folder: str) -> None:
-    """Remove the profiles in `folder` whose run was killed.
+    """Remove the profiles in `folder` that killed runs left behind.
 
-    A profile without a lock file stays: its run may be about to lock it.
+    A profile without a lock file is kept: the run that created it may be about to lock it.
     """
     with suppress(OSError):
         for lock_path in Path(folder).glob(f"{PROFILE_PREFIX}*/{LOCK_NAME}"):

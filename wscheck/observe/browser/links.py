@@ -1,4 +1,4 @@
-"""Links of a page that a loop may follow."""
+"""Links of a page that `wscheck browser --loop` may follow."""
 
 import json
 import re
@@ -59,12 +59,12 @@ async def read_links(tab: BrowserTab) -> list[PageLink]:
 
 
 async def click_link(tab: BrowserTab, url: str) -> bool:
-    """Click the link to `url`, as the page wrote it. Return False if there is none any more."""
+    """Click the link to `url`, given as it is written in the page. Return False if the page no longer contains it."""
     return bool(await tab.evaluate(f"{_CLICK_LINK}({json.dumps(url)})"))
 
 
 def followable_links(links: Iterable[PageLink], page: str, limit: int) -> list[PageLink]:
-    """Return the links to other views of the same origin, each view once, at most `limit`.
+    """Return at most `limit` links to other views of the same origin, each view once.
 
     A link is not followed if it downloads a file, opens another tab, is no GET request, or if its text or address says
     that it signs out, deletes or removes something.
@@ -88,14 +88,14 @@ def _is_followable(link: PageLink) -> bool:
 
 
 def is_safe(link: PageLink) -> bool:
-    """Return whether a link leads to a page, and neither its text nor its address says that it destroys anything."""
+    """Return whether a link leads to a page, and neither its text nor its address says that it deletes something."""
     parts = urlsplit(link.url)
     is_page = _TYPES.guess_type(parts.path)[0] in _PAGE_TYPES
     return is_page and not any(map(_is_unsafe, (link.text, f"{parts.path} {parts.query} {parts.fragment}")))
 
 
 def _is_unsafe(text: str) -> bool:
-    """Return whether a text contains an unsafe word, in camelCase, with a hyphen, or as two words."""
+    """Return whether a text contains an unsafe word such as "delete" or "signOut", in any common spelling."""
     visible = "".join(char for char in unquote(text) if unicodedata.category(char) != "Cf")
     words = re.findall(r"[^\W_]+", _CAMEL_CASE.sub(" ", unicodedata.normalize("NFKC", visible)).lower())
     pairs = [first + second for first, second in pairwise(words)]

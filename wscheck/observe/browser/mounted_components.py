@@ -139,7 +139,10 @@ Position = tuple[int, int]
 
 
 class ComponentFunction(msgspec.Struct, frozen=True):
-    """Function that mounted components run, from `start` to `end` in a script. `owners` are the components' numbers."""
+    """Function that mounted components run, from `start` to `end` in a script.
+
+    owners  numbers of these components
+    """
 
     script_id: str
     start: Position
@@ -164,9 +167,11 @@ class MountedComponents(msgspec.Struct, frozen=True):
     functions: tuple[ComponentFunction, ...] = ()
 
     def running(self, frames: Iterable[tuple[str, Position]]) -> tuple[int, tuple[str, ...]]:
-        """Return number and names of the components that run the code at the innermost frame that any of them runs.
+        """Return the number and the names of the components that run the code in a stack.
 
-        frames  script id and position of each frame of a stack, the innermost first
+        The innermost frame that any component runs decides.
+
+        frames  script id and position of each frame of the stack, the innermost first
         """
         for script_id, position in frames:
             around = [each for each in self.functions if each.contains(script_id, position)]
@@ -265,7 +270,7 @@ async def _read_context(devtools: DevToolsConnection, session: str, context: int
 
 
 def _objects(properties: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return type and id of each object among properties, the elements of an array in their order."""
+    """Return type and id of each object among properties, in order if they are the elements of an array."""
     return [
         (each["value"]["type"], each["value"]["objectId"])
         for each in properties

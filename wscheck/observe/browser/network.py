@@ -1,7 +1,8 @@
 """Network events of every page and worker, in order, as input for `TrafficDemux`; and waiting until a page rests.
 
-The body of a polling response is fetched after the response is complete. Later events wait in a queue until the body
-has arrived, because a session's packets must be decoded in order.
+A page rests if nothing has happened in it for a while. The body of a polling response is fetched after the response is
+complete. Events after the response wait in a queue until the body has arrived, because a session's packets must be
+decoded in order.
 """
 
 import asyncio
@@ -70,7 +71,7 @@ class NetworkFeed:
         return [f"{page} {WEBTRANSPORT}" for page in sorted(self._webtransport_pages)]
 
     async def drain(self) -> None:
-        """Wait until all events so far are processed."""
+        """Wait until all events that were fed so far are processed."""
         joined = asyncio.ensure_future(self._queue.join())
         await asyncio.wait([joined, self._worker], return_when=asyncio.FIRST_COMPLETED)
         if not joined.done():
@@ -123,7 +124,7 @@ class NetworkFeed:
         handler(self, params, session, key, initiator)
 
     def on_target_closed(self, target_id: str) -> None:
-        """Process the end of a page or worker, dated no later than the next timed event.
+        """Process the end of a page or worker, dated no later than the next event that has a time.
 
         Otherwise the connections of a reloaded page would overlap with those from before the reload.
         """
@@ -132,7 +133,7 @@ class NetworkFeed:
     def _enqueue_untimed(self, session: str | None, step: Callable[[float], object]) -> None:
         """Enqueue an event that has no time of its own and may arrive late.
 
-        The event is dated no later than the next timed event (of `session`, if given).
+        The event is dated no later than the next event that has a time (of `session`, if given).
         """
         loop, arrived_at = asyncio.get_running_loop(), time.time()
         next_time = loop.create_future()
@@ -287,7 +288,7 @@ class Rest(msgspec.Struct, frozen=True):
     """Result of waiting for a page to rest.
 
     is_reached  the page rested before the timeout
-    longest_s   the longest time without activity that activity ended (seconds)
+    longest_s   the longest pause after which the page became active again (seconds)
     """
 
     is_reached: bool
@@ -295,7 +296,10 @@ class Rest(msgspec.Struct, frozen=True):
 
 
 class PageRest:
-    """Observer of everything that a page does until it rests. Feed `on_network_event` with all network events."""
+    """Observer of everything that happens in a page, which tells when the page rests.
+
+    Feed `on_network_event` with all network events.
+    """
 
     def __init__(self, traffic: TrafficDemux, targets: DevToolsTargets) -> None:
         self._traffic, self._targets = traffic, targets
@@ -339,7 +343,7 @@ class PageRest:
         return None
 
     def _state(self) -> tuple[object, ...]:
-        """Return what each activity changes: the connections, and the documents of all tabs, frames and workers."""
+        """Return what any activity changes: the connections, and the documents of all tabs, frames and workers."""
         sessions = self._traffic.sessions
         documents = tuple((each.session, each.document) for each in self._targets.by_session.values())
         ended = sum(session.unused_from is not None for session in sessions)

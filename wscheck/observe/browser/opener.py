@@ -1,7 +1,7 @@
 """Openers: the call sites that opened connections, from DevTools stacks, and the openers of reconnections.
 
-A timer or an event handler of the client library opens a reconnection. The reconnection is attributed to the code that
-called io() for the first connection.
+A timer or an event handler inside the client library opens a reconnection. The opener of a reconnection is therefore
+the code that called io() for the first connection.
 """
 
 import re
@@ -35,7 +35,7 @@ class ScriptResolver(Protocol):
         ...
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        """Return the source file of a DevTools call frame and the position in it, None if its text is not available."""
         ...
 
     def run_number(self, session: str, script_id: str) -> int:
@@ -66,10 +66,11 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 
 
 def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
-    """Return the call site that opened a connection.
+    """Return the call site that opened a connection, with its stack.
 
     An asynchronous stack has several parts, the innermost first. After a part with application code, parts that a
-    framework's scheduler started are left out: the code that called the scheduler is unrelated to what it runs.
+    framework's scheduler started are left out: the code that called the scheduler is unrelated to what the scheduler
+    runs.
     """
     if raw_stack is None:
         return ConnectionOrigin()
@@ -96,7 +97,8 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
 def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[dict[str, Any]]:
     """Return the call frames of the application's functions that called each other, from the opener outwards.
 
-    They end where a library called the application: the frames beyond it show why the code ran at that time.
+    The frames end where a library called the application. The frames after that show why the code ran at that time, not
+    which code opened the connection.
     """
     if origin.opener is None:
         return []
@@ -115,7 +117,7 @@ class OpenerCodeReader:
         self._found: dict[tuple[CodeLocation, ...], OpenerCode | None] = {}
 
     def read(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> OpenerCode | None:
-        """Return the facts about the code that opened a connection, None if its text is not at hand."""
+        """Return the facts about the code that opened a connection, None if the text of this code is not available."""
         sources: list[tuple[CodeLocation, bytes]] = []
         for frame in opener_frames(raw_stack, origin)[:MAX_FRAMES]:
             found = self._scripts.source_at(raw_stack.session, frame)
@@ -141,7 +143,7 @@ def _script_url(
     scripts: ScriptResolver,
     place: CodeLocation | None,
 ) -> str | None:
-    """Return the URL of the script that contains `place`, a member of `stack`."""
+    """Return the URL of the script that contains `place`, one of the positions in `stack`."""
     if place is None:
         return None
     frame = frames[stack.index(place)]
@@ -171,7 +173,7 @@ def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, s
 def attribute_reconnects(
     sessions: Sequence[EngineSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, ConnectionOrigin]:
-    """Return `origins`, in which each reconnection has the origin of its first connection.
+    """Return `origins`, in which each reconnection has the origin of the first connection of its socket.
 
     origins         dict of id(session) to the origin of the session
     sids_by_socket  list of socket ids, oldest first, for each socket object of the pages that could be inspected
@@ -208,9 +210,9 @@ def _predecessors_by_socket(
 
 
 def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
-    """Report whether the client library opened the connection without a call of io(): a reconnection.
+    """Return whether the client library opened the connection without a call of io(): a reconnection.
 
-    Frames of the library beyond the application's code do not open the connection. They emit the event in whose handler
+    Library frames outside of the application's code do not open the connection: they emit the event in whose handler
     the application connects again.
     """
     client_frames = list(takewhile(stack_frames.is_client_frame, origin.stack))
@@ -224,11 +226,11 @@ def _likely_predecessor(
     attributed: dict[int, ConnectionOrigin],
     continued: set[int],
 ) -> EngineSession | None:
-    """Return the session of the same page that `session` continues, None if there is none.
+    """Return the earlier session of the same page to which `session` is the reconnection, None if there is none.
 
     No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier
-    session that was opened in the same file is preferred. Its transport may still be closing, which takes time on a
-    busy server.
+    session that was opened in the same file is preferred. The transport of the earlier session may still be closing,
+    which takes time on a busy server.
     """
     candidates = [
         each

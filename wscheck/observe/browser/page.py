@@ -79,7 +79,7 @@ class BrowserTab:
             self._loaded.set()
 
     async def goto(self, url: str, timeout: float | None = None) -> None:
-        """Open `url` and wait for its load event, at most LOAD_TIMEOUT_S by default."""
+        """Open `url` and wait for its load event, for LOAD_TIMEOUT_S if no timeout is given."""
         started_at = self._start_navigation()
         self._on_navigate(url)
         result = await self._call("Page.navigate", {"url": url})
@@ -147,7 +147,7 @@ class BrowserTab:
             await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_true(self, expression: str) -> bool:
-        """Evaluate a JavaScript expression as a boolean. Return False while the page navigates."""
+        """Return whether a JavaScript expression is true. Return False while the page navigates."""
         try:
             return bool(await self.evaluate(expression))
         except CannotCheck as error:
@@ -174,7 +174,7 @@ class BrowserTab:
         await self._call("Input.insertText", {"text": text})
 
     async def press(self, keys: str) -> None:
-        """Press a key, or keys such as "Control+K". The focused element receives them."""
+        """Press a key, or keys such as "Control+K", in the focused element."""
         *names, key = keys.split("+") if len(keys) > 1 else [keys]
         modifiers = sum(MODIFIERS[name] for name in names)
         text = {"Enter": "\r", "Space": " "}.get(key, key if len(key) == 1 else "")
@@ -190,7 +190,7 @@ class BrowserTab:
             await self._call("Input.dispatchKeyEvent", {"type": event_type, **event})
 
     async def select(self, selector: str, option: str, timeout: float = 10.0) -> None:
-        """Choose the option of a select element that has this value or text."""
+        """Choose the option of a select element whose value or text is `option`."""
         await self.wait_for(selector, timeout)
         chosen = await self.evaluate(
             f"((e, wanted) => {{ const o = [...(e.options || [])].find(each => each.value === wanted"
@@ -281,7 +281,7 @@ class BrowserTab:
             raise CannotCheck(f"{self.label}: the page crashed.", "Open the page in a browser.")
 
     async def _is_complete(self, since: float) -> bool:
-        """Report whether a page that started after `since` (seconds since the epoch) has loaded."""
+        """Return whether a page that started to load after `since` (seconds since the epoch) has loaded."""
         expression = f"document.readyState === 'complete' && performance.timeOrigin >= {since * 1000 - 100}"
         with contextlib.suppress(CannotCheck, TimeoutError):
             async with asyncio.timeout(LOAD_POLL_INTERVAL_S):
@@ -296,7 +296,7 @@ class BrowserTab:
 
 
 class PageLoads:
-    """Documents that the tabs loaded: errors, redirects, and tabs that were open before.
+    """Documents that the tabs loaded: errors, redirects, and tabs that were open before wscheck attached.
 
     The notes explain why a page shows no connection: an error page, a login page, or a page that was not reloaded.
     """
@@ -308,7 +308,7 @@ class PageLoads:
         self._open_before: set[str] = set()
 
     def set_open_before(self, tabs: Iterable[DevToolsTarget]) -> None:
-        """Store the tabs that are open already; the browser does not report their websockets."""
+        """Store the tabs that were open before wscheck attached; the browser does not report their websockets."""
         self._open_before |= {target.id for target in tabs if target.url.startswith(("http:", "https:"))}
 
     def on_loaded(self, target_id: str) -> None:
@@ -320,7 +320,10 @@ class PageLoads:
         self._requested_url[target_id] = url
 
     def on_response(self, target: DevToolsTarget | None, params: dict[str, Any]) -> None:
-        """Process Network.responseReceived: store the status of a tab's own document, not that of a frame."""
+        """Process Network.responseReceived: store the status of the document of a tab.
+
+        Documents of frames are ignored.
+        """
         if target is not None and params.get("type") == "Document" and params.get("frameId") == target.id:
             self._status[target.id] = params["response"]["status"]
 
@@ -391,7 +394,7 @@ class PageObstacles:
             self._foreign.setdefault(self._urls.page(params["response"]["url"]).partition("?")[0], tab)
 
     def reasons(self) -> list[str]:
-        """Return a sentence for each obstacle, the most likely first. The source maps must be decoded."""
+        """Return a sentence for each obstacle, the most likely first. Call this after the source maps are decoded."""
         blocked = [
             f"the script {self._urls.script(url)} did not load ({self._urls.redact(reason)}): "
             "is it blocked, or is its address wrong?"
@@ -419,7 +422,7 @@ def _located(scripts: PageScripts, session: str, frame: dict[str, Any]) -> CodeL
 
 
 def _is_socket_io_or_reload(url: str) -> bool:
-    """Report whether a websocket is Socket.IO's, or that of a development server."""
+    """Return whether a websocket belongs to Socket.IO, or to the hot reload of a development server."""
     path = urlsplit(url).path
     is_reload = path.startswith(_RELOAD_PATHS) or (path == "/" and "token=" in url)
     return is_reload or parse_engine_url(url) is not None

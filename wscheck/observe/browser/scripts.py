@@ -50,8 +50,8 @@ FetchSource = Callable[[str, str], Awaitable[str]]
 class PageScripts:
     """Scripts of all pages and workers, and a resolver of positions in these scripts.
 
-    Call `request_maps` early, while the server still has the source maps. The source maps are decoded one after the
-    other when the page had time to start, because decoding delays the observation. `wait_for_maps` decodes the rest.
+    Call `request_maps` early, while the server still has the source maps. They are decoded one after the other, only
+    after the page had time to start, because decoding delays the observation. `wait_for_maps` decodes the rest.
 
     root          folder of the frontend within the repository, empty if it is the repository's root
     fetch_source  returns the text of a script that has no source map, "" if the browser no longer has it
@@ -145,7 +145,7 @@ class PageScripts:
         return self._runs.get((session, script_id), 0)
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        """Return the source file of a DevTools call frame and the position in it, None if its text is not available."""
         line, column = frame["lineNumber"], frame["columnNumber"]
         key = session, frame["scriptId"]
         script = self._scripts.get(key)
@@ -186,13 +186,13 @@ class PageScripts:
         return stack_frames.resolve_root(named, self._root), called_name
 
     def resolve_position(self, session: str, script_id: str, line: int, column: int) -> CodeLocation:
-        """Return the source position of a line and column (both from 0) of a script."""
+        """Return the position in the source file of a line and column (both from 0) of a script."""
         return self.resolve_frame(session, {"scriptId": script_id, "lineNumber": line, "columnNumber": column})[0]
 
     async def _decode_map(self, url: str, text: bytes | str) -> SourceMap | None:
         """Return the decoded source map. If it is missing or invalid, store a note and return None.
 
-        text  the map as bytes, or the reason for its absence as a string
+        text  the map as bytes, or as a string the reason why there is none
         """
         if isinstance(text, bytes):
             try:
@@ -206,7 +206,7 @@ class PageScripts:
 
 
 async def _fetch_map(script: PageScript) -> bytes | str:
-    """Return the map as bytes, or the reason for its absence as a string."""
+    """Return the map as bytes, or as a string the reason why there is none."""
     if not script.map_url:
         return "it has no source map"
     try:

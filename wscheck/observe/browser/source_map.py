@@ -55,7 +55,7 @@ class SourceMap:
             raise InvalidSourceMap("it is not a source map") from problem
 
     def find(self, line: int, column: int) -> tuple[CodeLocation, str] | None:
-        """Return the source position and the original name at a line and column (from 0), None if unmapped."""
+        """Return the source position and the original name at a line and column (from 0), None if there is none."""
         section = next((s for s in reversed(self._sections) if (s.line, s.column) <= (line, column)), None)
         if section is None:
             return None
@@ -122,7 +122,9 @@ def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple
 
 
 def mapped_source(source_map: SourceMap, place: CodeLocation, root: str) -> tuple[CodeLocation, bytes] | None:
-    """Return a position of the source map with the text of its file, from the map or the checkout; None without text.
+    """Return a position of the source map, with the text of its file from the map or the checkout.
+
+    Return None if neither contains the text.
 
     root  folder of the checkout that contains the frontend
     """
@@ -148,7 +150,7 @@ def _checkout_content(file: str) -> bytes | None:
 def source_name(source: str) -> str:
     """Return a source's path from the project root.
 
-    The bundler's scheme, the loaders before the last "!" and leading "../" are removed. An absolute path below the
+    The bundler's scheme, the loaders before the last "!" and leading "../" are removed. An absolute path inside the
     working directory becomes relative to the working directory.
     """
     path = _ROOT.sub("", _SCHEME.sub("", source).rpartition("!")[2].partition("?")[0])
@@ -171,7 +173,7 @@ def vite_base(url: str) -> str | None:
 
 
 def relative_to_vite_root(url: str, bases: Collection[str]) -> str:
-    """Return the URL without the `base` folder of Vite's development server, which Nuxt and others set."""
+    """Return a URL without the `base` folder of Vite's development server, a setting that Nuxt and others use."""
     base = next((base for base in bases if url.startswith(f"{base}/")), None)
     return url if base is None else urljoin(url, url.removeprefix(base))
 

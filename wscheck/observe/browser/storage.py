@@ -63,7 +63,7 @@ async def apply_storage(browser: Browser, state: StorageState) -> None:
 
 
 def _devtools_cookie(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a cookie in the form of DevTools: a session cookie has no `expires` (Playwright writes -1)."""
+    """Return a cookie as DevTools expects it: a session cookie has no `expires` (Playwright writes -1)."""
     return {
         name: raw[name]
         for name in _COOKIE_FIELDS
@@ -74,7 +74,7 @@ def _devtools_cookie(raw: dict[str, Any]) -> dict[str, Any]:
 def _local_storage_script(items_by_origin: dict[str, dict[str, str]]) -> str:
     """Return JavaScript that fills the local storage before the page's own scripts run.
 
-    It runs once per tab, so that an item that the page removed stays removed after a reload.
+    The JavaScript has an effect only once per tab, so that an item that the page removed stays removed after a reload.
     """
     return f"""(() => {{ try {{
   const items = {json.dumps(items_by_origin)}[location.origin], done = "wscheck.storage";

@@ -41,7 +41,9 @@ class DevToolsTarget(msgspec.Struct):
 
 
 class DevToolsTargets:
-    """All targets of a browser. Attaches to each target, enables the DevTools domains in it and resumes it.
+    """All targets of a browser.
+
+    wscheck attaches to each target, enables the DevTools domains in it and resumes it.
 
     on_attached  called with each new target before it is resumed
     """
@@ -55,11 +57,11 @@ class DevToolsTargets:
         self._shared_workers, self._documents = 0, itertools.count(1)
 
     async def attach(self) -> None:
-        """Attach to every open target, and to each target that opens later."""
+        """Attach to every open target, and to each target that is opened from now on."""
         await self._devtools.call("Target.setAutoAttach", _AUTO_ATTACH)
 
     def on_attached_event(self, params: dict[str, Any], parent: str) -> DevToolsTarget | None:
-        """Process Target.attachedToTarget. Return None for a target that is only resumed, not observed."""
+        """Process Target.attachedToTarget. Return None for a target that is not observed, but only resumed."""
         info, session = params["targetInfo"], params["sessionId"]
         kind, url = info["type"], info["url"]
         if kind not in _TYPES or url.startswith(_INTERNAL_SCHEMES):

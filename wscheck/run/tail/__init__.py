@@ -1,8 +1,8 @@
 """`wscheck tail-logs`: read or follow logs, evaluate them with one ledger, report incidents when they change.
 
 setup   opens the logs and the outputs that a request names
-loop    polls until the run ends
-watch   evaluates events and notifies listeners
+loop    polls until the run ends: a poll reads everything new in all logs, evaluates it and reports what changed
+watch   evaluates events and notifies the outputs (listeners); logs are live if they are being written now
 clock   time in the logs
-report  the report at the end, with markers for lines in an unknown wording
+report  the report at the end, with proposed markers for lines that no known marker reads
 """

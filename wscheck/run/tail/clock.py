@@ -39,7 +39,7 @@ class TimeWindow(msgspec.Struct, frozen=True):
 
 
 class LogClock:
-    """The log time: the time of the last event (`last`) plus the time that has passed here since it was read.
+    """The log time: the time of the last event (`last`) plus the time that has passed here since that event was read.
 
     A server's clock can be wrong, and a log read from its start can be old. Therefore the clock of this machine only
     measures the time since the last event.
@@ -50,7 +50,7 @@ class LogClock:
         self._read_at, self._advanced = time.monotonic(), False
 
     def observe(self, at: float | None) -> None:
-        """Record that new events were read. `at` is the latest of their times, None if no event had a time."""
+        """Record that new events were read. `at` is the latest time of these events, None if no event had a time."""
         if at is not None and (self.last is None or at >= self.last):
             self.last = at
             self._advanced = True
@@ -71,14 +71,17 @@ class LogClock:
 
 
 class ConnectionAges:
-    """The opening times of open connections, recorded only if their age has a limit in seconds (`limited`)."""
+    """The opening times of open connections.
+
+    They are recorded only if connections have a highest age (--stale-after).
+    """
 
     def __init__(self, limit: float | None) -> None:
         self._limit, self.limited = limit, limit is not None
         self._opened: OrderedDict[str, float] = OrderedDict()
 
     def observe(self, event: Event, changes: Iterable[LedgerChange]) -> None:
-        """Record the changes that an event made to the ledger."""
+        """Record which connections an event opened or ended in the ledger."""
         if not self.limited or event.at is None:
             return
         for change in changes:
@@ -90,7 +93,7 @@ class ConnectionAges:
                 self._opened.pop(change.old_sid, None)
 
     def pop_stale(self, now: float | None) -> Iterator[str]:
-        """Remove and yield the connections open for longer than the limit, the oldest first."""
+        """Remove and yield the connections that have been open for longer than the limit, the oldest first."""
         while now is not None and self._limit is not None and self._opened:
             sid, at = next(iter(self._opened.items()))
             if now - at <= self._limit:

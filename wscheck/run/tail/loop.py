@@ -1,6 +1,6 @@
 """The loop of a run of tail-logs: when to poll, when to stop, and the checkpoint for the next run.
 
-Between two polls it waits until a log may have changed.
+Between two polls the loop waits until a log may have changed.
 """
 
 import os
@@ -73,14 +73,18 @@ class LoopPlan(msgspec.Struct, kw_only=True):
 
 
 class ReadProgress(Protocol):
-    """A progress display. It is called with the size of each chunk, and `done` is called after the existing content."""
+    """A progress display.
+
+    It is called with the size of each piece of a log that was read. `done` is called when everything that the logs
+    contained at the start was read.
+    """
 
     def __call__(self, size: int) -> None: ...
     def done(self) -> None: ...
 
 
 class TailLoop:
-    """The loop that polls the watch whenever there may be something new, until the run ends."""
+    """The loop that polls whenever a log may contain something new, until the run ends."""
 
     def __init__(self, watch: LogWatch, plan: LoopPlan, progress: ReadProgress) -> None:
         self._watch, self._plan, self._progress = watch, plan, progress
@@ -115,7 +119,10 @@ class TailLoop:
         self._save(force=True)
 
     def _catch_up(self) -> None:
-        """Read and evaluate the content that existed at the start. Only later content counts as written now."""
+        """Read and evaluate what the logs contained at the start.
+
+        Only what is added afterwards counts as written now.
+        """
         # Several logs are merged by their times, so reading them must not pause in the middle.
         may_pause = len(self._watch.logs) == 1
         while True:
@@ -164,7 +171,7 @@ class TailLoop:
             self._watch.live = True
 
     def _halt(self, size: int) -> bool:
-        """Record the size of a chunk; return whether reading must stop or pause."""
+        """Record the size of a piece of a log that was read; return whether reading must stop or pause."""
         self._progress(size)
         now = time.monotonic()
         if self._stop_reason is not None:
@@ -191,7 +198,10 @@ class TailLoop:
     # --- checkpoint ------------------------------------------------------------------------------------------------
 
     def _save(self, *, force: bool = False) -> None:
-        """Save the checkpoint if anything changed; with many open connections at most once a second."""
+        """Save the checkpoint if anything was read or evaluated since the last time.
+
+        With many open connections, it is saved at most once a second.
+        """
         path, progress, now = self._plan.checkpoint, self._watch.progress, time.monotonic()
         if path is None or (progress == self._saved_progress and not force):
             return
@@ -223,7 +233,7 @@ class TailLoop:
 
     @contextmanager
     def _handle_signals(self) -> Iterator[None]:
-        """Within the block, a signal ends the loop after the current read, and a second one ends it immediately."""
+        """Within the `with` block, the first signal ends the loop after the current read, a second one immediately."""
         reasons = {signal.SIGINT: StopReason.INTERRUPTED, signal.SIGTERM: StopReason.TERMINATED}
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -272,7 +282,7 @@ class ChangeMonitor:
             self._poll.register(output, 0)  # poll(2) reports errors without a flag for them
 
     def watch(self, paths: Iterable[Path]) -> None:
-        """Wait for changes of these logs and for new files in their directories; can be called repeatedly."""
+        """Watch these logs for changes and their directories for new files, from now on. A repeated call adds paths."""
         paths = list(paths)
         if paths and not self._watching:
             self._watching, self._inotify = True, _start_inotify()

@@ -1,4 +1,4 @@
-"""The report of a run over logs, with options that it proposes for lines in an unknown wording."""
+"""The report of a run over logs, with proposed options for lines that no known marker reads."""
 
 import time
 from collections import Counter
@@ -100,7 +100,10 @@ without an end, from which on it is likelier that ends were not read than that e
 
 
 def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
-    """Return the gaps because of which several open connections of a user are no finding: ends may be missing."""
+    """Return the gaps because of which several open connections of a user are no finding.
+
+    The log may not show the ends of all connections.
+    """
     loss = next((scout.loss for scout in scouts if scout.loss), "")
     gaps = []
     if loss:
@@ -131,14 +134,14 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
 
 
 class Requests(NamedTuple):
-    """Clients of all access logs, and the share of the sessions without a WebSocket connection."""
+    """Clients in all access logs, and the share of the sessions that had no WebSocket."""
 
     clients: list[AccessClient]
     polling_share: float
 
 
 def _requests(watch: LogWatch) -> Requests:
-    """Return the requests in access logs. Logs that report connections themselves are no access logs."""
+    """Return the requests in access logs. A log that reports connections itself does not count as an access log."""
     logs = [log for each in watch.logs for log in each.access_logs]
     if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
         return Requests([], 0.0)
@@ -147,7 +150,7 @@ def _requests(watch: LogWatch) -> Requests:
 
 
 def _format_gaps(watch: LogWatch) -> list[Gap]:
-    """Return the gap of logs that are one JSON document over several lines, from which nothing was read."""
+    """Return a gap for logs that are one JSON document over several lines, from which nothing could be read."""
     if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
         return []
     return [
@@ -175,7 +178,7 @@ def _access_gaps(requests: Requests) -> list[Gap]:
 
 
 def _websocket_gaps(watch: LogWatch) -> list[Gap]:
-    """Return the connections that access logs with WebSockets do not show: open ones, unnamed ones, and polling."""
+    """Return a gap for what access logs do not show: open connections, connections without a user, and long-polling."""
     logs = [log for each in watch.logs for log in each.access_logs if log.websockets]
     if not logs:
         return []

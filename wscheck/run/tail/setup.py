@@ -44,7 +44,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     from_start  start at the beginning of the logs (without `follow` always)
     users       number of users that the report lists, None for all
     seconds     duration of the run, None without a limit
-    exec        command line, run for each change of an incident
+    exec        command line, run for each change of an incident (it opens, grows or resolves)
     metrics     HOST:PORT on which metrics are served
     """
 
@@ -137,7 +137,10 @@ class LogOpener:
         self.size = 0
 
     def open_all(self) -> list[AnyLog]:
-        """Open the logs. Raises BadEvidence if one cannot be read, or if there is no log and none can appear later."""
+        """Open the logs.
+
+        Raises BadEvidence if one cannot be read, or if there is no log and none can appear during the run.
+        """
         for path in self._paths:
             self._check(path)
         logs: list[AnyLog] = [self._open(path) for path in self._paths]
@@ -159,7 +162,7 @@ class LogOpener:
 
     @property
     def directories(self) -> list[Path]:
-        """The directories where further logs may appear while the logs are followed."""
+        """The directories in which further logs may appear while the logs are followed."""
         return self._log_paths.directories if self._request.follow else []
 
     def open_new(self) -> list[FollowedLog]:

@@ -1,4 +1,4 @@
-"""The evaluation of logs: events go through one judge, and incidents are reported when they change."""
+"""The evaluation of logs: all events are evaluated together, and incidents are reported when they change."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,10 +38,10 @@ AnyLog = FollowedLog | PipedLog
 
 
 class LogWatch:
-    """Logs, their evaluation and the listeners. The caller polls whenever there may be new content.
+    """Logs, their evaluation and the listeners. The caller polls whenever a log may contain something new.
 
     live          the logs are being written now: lines without a time get the current time, quiet incidents resolve
-    catching_up   content from before the start is still being read
+    catching_up   what the logs contained at the start is still being read
     events        the first `max_events` events, for the reports at the end
     """
 
@@ -126,7 +126,10 @@ class LogWatch:
             self.incidents.restore(incident)
 
     def _collect(self, collected: dict[int, list[Event]], now: float, halt: StopReading, *, final: bool) -> None:
-        """Read everything new. Evaluate the events once all logs were read, or once they have too many lines."""
+        """Read everything new.
+
+        Evaluate the events when all logs were read, or earlier if there are too many to keep.
+        """
         for number, log in enumerate(self.logs):
             events = collected.setdefault(number, [])
             for batch in chain(log.read(now, halt), log.flush_idle(now, at_once=final, at_end=final)):
@@ -137,7 +140,7 @@ class LogWatch:
             self._evaluate_batch(ordered.events)
 
     def _evaluate_later(self, events: Sequence[Event], now: float) -> None:
-        """Evaluate events, after earlier ones of other sources had the time to arrive.
+        """Evaluate events after a delay in which other sources can deliver events with earlier times.
 
         While the logs are live, an event without a time gets the time at which it was read.
         """
@@ -153,7 +156,7 @@ class LogWatch:
             self._evaluate_batch(self._reorder.flush() if everything else self._reorder.add((), now))
 
     def evaluate_waiting(self) -> None:
-        """Evaluate the events that were held back, so that the state contains everything that was read."""
+        """Evaluate the events that were held back, so that the ledger contains everything that was read."""
         self._evaluate_waiting(time.monotonic(), everything=True)
 
     @property
@@ -171,7 +174,10 @@ class LogWatch:
         evaluate(events)
 
     def _evaluate_log_end(self) -> None:
-        """Evaluate the time from the last event to the last log line: the log shows that no event happened then."""
+        """Evaluate the time from the last event to the last log line.
+
+        The log shows that no event happened in between.
+        """
         times = [min(at, self._window.until or at) for log in self.logs if (at := log.latest) is not None]
         at, last = max(times, default=None), self.clock.last
         if at is None or last is None or at <= last:
@@ -241,7 +247,7 @@ class LogWatch:
             self._unreported.append(incident)
 
     def _report_incidents(self) -> None:
-        """Notify the listeners of changed incidents, after they were notified of the event that caused the change."""
+        """Notify the listeners of changed incidents. They were notified of the event that caused the change before."""
         for incident in self._unreported:
             for listener in self.listeners:
                 listener.on_incident(incident)
@@ -254,12 +260,15 @@ class LogWatch:
 
     @property
     def scouts(self) -> list[WordingScout]:
-        """The searches of the logs for an unknown wording."""
+        """The searches of the logs for connections that no known marker reports."""
         return list({id(scout): scout for log in self.logs for scout in log.scouts}.values())
 
     @property
     def proposal(self) -> WordingProposal | None:
-        """Proposal to read the logs, if none of at least `LINES_BEFORE_PROPOSAL` lines reported a connection."""
+        """Proposal how to read the logs, None if a line reported a connection or there are too few lines.
+
+        At least `LINES_BEFORE_PROPOSAL` lines are needed.
+        """
         lines = sum(log.lines for log in self.logs)
         if lines < LINES_BEFORE_PROPOSAL or any(self.counts.by_type.get(kind) for kind in CONNECTION_KINDS):
             return None
@@ -295,12 +304,12 @@ class LogWatch:
 
     @property
     def progress(self) -> tuple[int, int, int]:
-        """A value that changes whenever something was read, evaluated or resolved."""
+        """A value that changes whenever something was read or evaluated, or an incident was resolved."""
         return self.bytes, self.counts.total, len(self.incidents.open)
 
     @property
     def needs_poll_soon(self) -> bool:
-        """True if the next poll should be soon: a record is not complete, or an overlap is within the grace period."""
+        """True if the next poll should be soon: a record is not complete, or an overlap is in the grace period."""
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
         is_waiting = self._listener_is_waiting or self.is_waiting

@@ -1,7 +1,12 @@
-"""Gaps (missing evidence) of a scenario, because of which its rules could blame or pass the server wrongly.
+"""Gaps (missing evidence) of a scenario, because of which its rules could wrongly blame or pass the server.
 
-A gap exists if the server went away, does not send the documented events, has a log that cannot be read, or does not
-show for which user it opened a connection.
+A gap exists if the server went away, does not send the events of the contract, has a log that cannot be read, or does
+not show for which user it opened a connection.
+
+contract  events that the server must send, and the requests that cause them: each [[event]] of wscheck.toml, or the
+          four events of docs/origin.md
+control   run of the fault of docs/origin.md, in which each component opens a connection: it shows that the scenario can
+          fail
 """
 
 from collections.abc import Iterator, Sequence
@@ -80,12 +85,12 @@ def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> set[s
 
 
 def server_unavailable(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server was lost, or refused the user."""
+    """Return a gap if the server stopped answering, or refused the user."""
     return server_lost(events) or credentials_refused(events)
 
 
 def server_lost(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server went away, or sent packets that the client could not read."""
+    """Return a gap if the server stopped answering, or sent packets that the client could not read."""
     for event in events:
         if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
             reason = f"{event.reason}: what the server did afterwards proves nothing"
@@ -100,7 +105,7 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
 
 
 def unanswered_attempts(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server did not answer an attempt that it must refuse: a lost answer is no refusal."""
+    """Return a gap if the server did not answer an attempt that it must refuse: a missing answer is no refusal."""
     for event in events:
         if isinstance(event, Refused) and event.reason == "timeout" and event.credential not in (None, "own"):
             message = event.message or "no answer"
@@ -123,7 +128,7 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
 
 
 def sent_no_documented_event(events: Sequence[Event]) -> bool:
-    """Return whether the server never answered the client's requests for the documented events.
+    """Return whether the server answered none of the client's requests for the four events of docs/origin.md.
 
     Return False if wscheck.toml configures other events.
     """
@@ -133,7 +138,7 @@ def sent_no_documented_event(events: Sequence[Event]) -> bool:
 
 
 def unanswered_reason(events: Sequence[Event]) -> str | None:
-    """Return why the server sent no event of the contract, if that may be due to the configuration, else None."""
+    """Return why the server sent no event of the contract, if the configuration may be the reason; otherwise None."""
     expected = [event for event in events if isinstance(event, Expected) and event.name is not None]
     received = {event.name: None for event in events if isinstance(event, Delivered)}
     if not any(event.what == "delivered" for event in expected) or not received.keys().isdisjoint(
@@ -157,7 +162,7 @@ def unanswered_reason(events: Sequence[Event]) -> str | None:
 
 
 def _log_gaps(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server's log contains connections, but in an unknown wording or without ids."""
+    """Return a gap if the server's log contains the connections, but in unknown words or without ids."""
     if not unlogged(events):
         return []
     for event in events:
@@ -189,9 +194,9 @@ def _unread_log(event: Unreadable) -> Gap:
 
 
 def _logs_replacements(control: Sequence[Event]) -> bool:
-    """Return whether the server's log reported a replacement in the control (the run with the documented fault).
+    """Return whether the server's log reported a replacement in the control.
 
-    Then the server does log replacements, so a scenario without logged replacements had none.
+    The server then logs replacements, so if it logged none in the scenario, there were none.
     """
     return any(isinstance(event, Replaced) and event.source == SOURCE_SERVER_LOG for event in control)
 
@@ -211,7 +216,7 @@ def opened_as_other_user(events: Sequence[Event]) -> bool | None:
 
 
 def _kept_foreign_sids(events: Sequence[Event]) -> set[str | None]:
-    """Return the connections with another user's id that the server accepted and did not close again.
+    """Return the connections that were requested with another user's id, accepted by the server and not closed again.
 
     A server that closes such a connection before it sends anything has refused it.
     """
@@ -232,9 +237,8 @@ UserBySid = dict[str | None, str | None]
 def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: UserBySid) -> Iterator[str]:
     """Yield the users for whom the server opened the `foreign` connections, as far as the server shows them.
 
-    A foreign connection sent the token of one user with the id of another user.
-
-    The server shows the user in its log, in the events that it sends, or by closing the user's other connection.
+    The client opened a foreign connection with the token of one user and the id of another user. The server shows for
+    whom it accepted the connection in its log, in the events that it sends, or by closing the user's other connection.
     """
     for event in events:
         if isinstance(event, Delivered) and event.sid in foreign:

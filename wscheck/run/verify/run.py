@@ -1,4 +1,8 @@
-"""Run of the scenarios against a server, and its report."""
+"""Run of the scenarios against a server, and its report.
+
+Each scenario has two phases: the subject (the client under test) and the control (a run of the fault of docs/origin.md,
+which shows that the scenario can fail).
+"""
 
 import asyncio
 import time
@@ -68,7 +72,7 @@ MAX_LOG_DELAY_S = 1.0
 
 
 class ReportProgress(Protocol):
-    """Callback for the progress of a run: the scenario that starts or ends, and how many of `total` are done."""
+    """Callback for the progress of a run: the scenario that starts or ends, and how many of all are done."""
 
     def __call__(self, scenario: str, done: int, total: int) -> None: ...
 
@@ -84,12 +88,12 @@ class VerifyRun(msgspec.Struct):
     """Plan of a run.
 
     servers    server or servers that the scenarios run against
-    scenarios  ids, in the order of the registry
-    client     "unified" or "per-component"
+    scenarios  ids of the scenarios, in the order in which they run
+    client     "unified" (one connection for all components) or "per-component"
     options    options of the rules
     bar        criteria by which the run fails
     console    function that is called with each console line of the simulated client
-    page       page that replaces the simulated client in the documented scenarios
+    page       page that replaces the simulated client in single-connection, event-handling and component-sharing
     """
 
     servers: EmbeddedServers | RemoteServer
@@ -101,7 +105,7 @@ class VerifyRun(msgspec.Struct):
     page: RealPage | None = None
 
     def subject(self, scenario: Scenario) -> Callable[[ScenarioContext], Any]:
-        """Return the function that runs the subject of `scenario`: the client under test or the page."""
+        """Return the function that runs `scenario` on the client under test or on the page."""
         if self.page is None or type(scenario) not in DOCUMENTED_SCENARIOS:
             return scenario.run
         return partial(self.page.run, scenario.id)
@@ -225,7 +229,7 @@ class _RecordedPhases:
 async def _run_all(run: VerifyRun, recorded: _RecordedPhases, progress: ReportProgress) -> None:
     """Run the scenarios, as many at once as the servers allow.
 
-    After the server was lost, the remaining scenarios are recorded as not tried.
+    If the server stops answering, the remaining scenarios are recorded as not tried.
     """
     slots, done, lost_reason, no_answer_reason = asyncio.Semaphore(run.servers.max_parallel), 0, "", ""
 
@@ -267,7 +271,7 @@ class _PhaseRun(msgspec.Struct):
 
 
 def _record_untried(phase: _PhaseRun, lost_reason: str) -> None:
-    """Record that a phase was not tried because the server was lost.
+    """Record that a phase was not tried because the server does not answer any more.
 
     Each connection would only fail after its timeout. A scenario that expects a refusal would even seem to pass.
     """
@@ -278,10 +282,10 @@ def _record_untried(phase: _PhaseRun, lost_reason: str) -> None:
 
 
 def _no_answer_reason(phase: _PhaseRun) -> str:
-    """Return why later phases need not wait for answers, "" if they must.
+    """Return why the phases after this one need not wait for answers, "" if they must.
 
-    After event-handling has requested every event of the documented contract and received none, a repetition of the
-    requests would not help.
+    If event-handling has requested every event of docs/origin.md and received none, a repetition of the requests would
+    not help.
     """
     if phase.scenario.id != EventHandling.id or not sent_no_documented_event(phase.context.events):
         return ""
@@ -341,7 +345,7 @@ def _may_be_server_loss(event: Event) -> bool:
 
 
 async def _record_server_loss(context: ScenarioContext, servers: EmbeddedServers | RemoteServer) -> bool:
-    """Test whether the server still answers. If not, record it and return True."""
+    """Test whether the server still answers. If not, record that and return True."""
     problem = await servers.problem()
     if problem is not None:
         user = context.settings.user.user
@@ -375,7 +379,8 @@ async def monitor_event_loop(record: Callable[[Event], None]) -> AsyncIterator[N
 async def wait_for_logs(logs: Sequence[ServerLog], context: ScenarioContext) -> None:
     """Wait until the logs contain every connection of the client, at most `MAX_LOG_DELAY_S`.
 
-    Then record which logs could not be read, and quote the message of a connection that no log reports in a known form.
+    Then record which logs could not be read. If no log reports a connection in words that are known, record the log
+    message that contains one of the connection's ids.
     """
     if not logs:
         return
@@ -419,7 +424,7 @@ def _options_to_read(log: ServerLog, events: Sequence[Event]) -> str:
 def own_events(events: Sequence[Event]) -> list[Event]:
     """Return `events` without those that the server's log reports about connections of other clients.
 
-    A shared server has other clients, and a log may still report connections of an earlier phase.
+    A shared server has other clients, and a log may still report connections of a phase that has ended.
     """
     own_sids = {e.sid for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG} | {None}
     own_users = {e.user for e in events if e.source != SOURCE_SERVER_LOG} | {None}

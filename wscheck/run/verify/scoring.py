@@ -140,7 +140,7 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
 def _is_turned_away(closed: ClosedChange, options: RuleOptions) -> bool:
     """Return whether the server ended a connection because of another one of the user that stays open.
 
-    A transport that ended later may be a fault of the network.
+    The end of a transport some time after the opening does not count: it may be a fault of the network.
     """
     if closed.replaced or not closed.remaining:
         return False
@@ -254,7 +254,7 @@ def _control(outcome: _PhaseOutcome, phase: Phase) -> Control:
 
 
 def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
-    """Return a sentence about the behaviour of the target under the documented fault."""
+    """Return a sentence about what the server did in the control: when each component opened a connection."""
     clauses = [f"it opened {plural(outcome.opened, 'connection')}"] if outcome.opened else []
     if outcome.replacements:
         clauses.append(f"the server replaced {outcome.replacements}")
@@ -299,10 +299,10 @@ def all_allowed(results: Sequence[ScenarioResult]) -> list[Finding]:
 def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
     """Yield `events` in the same order, after combining what the client and the server's log report of a connection.
 
-    The log reports a connect or disconnect earlier than the client, but contains neither page nor component. The event
-    of the log therefore gets the data of the client's event. For a disconnect, this applies only if the server ended
-    the connection according to the client: about other ends the log knows more. The event of the client gets the server
-    process from the log.
+    The log reports a connect or disconnect earlier than the client, but contains neither page nor component. Therefore
+    page and component from the client's event are added to the log's event. For a disconnect, this is done only if the
+    server ended the connection according to the client: about other ends the log knows more. The server process from
+    the log is added to the client's event.
 
     If the client's events identify a user only by a token, the user gets the name from the log.
     """

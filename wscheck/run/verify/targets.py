@@ -26,9 +26,9 @@ They are short, so that a backend closes a silent client during the run. python-
 
 
 class RemoteServer:
-    """Server that the user named.
+    """Server whose URL the user gave.
 
-    Its scenarios run one at a time, because scenarios of the same user would affect each other.
+    Scenarios run one at a time on it, because scenarios of the same user would affect each other.
     """
 
     max_parallel = 1
