@@ -13,7 +13,10 @@ IN_BASELINE = "in the baseline"
 
 
 def split_findings(findings: Iterable[Finding], allow: AllowList) -> tuple[list[Finding], list[Finding]]:
-    """Return the findings that count, and those that are allowed, each of which states why."""
+    """Return the findings that count, and the findings that are allowed.
+
+    Each allowed finding states why it is allowed.
+    """
     counted, allowed = list[Finding](), list[Finding]()
     for finding in findings:
         reason = _reason(finding, allow)
@@ -57,7 +60,7 @@ def _matches(entry: AllowEntry, finding: Finding) -> bool:
 
 
 def _files(finding: Finding) -> Iterator[str]:
-    """Yield the files that the finding names: code, then logs."""
+    """Yield the files that contain the finding: first source files, then logs."""
     for location in _code_locations(finding):
         yield location.file
     yield from (event.path for event in finding.evidence if event.path)

@@ -7,7 +7,7 @@ from wscheck.model.findings import Confidence
 
 
 class UserCounts(msgspec.Struct, gc=False):
-    """Counts of the events of one user.
+    """Numbers of the events of one user, per kind of event.
 
     `max_open` is the most connections that were open at once, even if for less than the grace period.
     """

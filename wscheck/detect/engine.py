@@ -281,7 +281,10 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
 
 
 def was_handed_over(history: UserHistory) -> bool:
-    """Return whether in each overlap the server moved the client: the older connection ends soon, for this reason."""
+    """Return whether in each overlap the server moved the client to a new connection.
+
+    The older connection then ends soon, with a reason that says so.
+    """
     moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
     return bool(history.met) and all(
         _is_logged(old)
@@ -294,9 +297,10 @@ def was_handed_over(history: UserHistory) -> bool:
 
 
 def outlived_lost_network(history: UserHistory) -> bool:
-    """Return whether in each overlap the older connection was lost and the newer one is the client's reconnection.
+    """Return whether in each overlap the older connection had broken, and the newer one is the client's reconnection.
 
-    The older connection ends with a ping timeout soon after the newer one opened: the client had lost it before.
+    The older connection ends with a ping timeout soon after the newer one opened: the client had lost its network
+    before.
     """
     timed_out = {c.sid: c.event.at for c in history.closings if reports_silent_client(c.reason)}
     return bool(history.met) and all(

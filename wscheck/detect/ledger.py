@@ -137,7 +137,7 @@ class Ledger:
         yield from (user for user in self.stored_counts if user not in self._open)
 
     def counts_for(self, user: str) -> UserCounts:
-        """Return the counts of `user` so far."""
+        """Return how many events of each kind `user` has had so far."""
         if (counts := self.stored_counts.get(user)) is not None:
             return counts
         return UserCounts(connects=1, max_open=1) if user in self._open else UserCounts()
@@ -183,7 +183,7 @@ class Ledger:
     def _connected_without_sid(self, event: Connected) -> Changes:
         """Open a connection with a substitute id, if no line of the log names a socket.
 
-        If other lines name sockets, this line may be a second one about one of their connections.
+        If other lines name sockets, this line may be a second line about a connection that one of them reports.
         """
         user = event.user
         if user is None:
@@ -343,7 +343,7 @@ class Ledger:
         """Close the user's only connection, or the oldest of several, unless another line reports the same end.
 
         Which of several connections ended is unknown. If other ends in the log name their socket, no connection is
-        closed, because another line probably names this one too.
+        closed, because this end is probably reported by a line with a socket too.
         """
         lines = self.user_only_lines
         if event.source != SOURCE_SERVER_LOG or lines.is_second_report(user, event, self._latest_close):
@@ -362,7 +362,7 @@ class Ledger:
         return self._close(sids[0], event)
 
     def _compare_with_user_only_lines(self, sid: str, event: Disconnected) -> None:
-        """Reopen the connection that was assumed to have ended, if this line names another one for the same end."""
+        """Reopen the connection that was assumed to have ended, if this line shows that a different one ended."""
         user = self._user.get(sid)
         if user is None:
             return

@@ -38,9 +38,9 @@ class Restart(msgspec.Struct):
 
     event      log line of the restart, or the event at which a restart without a log line was inferred
     users      users who had a connection that counts as ended
-    returned   those of them who connected again while their earlier connection was not known to have ended
-    survivors  those of `users` whose earlier connection ended later by itself
-    overlaps   those of `returned` whose earlier connection ended later by itself
+    returned   number of these users who connected again while their earlier connection was not known to have ended
+    survivors  number of `users` whose earlier connection ended some time after the restart by itself
+    overlaps   number of `returned` users whose earlier connection ended some time after the restart by itself
     """
 
     event: Event
@@ -204,10 +204,12 @@ class ReturnWave:
         return min(self.overlaps.values())
 
     def add_overlap(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
-        """Add the overlap of a user who has connections with these `openings`. Return False if it is not of this wave.
+        """Add the overlap of a user who has connections with these `openings`.
 
-        At the start of the wave, the user must have had connections for longer than `MIN_AGE_S`, and since then have
-        opened one.
+        Return False if it is not part of the wave.
+
+        It is if the user had connections for longer than `MIN_AGE_S` when the wave started, and has opened one since
+        then.
         """
         started = min(since, self.started_at) if self.overlaps else since
         *earlier, newest = openings

@@ -1,6 +1,7 @@
-"""Counts after each round of a loop (a visit of a view of the page, and the return from it), and how they grow.
+"""Numbers of connections or handlers after each round of a loop, and how these numbers grow.
 
-A count that grows by a constant on every round is a leak of the view. One that never grows is none.
+A round is a visit of a view of the page, and the return from it. A number that grows by a constant in every round is a
+leak of the view. A number that never grows is no leak.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ MIN_ROUNDS = 3
 
 
 class GrowthKind(StrEnum):
-    """Kind of change of a count over the rounds."""
+    """Kind of growth of the number of connections or handlers over the rounds."""
 
     CONSTANT = "constant"
     NONE = "none"
@@ -24,9 +25,9 @@ class GrowthKind(StrEnum):
 
 
 class Growth(msgspec.Struct, frozen=True):
-    """Change of a count over the rounds.
+    """Growth of the number of connections or handlers over the rounds of a loop.
 
-    per_round  number by which the count grows in each of `rounds` rounds; 0 unless the growth is constant
+    per_round  by how much the number grows in each of `rounds` rounds; 0 unless the growth is constant
     """
 
     kind: GrowthKind
@@ -35,13 +36,13 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
-    """Return how a count changes from round to round.
+    """Return how the number of connections or handlers grows from round to round.
 
-    The first round may differ from the others, because it may open what all later rounds share.
+    The first round may differ from the others, because it may open what all rounds after it share.
 
     Args:
-        counts: the count before the first round, and after each round.
-        at_rest: the count some seconds after the last round, when delayed closes have happened; None if not counted.
+        counts: the number before the first round, and after each round.
+        at_rest: the number some seconds after the last round, when delayed closes have happened; None if not counted.
     """
     steps = [after - before for before, after in pairwise(counts)]
     later = steps[1:]
@@ -55,16 +56,16 @@ def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
 
 
 def _is_stable(last: int, at_rest: int | None, per_round: int) -> bool:
-    """Return whether the count stays without further rounds. The last round may have an effect that is late."""
+    """Return whether the number stays the same without further rounds. An effect of the last round may be late."""
     return at_rest is None or last <= at_rest <= last + per_round
 
 
 class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of one opener, or of one handler, at one place. Fields as in `RoundCounted`.
+    """Numbers of the connections of one opener, or of one event's handlers, at one place. Fields as in `RoundCounted`.
 
-    counts   the count before the first round, and after each round
-    at_rest  the count some seconds after the last round, None if not counted
-    last     the latest count as an event
+    counts   the number before the first round, and after each round
+    at_rest  the number some seconds after the last round, None if not counted
+    last     event with the latest number
     """
 
     page: str | None
@@ -78,18 +79,18 @@ class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def growth(self) -> Growth:
-        """Change of the count from round to round."""
+        """Growth of the number of connections or handlers from round to round."""
         return growth(self.counts, self.at_rest)
 
     def describe(self) -> str:
-        """Return the counts as text: "0, 1, 2, 3", or "0, 1, 2, 3, and 1 some seconds later"."""
+        """Return the numbers as text: "0, 1, 2, 3", or "0, 1, 2, 3, and 1 some seconds later"."""
         shown = ", ".join(map(str, self.counts))
         is_same = self.at_rest is None or not self.counts or self.at_rest == self.counts[-1]
         return shown if is_same else f"{shown}, and {self.at_rest} some seconds later"
 
 
 def round_series(events: Iterable[RoundCounted]) -> list[RoundSeries]:
-    """Return the series of counts, in the order in which they begin."""
+    """Return the series of numbers, in the order in which they begin."""
     groups: dict[tuple[str | None, str, str, str, CodeLocation | None, str | None], list[RoundCounted]] = {}
     for event in events:
         key = (event.page, event.place, event.what, event.name, event.opener, event.user)

@@ -215,7 +215,7 @@ class UserOnlyLines:
         self._replaced.put(user, event)
 
     def ends_replaced(self, user: str, event: Disconnected) -> bool:
-        """Return whether an end without a socket id is that of the connection that was replaced just before."""
+        """Return whether an end without a socket id belongs to the connection that was replaced just before."""
         replaced = self._replaced.pop(user, None)
         return replaced is not None and may_be_same_moment(replaced, event)
 

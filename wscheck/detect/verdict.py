@@ -96,7 +96,7 @@ def verdict(
 
 
 def _unblocked(gap: Gap, allowed_rules: Collection[str]) -> Gap:
-    """Return `gap`, which does not block if it concerns only allowed rules."""
+    """Return `gap`. If it concerns only allowed rules, it does not block the verdict."""
     if gap.blocks and gap.rules and set(gap.rules) <= set(allowed_rules):
         return replace(gap, blocks=False)
     return gap

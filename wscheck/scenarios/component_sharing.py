@@ -1,4 +1,4 @@
-"""Third documented test: components share the connection, which lasts as long as one component is mounted."""
+"""Third test of docs/origin.md: components share the connection, which lasts as long as one component is mounted."""
 
 import msgspec
 
@@ -42,7 +42,7 @@ class ComponentSharing(Scenario):
 def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
     """Return the event with which the server replies to the event `actions.disconnect`, None if it is not configured.
 
-    Unless the contract contains such an event, it is the reply to `actions.trigger`, as documented.
+    Unless the contract contains such an event, it is the reply to `actions.trigger`, as in docs/origin.md.
     """
     emitted = context.settings.disconnect_event
     if emitted is None:

@@ -170,7 +170,8 @@ class ScenarioContext:
     ) -> SimulatedPage:
         """Return a new page of the client under test. With `fault`, each component opens a connection.
 
-        `timeout_s` limits the time that its connections may take, in addition to the target's limit.
+        `timeout_s` limits the time that the connections of the page may take to open, in addition to the target's
+        limit.
         """
         target = self.settings.target
         if timeout_s is not None:
@@ -244,7 +245,7 @@ class ScenarioContext:
     async def request_all(
         self, events: Sequence[ContractEvent], requester: MountedComponent, receivers: Sequence[MountedComponent]
     ) -> None:
-        """Request several events like `request`, without waiting for each before the next.
+        """Request several events, as `request` does for one, without waiting for each before the next.
 
         A server may process one request at a time. Therefore the arrival of a pending event restarts the timeout of the
         other pending events.
@@ -335,7 +336,8 @@ class ScenarioContext:
     async def wait_patiently(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         """Wait like `wait_until`, and longer while this machine is busy, because the server is late too.
 
-        A slice of the wait takes longer then than planned. Only the plan counts.
+        The wait is divided into short waits. If one of them takes longer than requested, only its requested length
+        counts.
         """
         while timeout_s > 0 and not condition():
             slice_s = min(SLICE_S, timeout_s)
@@ -351,7 +353,8 @@ class ScenarioContext:
         """While components of a page replace each other's connections, watch until the limit of attempts is exceeded.
 
         Otherwise the speed of this machine would decide whether the loop exceeds the limit before the scenario ends.
-        End after `attempts_window_s`, or when the loop ends, or at once if its delay keeps it below the limit.
+        The watch ends after `attempts_window_s`, or when the loop ends, or at once if the loop is too slow to exceed
+        the limit.
         """
         settings = self.settings
         delay_s, window_s = settings.reconnect_delay_s, settings.attempts_window_s
@@ -368,7 +371,7 @@ class ScenarioContext:
         await self.wait_until(self._is_settled, LOOP_WAIT_S)
 
     def _is_settled(self) -> bool:
-        """Return whether the client knows the outcome of each attempt, so that the evidence does not end between."""
+        """Return whether the client knows the outcome of each connection attempt, so that the evidence can end here."""
         own = [e for e in self.events if e.source == SOURCE_CLIENT]
         return sum(isinstance(e, Connecting) for e in own) <= sum(isinstance(e, Connected | Refused) for e in own)
 

@@ -1,4 +1,4 @@
-"""Second documented test: every event of the contract arrives exactly once."""
+"""Second test of docs/origin.md: every event of the contract arrives exactly once."""
 
 import asyncio
 from functools import partial

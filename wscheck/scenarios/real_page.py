@@ -1,4 +1,4 @@
-"""The documented scenarios on the application's page in a browser, in place of the simulated client."""
+"""The three scenarios of docs/origin.md on the application's page in a browser, in place of the simulated client."""
 
 import time
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""First documented test: two components of one page, one connection."""
+"""First test of docs/origin.md: two components of one page, one connection."""
 
 from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
 from wscheck.scenarios.scenario import Scenario
