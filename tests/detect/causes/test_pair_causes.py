@@ -144,6 +144,49 @@ def test_opened_on_disconnect() -> None:
     assert why(same(code(CallContext.DISCONNECT_HANDLER))) == "opened-on-disconnect"
 
 
+LINK, FIRST, AGAIN = (
+    CodeLocation("src/link.js", 4, 9),
+    CodeLocation("src/link.js", 20, 1),
+    CodeLocation("src/a.js", 9, 5),
+)
+
+
+def lost_and_reopened(
+    first: tuple[CodeLocation, ...], again: tuple[CodeLocation, ...], *, reason: str = "transport close", **third: Any
+) -> Conversation:
+    """A connection is lost; its disconnect handler opens another, and after that the client reconnects the first."""
+    by_page: dict[str, Any] = {"opener": first[0], "stack": first, "code": code(CallContext.MODULE, assigned_to="link")}
+    handler: dict[str, Any] = {
+        "opener": again[0],
+        "stack": again,
+        "code": code(CallContext.DISCONNECT_HANDLER, assigned_to="link"),
+    }
+    conversation = user("A", page="tab-1").connects("s1", at=0, **by_page).disconnects("s1", at=3, reason=reason)
+    return conversation.connects("s2", at=3.4, **handler).connects("s3", at=3.6, **by_page | third).watched(until=60)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        pytest.param((LINK, FIRST), (LINK, AGAIN), id="helper that both call"),
+        pytest.param((LINK, FIRST), (LINK,), id="helper passed as the handler"),
+        pytest.param((FIRST,), (AGAIN,), id="io() in the handler"),
+    ],
+)
+def test_opened_on_disconnect_before_the_client_reconnected(
+    first: tuple[CodeLocation, ...], again: tuple[CodeLocation, ...]
+) -> None:
+    found = cause(lost_and_reopened(first, again))
+    assert found is not None and found.id == "opened-on-disconnect"
+    assert str(again[0]) in found.because
+
+
+def test_another_component_after_a_disconnect_handler_is_an_opener_of_its_own() -> None:
+    other: dict[str, Any] = {"opener": WIZARD, "stack": (WIZARD,)}
+    assert why(lost_and_reopened((FIRST,), (AGAIN,), **other)) == "two-openers"
+    assert why(lost_and_reopened((FIRST,), (AGAIN,), reason="io client disconnect")) == "two-openers"
+
+
 @pytest.mark.parametrize("context", [CallContext.EVENT_HANDLER, CallContext.FUNCTION, CallContext.MODULE])
 def test_reopened_without_closing(context: CallContext) -> None:
     stacks = (OPENER, DASHBOARD), (OPENER, WIZARD)
@@ -152,6 +195,43 @@ def test_reopened_without_closing(context: CallContext) -> None:
     assert why(same(code(context, guarded=True), (OPENER,), (OPENER,))) == "unmount-without-cleanup"
     if context is not CallContext.EVENT_HANDLER:
         assert why(same(code(context), *stacks)) == "two-openers", "two callers, each with a connection of its own"
+
+
+def asked(facts: OpenerCode | None, answer: float, *stacks: tuple[CodeLocation, ...]) -> Conversation:
+    """Return three connections of one place, each with a query of its own, answered `answer` after their requests."""
+    conversation = user("A", page="tab-1", code=facts)
+    for n, stack in enumerate(stacks or ((OPENER,),) * 3):
+        conversation.attempts(at=n, eio=f"e{n}", stack=stack)
+        where = {"eio": f"e{n}", "url": f"http://h/?lamp={n}"}
+        conversation.connects(f"s{n}", at=n + answer, opener=OPENER, stack=stack, **where)
+    conversation.events.sort(key=lambda event: event.at or 0.0)
+    return conversation.watched(until=60)
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [
+        pytest.param(CallContext.EVENT_HANDLER, 0.1, id="listener"),
+        pytest.param(CallContext.EVENT_HANDLER, 9, id="listener, slow network"),
+        pytest.param(CallContext.MODULE, 0.1, id="interval"),
+        pytest.param(CallContext.FUNCTION, 0.1, id="message handler of a library"),
+    ],
+)
+def test_code_that_runs_again_is_the_cause_rather_than_its_different_addresses(
+    context: CallContext, answer: float
+) -> None:
+    found = cause(asked(code(context, forces_new=True), answer))
+    assert found is not None and found.id == "reopened-without-closing"
+    assert "queries (`lamp`) differ" in found.because
+    assert "instead of in the URL" in found.fix and "forceNew" in found.fix
+
+
+def test_different_addresses_are_the_cause_where_one_run_or_two_callers_opened_them() -> None:
+    assert why(asked(code(CallContext.MODULE), 9)) == "forced-new-connection", "a loop over the lamps"
+    assert why(asked(code(CallContext.EVENT_HANDLER, guarded=True), 0.1)) == "forced-new-connection"
+    callers = (OPENER, DASHBOARD), (OPENER, WIZARD)
+    assert why(asked(code(CallContext.FUNCTION), 0.1, *callers)) == "forced-new-connection"
+    assert why(asked(None, 0.1)) == "forced-new-connection"
 
 
 def test_a_listener_that_overwrites_the_connection_of_the_module() -> None:
@@ -295,7 +375,7 @@ def test_the_dependencies_decide_why_an_effect_runs_again(pause: float) -> None:
     assert found(code(dependencies=("token",), **closes)) == ("unstable-dependency", "high")
     assert found(None) == ("unstable-dependency", "medium"), "an effect, whose code is unknown"
     assert found(None, stack=()) is None
-    assert found(code(CallContext.EVENT_HANDLER)) is None, "a button that disconnects and connects"
+    assert found(code(CallContext.CONSTRUCTOR)) is None, "the instance may belong to a component"
 
 
 def test_token_in_dependencies() -> None:
@@ -305,3 +385,44 @@ def test_token_in_dependencies() -> None:
 
 def test_component_remounted() -> None:
     assert why(swapping(code(holder="component", assigned_to="this.s")), "excessive-attempts") == "component-remounted"
+
+
+# --- code outside of components that opens for each action -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.4])
+@pytest.mark.parametrize(
+    "context",
+    [CallContext.EVENT_HANDLER, CallContext.DISCONNECT_HANDLER, CallContext.FUNCTION, CallContext.MODULE],
+)
+def test_opened_per_action(context: CallContext, pause: float) -> None:
+    found = cause(swapping(code(context, assigned_to="probe", forces_new=True), pause, stack=()), "excessive-attempts")
+    assert found is not None and (found.id, found.confidence) == ("opened-per-action", "high")
+    assert "`probe.emitWithAck(...)`" in found.fix and "forceNew" in found.fix
+    plain = cause(swapping(code(context), pause, stack=()), "excessive-attempts")
+    assert plain is not None and "forceNew" not in plain.fix
+
+
+def test_opened_per_action_is_no_effect_that_calls_code_elsewhere() -> None:
+    assert why(swapping(code(CallContext.FUNCTION), stack=EFFECT), "excessive-attempts") is None
+
+
+@pytest.mark.parametrize(
+    ("context", "expected"), [(CallContext.EVENT_HANDLER, "opened-per-action"), (CallContext.FUNCTION, None)]
+)
+def test_opened_per_action_that_wscheck_performs(context: CallContext, expected: str | None) -> None:
+    """A listener runs at each click. A view that was visited again did not run by itself."""
+    conversation = swapping(code(context), 0.4, stack=())
+    for n in range(8):
+        conversation.acts(at=n + 0.8, action="click")
+    conversation.events.sort(key=lambda event: event.at or 0.0)
+    assert why(conversation, "excessive-attempts") == expected
+
+
+def test_attempts_that_the_server_ends_are_not_opened_per_action() -> None:
+    conversation = user("A", page="tab-1")
+    for n in range(8):
+        facts = code(CallContext.DISCONNECT_HANDLER)
+        conversation.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER,), code=facts)
+        conversation.disconnects(f"s{n}", at=n + 0.5, reason="io server disconnect")
+    assert why(conversation, "excessive-attempts") == "reconnect-on-kick"

@@ -84,6 +84,45 @@ def test_the_stack_names_the_caller_of_a_service() -> None:
     assert alone is not None and (alone.context, alone.frames) == (CallContext.FUNCTION, 1)
 
 
+DIALS = """
+function dial() { const s = io(); s.on("disconnect", %s); }
+%s
+dial(); // at start
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "more", "mark"),
+    [
+        ("() => { setTimeout(dial, 400); }", "", "setTimeout("),
+        ("lost", "function lost() { setTimeout(() => dial(), 9); }", "dial(), 9"),
+        ("(why) => later(why)", "const later = (why) => { dial(); };", "dial(); }"),
+    ],
+)
+def test_a_helper_of_a_disconnect_handler_that_the_module_calls_too(handler: str, more: str, mark: str) -> None:
+    text = DIALS % (handler, more)
+    again = opener_code([frame("a.js", text), frame("a.js", text, mark)])
+    assert again is not None and again.context is CallContext.DISCONNECT_HANDLER
+    first = opener_code([frame("a.js", text), frame("a.js", text, "dial(); // at")])
+    assert first is not None and first.context is CallContext.MODULE
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("addEventListener('visibilitychange', () => ask());", "event-handler"),
+        ("addEventListener('message', onMessage); async function onMessage() { await ask(); }", "event-handler"),
+        ("port.onmessage = ({ data }) => { if (data.ask) ask(); };", "event-handler"),
+        ("setInterval(() => ask(), 500);", "module"),
+        ("async function poll() { await ask(); setTimeout(poll, 500); } poll();", "module"),
+    ],
+)
+def test_a_helper_that_listeners_and_timers_call(text: str, expected: str) -> None:
+    text = f"async function ask() {{ const s = io(); await done(s); s.disconnect(); }}\n{text}"
+    code = opener_code([frame("a.js", text), frame("a.js", text, "ask()")])
+    assert code is not None and (code.context, code.overwrites) == (expected, False)
+
+
 @pytest.mark.parametrize(
     ("text", "context", "overwrites"),
     [

@@ -14,6 +14,7 @@ from wscheck.detect.causes.browser_signatures import (
     RERUN_SIGNATURES,
     no_sticky_session,
     off_without_handler,
+    opened_per_action,
     reconnect_after_kick,
 )
 from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, FRAMEWORK_FIXES, CauseDoc
@@ -72,6 +73,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
             ("opened-on-disconnect", "io-in-render", "hot-reload", "script-ran-twice", "reopened-without-closing")
         ),
         ("reconnect-on-kick", reconnect_after_kick),
+        ("opened-per-action", opened_per_action),
         *_LOOPS,
         _PairCauses(("two-openers",)),
         ("two-openers", PAGE_SIGNATURES["two-openers"]),

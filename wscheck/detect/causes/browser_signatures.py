@@ -26,6 +26,9 @@ RECONNECT_WITHIN_S = 10.0
 MIN_RERUNS = 2
 """Times that an effect must close its connection and open the next before a loop is assumed."""
 
+_LISTENERS = frozenset({CallContext.EVENT_HANDLER, CallContext.DISCONNECT_HANDLER})
+_RUNS_AGAIN = _LISTENERS | {CallContext.FUNCTION, CallContext.MODULE}
+
 _TOKEN = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
 
 
@@ -42,11 +45,12 @@ class _Reruns(NamedTuple):
     tokens: int
 
 
-def _reruns(history: UserHistory) -> _Reruns | None:
+def _reruns(history: UserHistory, *, after_actions: bool = False) -> _Reruns | None:
     """Return the connections that the client closed before their opener opened the next one, as an effect's rerun does.
 
     Only the order counts: the close precedes the next request of the same opener in the same document. If wscheck acted
-    on the page between the two, it left and visited a view: the code did not run again by itself.
+    on the page between the two, it left and visited a view: the code did not run again by itself. With `after_actions`,
+    such connections count as well.
     """
     counts: Counter[CodeLocation] = Counter()
     tokens: Counter[CodeLocation] = Counter()
@@ -65,7 +69,7 @@ def _reruns(history: UserHistory) -> _Reruns | None:
             and any(time >= at for time in _times(history, new))
         ]
         reopened_at = min((time for new in later for time in _times(history, new) if time >= at), default=at)
-        if later and not history.has_action_between(old.page, at, reopened_at):
+        if later and (after_actions or not history.has_action_between(old.page, at, reopened_at)):
             counts[old.opener] += 1
             tokens[old.opener] += later[0].fingerprint != old.fingerprint
             newest[old.opener] = later[-1]
@@ -129,6 +133,25 @@ def component_remounted(history: UserHistory) -> Explanation | None:
     owner = code.owner or "its component"
     because = f"{found.last.opener} runs once per mount of {owner}, and closed and opened {found.times} times"
     return Explanation("component-remounted", Confidence.MEDIUM, because)
+
+
+def opened_per_action(history: UserHistory) -> Explanation | None:
+    """Detect code outside of components that opens a connection each time it runs, and closes it again.
+
+    A listener runs at each action, whoever performs it. Other code must have run again by itself, as a timer does.
+    """
+    in_listener = _reruns(history, after_actions=True)
+    found = in_listener if in_listener is not None and _context(in_listener) in _LISTENERS else _reruns(history)
+    context = _context(found)
+    if found is None or context not in _RUNS_AGAIN or stack_frames.is_in_effect(found.last.stack):
+        return None
+    runs = "a listener runs" if context in _LISTENERS else "a timer, loop or caller runs"
+    because = f"{runs} {found.last.opener}, which closed its connection and opened the next, {found.times} times"
+    return Explanation("opened-per-action", Confidence.HIGH, because, fixes.keep_one_connection(found.last))
+
+
+def _context(reruns: _Reruns | None) -> CallContext | None:
+    return reruns.last.code.context if reruns is not None and reruns.last.code is not None else None
 
 
 def _times(history: UserHistory, opening: Connected) -> Iterator[float]:

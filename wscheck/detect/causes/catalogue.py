@@ -98,6 +98,12 @@ CATALOGUE: dict[str, CauseDoc] = {
             "Reuse the connection that is there, or close it before another opens: `socket?.disconnect()`.",
         ),
         CauseDoc(
+            "opened-per-action",
+            "code opens a connection for each action, and closes it again",
+            "the client closes and opens from one listener, timer or function, outside of the life of a component",
+            "Open one connection, keep it, and reuse it: send each request as an event.",
+        ),
+        CauseDoc(
             "token-in-dependencies",
             "an effect depends on a token, and reconnects with each refresh",
             "the client closes and opens from one effect; the dependencies contain the token, and it changes each time",

@@ -157,8 +157,25 @@ def module_in_two_bundles(opening: AttemptOutcome) -> str:
     )
 
 
-def reopened_without_closing(opening: AttemptOutcome) -> str:
-    """Return the lines that reuse or close the earlier connection."""
+def keep_one_connection(opening: AttemptOutcome) -> str:
+    """Return the change that keeps one connection instead of one for each run of the code."""
+    code = opening.code
+    if code is None:
+        return ""
+    variable = code.assigned_to or "socket"
+    forced = " Remove forceNew as well." if code.forces_new else ""
+    return (
+        f"Open one connection outside of the code that runs again ({opening.opener}), keep it in `{variable}`, and "
+        f"reuse it: send each request as an event, `{variable}.emitWithAck(...)`, and leave the connection open after "
+        f"the answer.{forced}"
+    )
+
+
+def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = False) -> str:
+    """Return the lines that reuse or close the earlier connection.
+
+    has_values  the addresses of the connections contain values that vary
+    """
     code = opening.code
     if code is None:
         return ""
@@ -166,12 +183,13 @@ def reopened_without_closing(opening: AttemptOutcome) -> str:
     if code.dropped_at:
         return f"Close the connection before it is forgotten at {code.dropped_at}: `{variable}.disconnect();`."
     forced = " Remove forceNew as well." if code.forces_new else ""
+    values = " Send the values that vary with an event instead of in the URL." if has_values else ""
     kept = (
         "" if code.overwrites else f"Keep the socket in a variable outside of the function that opens it ({variable}). "
     )
     return (
         f"{kept}Before io() at {opening.opener}, reuse the connection that is there "
-        f"(`if ({variable}) return {variable};`) or close it (`{variable}?.disconnect();`).{forced}"
+        f"(`if ({variable}) return {variable};`) or close it (`{variable}?.disconnect();`).{values}{forced}"
     )
 
 

@@ -13,6 +13,7 @@ from wscheck.detect import stack_frames
 from wscheck.detect.causes import fixes
 from wscheck.detect.causes.history import Explanation, UserHistory
 from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence
 
@@ -119,7 +120,7 @@ def explain_pairs(history: UserHistory, causes: frozenset[str] | None = None) ->
     """
     found: dict[str, PairClue] = {}
     decided = [(pair, decision) for pair in same_page_pairs(history) if (decision := _decide(pair, causes)) is not None]
-    reopening = {pair.new.opener for pair, (cause, _) in decided if cause in _EXPLAIN_ALL_OF_AN_OPENER}
+    reopening = {_reopened(pair).opener for pair, (cause, _) in decided if cause in _EXPLAIN_ALL_OF_AN_OPENER}
     for pair, (cause, clue) in decided:
         if cause == "two-openers" and pair.new.opener in reopening:
             continue
@@ -258,10 +259,29 @@ def _opener(opening: Connected) -> CodeLocation:
 
 
 def opened_on_disconnect(pair: Pair) -> PairClue | None:
-    if pair.context is not CallContext.DISCONNECT_HANDLER:
+    """Detect a connection of a disconnect handler, which is the older one if the client reconnected after it."""
+    opened = _reopened(pair)
+    if opened.code is None or opened.code.context is not CallContext.DISCONNECT_HANDLER:
         return None
-    because = f"a disconnect handler runs {pair.place}, which opens a connection beside the client's own reconnection"
+    place = opened.opener
+    because = f"a disconnect handler runs {place}, which opens a connection beside the client's own reconnection"
     return PairClue(Confidence.HIGH, because)
+
+
+def _reopened(pair: Pair) -> Connected:
+    """Return the connection that the page's code opened again: the newer one, unless the client reconnected it."""
+    code = pair.old.code
+    in_handler = code is not None and code.context is CallContext.DISCONNECT_HANDLER
+    return pair.old if in_handler and _is_reconnection(pair.history, pair.new) else pair.new
+
+
+def _is_reconnection(history: UserHistory, opening: Connected) -> bool:
+    """Return whether an earlier connection of the same stack was lost, so that `opening` may be its reconnection."""
+    lost = (closed.opening for closed in history.closings if closed.reason != IO_CLIENT_DISCONNECT)
+    return any(
+        old is not None and old.sid != opening.sid and old.document == opening.document and old.stack == opening.stack
+        for old in lost
+    )
 
 
 def io_in_render(pair: Pair) -> PairClue | None:
@@ -357,7 +377,10 @@ def reopened_without_closing(pair: Pair) -> PairClue | None:
     verb = {CallContext.EVENT_HANDLER: "a listener runs", CallContext.MODULE: "the page ran"}.get(code.context, "")
     opened = f"{verb} {pair.place} again, which" if verb else f"{pair.place} ran again and"
     because = f"{opened} opened another connection while the earlier one was open"
-    return PairClue(Confidence.HIGH, because, fixes.reopened_without_closing(pair.new))
+    differing = _differing_address(pair)
+    if differing:
+        because = f"{because}; their {differing} differ"
+    return PairClue(Confidence.HIGH, because, fixes.reopened_without_closing(pair.new, has_values=bool(differing)))
 
 
 def forced_new_connection(pair: Pair) -> PairClue | None:
@@ -368,15 +391,28 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
             names = f"{old.namespace} and {new.namespace}"
             because = f"{' and '.join(forced)} forced a connection of its own, so the namespaces {names} share none"
             return PairClue(Confidence.HIGH, because, fixes.stop_forcing(forced))
-    if pair.has_one_opener and old.url and new.url and old.url != new.url:
-        because = f"{old.opener} opened two connections whose {_difference(old.url, new.url)} differ"
+    differing = _differing_address(pair)
+    if differing and not _opens_at_each_event(pair):
+        because = f"{old.opener} opened two connections whose {differing} differ"
         fix = fixes.varying_address(new) if old.namespace == new.namespace else ""
         return PairClue(Confidence.HIGH, because, fix)
     return None
 
 
+def _opens_at_each_event(pair: Pair) -> bool:
+    """Return whether a listener or a later run opened the connection: it would open another with one address too."""
+    is_later = pair.context is CallContext.EVENT_HANDLER or are_separate_runs(pair)
+    return is_later and reopened_without_closing(pair) is not None
+
+
 def _endpoint(opening: Connected) -> str:
     return _without_query(opening.url or "")
+
+
+def _differing_address(pair: Pair) -> str:
+    """Return the part of the addresses in which two connections of one opener differ, "" if they do not."""
+    old, new = pair.old.url, pair.new.url
+    return _difference(old, new) if pair.has_one_opener and old and new and old != new else ""
 
 
 def _difference(old: str, new: str) -> str:
@@ -464,12 +500,22 @@ def may_be_one_run(pair: Pair) -> bool:
     The page cannot receive the answer to the first request before its code has run to the end. An answer before the
     second request therefore means two runs.
     """
+    return _answered_first(pair) is False
+
+
+def are_separate_runs(pair: Pair) -> bool:
+    """Return whether the first request of a pair was answered before the second, which takes two runs of the code."""
+    return _answered_first(pair) is True
+
+
+def _answered_first(pair: Pair) -> bool | None:
+    """Return whether the first request was answered before the second was sent, None if a time is unknown."""
     history = pair.history
     if not (history.has_request(pair.old) and history.has_request(pair.new)):
-        return False
+        return None
     first, second = sorted((pair.old, pair.new), key=lambda one: history.requested_at(one) or 0.0)
     second_at = history.requested_at(second)
-    return first.at is not None and second_at is not None and first.at > second_at
+    return first.at <= second_at if first.at is not None and second_at is not None else None
 
 
 def unmount_without_cleanup(pair: Pair) -> PairClue | None:
