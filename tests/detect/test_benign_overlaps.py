@@ -3,7 +3,7 @@
 import pytest
 
 from tests.conversation import Conversation, log_of
-from wscheck.detect.engine import Judge
+from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.model.findings import Severity
 
 OVERLAPS = "multiple-connections"
@@ -116,3 +116,41 @@ def test_two_connections_that_both_time_out_later_were_two() -> None:
 def test_a_second_connection_beside_a_lost_one_is_an_error() -> None:
     found, _ = evaluated(lost("A", at=100).connects("A3", at=200).connects("A4", at=260))
     assert found == {"A": Severity.ERROR}
+
+
+def at_devices(user: str, *devices: str, rounds: int = 3) -> Conversation:
+    """A shared account whose devices connect at the same time, again and again."""
+    said = log_of(user)
+    for turn in range(rounds):
+        for n, device in enumerate(devices):
+            sid, begin = f"{user}{device}{turn}", 300 * turn + 20 * n
+            said.connects(sid, at=begin, page=device).disconnects(sid, at=begin + 200, reason="transport close")
+    return said
+
+
+def test_devices_of_a_shared_account_are_a_warning() -> None:
+    found, _ = evaluated(at_devices("A", "d1", "d2", "d3"), at_devices("B", "d4", "d5"))
+    assert found == {"A": Severity.WARNING, "B": Severity.WARNING}
+
+
+def test_two_connections_of_one_device_of_a_shared_account_are_an_error() -> None:
+    twice = at_devices("A", "d1", "d2").connects("A-again", at=30, page="d2")
+    found, _ = evaluated(twice, at_devices("B", "d4", "d5"))
+    assert found == {"A": Severity.ERROR, "B": Severity.WARNING}
+
+
+def test_names_that_are_new_with_each_connection_are_no_devices() -> None:
+    found, _ = evaluated(at_devices("A", "d1", "d2", rounds=1), at_devices("B", "d4", "d5", rounds=1))
+    assert found == {"A": Severity.ERROR, "B": Severity.ERROR}
+
+
+def test_places_that_different_users_take_are_no_devices() -> None:
+    found, _ = evaluated(at_devices("A", "d1", "d2"), at_devices("B", "d1", "d2"))
+    assert found == {"A": Severity.ERROR, "B": Severity.ERROR}
+
+
+def test_a_policy_decides_about_the_devices_of_a_user() -> None:
+    judge = Judge(RuleOptions(connections="per-user"))
+    for event in sorted(at_devices("A", "d1", "d2").events, key=lambda event: event.at or 0.0):
+        judge.feed(event)
+    assert {each.severity for each in judge.finish() if each.rule == OVERLAPS} == {Severity.ERROR}

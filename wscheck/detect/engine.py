@@ -4,7 +4,7 @@ Rules report occurrences. Occurrences of the same problem of the same user becom
 in a server's log that have an explanation other than a second opener become a gap.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
 from wscheck.detect.causes import UserHistories, UserHistory, probable_causes
@@ -13,10 +13,10 @@ from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.multiple_connections import MAX_PING_TIMEOUT_S
 from wscheck.detect.rules.rule import EventHandler
+from wscheck.detect.socket_ids import is_logged
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.disconnect_reasons import reports_handover, reports_silent_client
 from wscheck.model.events import (
-    SOURCE_SERVER_LOG,
     ActionPerformed,
     AnyEvent,
     Connected,
@@ -48,6 +48,9 @@ OPENED_TOGETHER_S, ENDED_TOGETHER_S = 0.25, 0.002
 
 MAX_HANDOVER_S = 5.0
 """Longest overlap while a server moves a client to another process (seconds): the newer connection opens first."""
+
+MIN_RETURNS = 2
+"""Number of connections per device and user that show that the log names devices and not connections."""
 
 MIN_BUNDLES = 2
 """Number of overlaps that must look like namespaces. A single one may be a coincidence."""
@@ -94,7 +97,7 @@ class Judge:
             for kind in {*self._handlers, *self.ledger.change_handlers}
         }
         self._now = NEVER
-        self._unreadable = 0
+        self._unreadable, self._is_undecided = 0, options is None or options.connections is None
         self._namespace_gap: Gap | None = None
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
@@ -211,8 +214,10 @@ class Judge:
         if count >= MIN_BUNDLES and all(map(may_be_namespaces, histories)):
             self._namespace_gap = namespace_gap(len(overlaps))
             return [finding for finding in self._findings.values() if finding.rule != MULTIPLE_CONNECTIONS]
+        has_devices = self._is_undecided and are_known_devices(histories)
         for finding, history in zip(overlaps, histories, strict=True):
-            if finding.severity is Severity.ERROR and outlived_lost_network(history):
+            is_shared = has_devices and belongs_to_devices(history)
+            if finding.severity is Severity.ERROR and (is_shared or outlived_lost_network(history)):
                 finding.severity = Severity.WARNING
         moved = [id(finding) for finding, history in zip(overlaps, histories, strict=True) if was_handed_over(history)]
         return [finding for finding in self._findings.values() if id(finding) not in moved]
@@ -287,8 +292,8 @@ def was_handed_over(history: UserHistory) -> bool:
     """
     moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
     return bool(history.met) and all(
-        _is_logged(old)
-        and _is_logged(new)
+        is_logged(old)
+        and is_logged(new)
         and new.at is not None
         and (ended_at := moved.get(old.sid or "")) is not None
         and ended_at - new.at <= MAX_HANDOVER_S
@@ -304,13 +309,41 @@ def outlived_lost_network(history: UserHistory) -> bool:
     """
     timed_out = {c.sid: c.event.at for c in history.closings if reports_silent_client(c.reason)}
     return bool(history.met) and all(
-        _is_logged(old)
-        and _is_logged(new)
+        is_logged(old)
+        and is_logged(new)
         and new.at is not None
         and (ended_at := timed_out.get(old.sid or "")) is not None
         and ended_at - new.at <= MAX_PING_TIMEOUT_S
         for old, new in history.met
     )
+
+
+def are_known_devices(histories: Sequence[UserHistory]) -> bool:
+    """Return whether the log names the devices of each user, and not another page with each connection.
+
+    A device returns with further connections of its user, and has no other user.
+    """
+    openings = [one for history in histories for one in history.openings if one.page is not None]
+    owners = {(one.page, one.user) for one in openings}
+    return len(openings) >= MIN_RETURNS * len(owners) > 0 and len(owners) == len({page for page, _ in owners})
+
+
+def belongs_to_devices(history: UserHistory) -> bool:
+    """Return whether all connections of the user at any time belonged to different devices that the log names.
+
+    They may be several people with one account: whether that is wanted is the decision of the team.
+    """
+    open_on: dict[str, str | None] = {}
+    moments = [(one.at, 1, one.sid, one.page) for one in history.openings]
+    moments += [(one.event.at, 0, one.sid, None) for one in history.closings]
+    for at, is_opening, sid, page in sorted(moments, key=lambda moment: (moment[0] or 0.0, moment[1])):
+        if not is_opening:
+            open_on.pop(sid or "", None)
+        elif at is None or page is None or page in open_on.values():
+            return False
+        else:
+            open_on[sid or ""] = page
+    return bool(history.met) and all(map(is_logged, history.openings))
 
 
 def may_be_namespaces(history: UserHistory) -> bool:
@@ -342,8 +375,4 @@ def namespace_gap(users: int) -> Gap:
 def _is_alike(old: Connected, new: Connected) -> bool:
     """Return whether nothing but the socket id distinguishes two connections in a log."""
     unnamed = all(one.namespace is None and one.eio is None for one in (old, new))
-    return unnamed and _is_logged(old) and _is_logged(new) and old.node == new.node
-
-
-def _is_logged(opening: Connected) -> bool:
-    return opening.source == SOURCE_SERVER_LOG and opening.page is None
+    return unnamed and is_logged(old) and is_logged(new) and (old.node, old.page) == (new.node, new.page)

@@ -10,6 +10,7 @@ import msgspec
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import OpenedChange, SurvivedChange
+from wscheck.detect.socket_ids import is_logged
 from wscheck.model.disconnect_reasons import SERVER_SHUTTING_DOWN
 from wscheck.model.events import Connected, Disconnected, Event, ServerRestarted
 from wscheck.model.gaps import Gap
@@ -232,4 +233,5 @@ class ReturnWave:
 
 def is_older(opening: Connected, than: float) -> bool:
     """Return whether a log reported `opening` before the time `than` (epoch seconds)."""
-    return opening.page is None and opening.at is not None and opening.at < than
+    is_seen = opening.page is not None and not is_logged(opening)
+    return not is_seen and opening.at is not None and opening.at < than

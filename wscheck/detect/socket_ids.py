@@ -228,5 +228,11 @@ def may_be_same_moment(first: Event, second: Event) -> bool:
 
 
 def is_logged(opening: Connected | None) -> bool:
-    """Return whether only a log reports a connection, so that a line without a socket id may report its end."""
-    return opening is None or (opening.source == SOURCE_SERVER_LOG and opening.page is None)
+    """Return whether only a log reports a connection, so that a line without a socket id may report its end.
+
+    A page reports its session and the component too, and a log only the name of a tab or device.
+    """
+    if opening is None:
+        return True
+    is_observed = opening.page is not None and (opening.eio is not None or opening.component is not None)
+    return opening.source == SOURCE_SERVER_LOG and not is_observed

@@ -5,6 +5,8 @@ import json
 import pytest
 
 import wscheck
+from tests.observe.logs.test_wording import read
+from wscheck.model.events import Connected
 from wscheck.model.policy import Connections
 
 
@@ -45,3 +47,14 @@ def test_several_connections_in_a_log_are_an_error_with_the_line_for_the_configu
     report = judged(opened(1), opened(2))
     assert report.verdict is wscheck.Verdict.FAILED
     assert any(gap.closes_with.startswith('connections = "per-tab"') for gap in report.gaps)
+
+
+@pytest.mark.parametrize("key", ["station", "deviceId", "seat", "kiosk"])
+def test_the_device_beside_a_user_is_read_in_words_that_were_learned(key: str) -> None:
+    lines = [
+        f"2026-04-02T10:11:{2 * number + 30 * late:02}.0Z INFO tap {word} account=ann {key}=K-{number} conn=c9{number}f"
+        for late, word in enumerate(("opened", "closed"))
+        for number in range(4)
+    ]
+    pages = [event.page for event in read("\n".join([*lines, ""]), guesses=True) if isinstance(event, Connected)]
+    assert pages == ["K-0", "K-1", "K-2", "K-3"]

@@ -10,6 +10,7 @@ from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import same_page_connection
+from wscheck.detect.socket_ids import is_logged
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_ENDED
 from wscheck.model.events import ActionPerformed, AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
 from wscheck.model.findings import Confidence
@@ -30,7 +31,7 @@ class UserHistory:
     registrations  registrations of event handlers, which only a page reports
     requested      Engine.IO session id to the time of its first request (epoch seconds)
     actions        page to the times at which wscheck performed an action on it (epoch seconds)
-    has_page_data  some event contained a page, a token or an opener, which no server log contains
+    has_page_data  a source other than a server log reported a page, a token or an opener
     on_eviction    function that is called before entries are evicted, at most once between two additions of entries
     """
 
@@ -97,7 +98,7 @@ class UserHistory:
         self._add(self.registrations, event, None)
 
     def _add(self, entries: deque[Entry], entry: Entry, opening: Connected | None) -> None:
-        if not self.has_page_data and opening is not None:
+        if not self.has_page_data and opening is not None and not is_logged(opening):
             self.has_page_data = (
                 opening.page is not None or opening.fingerprint is not None or opening.opener is not None
             )
@@ -195,7 +196,7 @@ class UserHistories:
 
     def closed(self, change: ClosedChange) -> None:
         history = self._histories.get(change.user or "")
-        of_page = change.opening is not None and change.opening.page is not None
+        of_page = change.opening is not None and change.opening.page is not None and not is_logged(change.opening)
         ended = change.reason == IO_SERVER_DISCONNECT or (of_page and change.reason in TRANSPORT_ENDED)
         is_last = ended and not change.remaining
         if history is None and change.user is not None and is_last:

@@ -9,6 +9,7 @@ from wscheck.detect.connection_policy import apply_policy
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.restarts import MIN_RETURNED, ReturnWave, is_older
 from wscheck.detect.rules.rule import EventHandler, Rule, are_separate_connections, distinct_openers, opener_label
+from wscheck.detect.socket_ids import is_logged
 from wscheck.model.disconnect_reasons import (
     EXPIRED_LIKELY_RESTART,
     EXPIRED_SERVER_RESTART,
@@ -478,7 +479,7 @@ class MultipleConnections(Rule):
 
 def _node_if_only_logged(opening: Connected | None) -> str | None:
     """Return the server process that logged a connection, or None if a client observed the connection too."""
-    return opening.node if opening is not None and opening.page is None else None
+    return opening.node if opening is not None and (opening.page is None or is_logged(opening)) else None
 
 
 def _was_lost_by_network(change: SurvivedChange, returned_at: float) -> bool:

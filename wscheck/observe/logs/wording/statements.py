@@ -5,6 +5,7 @@ same fixed words. A reading is the decision which event the statement reports.
 """
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from wscheck.observe.logs.vocabulary import (
     DISCONNECTED,
     NAMESPACE,
     OLD,
+    PAGE,
     REASON,
     REPLACED,
     SID,
@@ -170,8 +172,20 @@ def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]
         yield from (
             (NAMESPACE, slot.value) for slot in values.values() if slot.label in _NAMESPACES and slot.value[:1] == "/"
         )
+        devices = (
+            slot.value
+            for place, slot in values.items()
+            if slot.keyed and slot.label.rpartition(".")[2] in _DEVICES and place not in reading.places.values()
+        )
+        yield from ((PAGE, device) for device in islice(devices, 1))
 
 
+_DEVICES = frozenset(
+    f"{noun}{ending}"
+    for noun in ("tab", "page", "device", "seat", "station", "workstation", "terminal", "tablet", "kiosk", "screen")
+    for ending in ("", "id", "name")
+)
+"""Keys for the place at which a user has a connection, beside the user and the connection."""
 _NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
 _OWN_LABELS = frozenset(("user", "userid", "username", "uid"))
 """Names in front of a user, whose whole value is the user: "user user-7"."""
