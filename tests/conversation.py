@@ -67,8 +67,8 @@ class Conversation:
         opener = {"opener": CodeLocation(file, int(line))} if line else {"component": by}
         return self._saw(Connected, at, sid=sid, **{**opener, **more})
 
-    def is_refused(self, at: float | None, message: str | None = None) -> "Conversation":
-        return self._saw(Refused, at, reason="refused", message=message)
+    def is_refused(self, at: float | None, message: str | None = None, **more: Any) -> "Conversation":
+        return self._saw(Refused, at, reason="refused", message=message, **more)
 
     def is_replaced(self, old: str | None, new: str | None, at: float | None) -> "Conversation":
         """The server says so in its log."""

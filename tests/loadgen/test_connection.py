@@ -165,6 +165,18 @@ def test_data_byte_by_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (talk.observer.calls, talk.sent_payloads()) == (OBSERVED, SENT)
 
 
+@pytest.mark.parametrize(("recovery", "texts"), [(b',"pid":"p1"', 1), (b"", 2)])
+def test_copies_are_alike_without_the_offset_for_recovery(
+    monkeypatch: pytest.MonkeyPatch, recovery: bytes, texts: int
+) -> None:
+    talk = Conversation(monkeypatch)
+    talk.receive(talk.upgrade_response() + FRAMES[0] + frame(0x81, b'40{"sid":"s1"' + recovery + b"}"))
+    talk.receive(*(frame(0x81, b'42["line",{"n":[1,"a"]},"1764525832000-%d"]' % n) for n in range(2)))
+    received = {text for name, *texts in talk.observer.calls if name == "event_received" for text in texts}
+    assert len(received) == texts
+    assert texts == 2 or received == {'2["line",{"n":[1,"a"]}]'}
+
+
 @pytest.mark.parametrize(
     ("crossing", "reason"), [(b"", "io client disconnect"), (frame(0x81, b"41"), "io server disconnect")]
 )

@@ -28,6 +28,8 @@ from wscheck.protocols.socket_io import (
     encode_frame,
     encode_socket_packet,
     event_packet,
+    offers_recovery,
+    without_recovery_offset,
 )
 
 VALID = [
@@ -214,6 +216,50 @@ def test_nearly_valid_text_is_a_packet_or_a_packet_error(kind: str, rest: str) -
     except PacketError:
         return
     assert decode_socket_packet(encode_socket_packet(packet)) == packet
+
+
+AT = 1764525832.0
+NODE_OFFSET, NODE_OFFSET_OF_TWO_HOURS_BEFORE = "PhLxtT0", "PhLWPf0"
+"""Offsets of socket.io-adapter 2.5 at this time."""
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [
+        NODE_OFFSET,
+        NODE_OFFSET + ".0",
+        NODE_OFFSET + ".1_",
+        NODE_OFFSET_OF_TWO_HOURS_BEFORE,
+        "",
+        "1764525832000-0",
+        "692c86c8a4f1b2c3d4e5f607",
+        "11642871956283745",
+        "0198c0de-77aa-7bbb-8ccc-1234567890ab",
+    ],
+)
+@pytest.mark.parametrize("arguments", [[], [{"n": 1}], ["calling", 2]])
+def test_an_offset_for_recovery_is_removed(offset: str, arguments: list[object]) -> None:
+    data = ["line", *arguments]
+    assert without_recovery_offset([*data, offset], None, AT) == data
+    assert without_recovery_offset([*data, offset], 7, AT) == [*data, offset]
+
+
+@pytest.mark.parametrize(
+    "last", ["running", "busy", "EURUSD", "1.0932", "see you at " + NODE_OFFSET, "Nachtzug", "é", 1764525832000, None]
+)
+def test_the_last_argument_of_a_volatile_event_stays(last: object) -> None:
+    assert without_recovery_offset(["line", last], None, AT) == ["line", last]
+
+
+def test_the_name_of_an_event_is_no_offset() -> None:
+    assert without_recovery_offset([NODE_OFFSET], None, AT) == [NODE_OFFSET]
+
+
+@pytest.mark.parametrize(
+    ("data", "offers"), [({"sid": "s", "pid": "p"}, True), ({"sid": "s"}, False), ({"pid": 7}, False), (None, False)]
+)
+def test_a_server_offers_recovery_by_a_private_id(data: object, offers: bool) -> None:
+    assert offers_recovery(data) is offers
 
 
 def test_the_modules_import_no_io() -> None:

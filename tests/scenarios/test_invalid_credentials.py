@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import pytest
 
@@ -51,6 +52,30 @@ def test_a_json_web_token_is_also_altered_and_unsigned(prefix: str) -> None:
     header, claims, signature = unsigned.removeprefix(prefix).split(".")
     assert json.loads(base64.urlsafe_b64decode(header + "=="))["alg"] == "none"
     assert (claims, signature) == (JWT.split(".")[1], "")
+
+
+def json_web_token(claims: bytes) -> str:
+    return f"{HEADER}.{segment(claims)}.{segment(bytes(32))}"
+
+
+@pytest.mark.parametrize("prefix", ["", "Bearer "])
+def test_the_own_token_is_an_expired_one_after_its_end(prefix: str) -> None:
+    own = prefix + json_web_token(b'{"sub":"mira","exp":%d}' % (time.time() - 3600))
+    assert tokens(own)["expired"] == own
+
+
+@pytest.mark.parametrize("seconds", [3600, -5])
+def test_a_token_that_clocks_may_disagree_about_has_not_expired(seconds: int) -> None:
+    assert "expired" not in tokens(json_web_token(b'{"sub":"mira","exp":%d}' % (time.time() + seconds)))
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [b'{"sub":"mira"}', b'{"exp":null}', b'{"exp":false}', b'{"exp":"then"}', b"[1]", b"[" * 100_000, b"\xff{"],
+    ids=["none", "null", "boolean", "text", "list", "nested", "no-text"],
+)
+def test_a_token_without_a_time_is_not_known_to_have_expired(claims: bytes) -> None:
+    assert "expired" not in tokens(json_web_token(claims))
 
 
 def test_guests_are_allowed_if_configured() -> None:

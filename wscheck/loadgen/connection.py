@@ -23,7 +23,15 @@ from wscheck.model.disconnect_reasons import (
 )
 from wscheck.model.load_statistics import LoadStatistics
 from wscheck.protocols.engine_io import PacketError, decode_handshake
-from wscheck.protocols.socket_io import SocketPacket, SocketPacketType, decode_socket_packet, encode_frame, event_packet
+from wscheck.protocols.socket_io import (
+    SocketPacket,
+    SocketPacketType,
+    decode_socket_packet,
+    encode_frame,
+    event_packet,
+    offers_recovery,
+    without_recovery_offset,
+)
 
 if TYPE_CHECKING:
     from wscheck.config.connect import ConnectStep
@@ -150,6 +158,7 @@ class Connection:
         "_observer",
         "_pending_acks",
         "_ping_timeout_s",
+        "_recoverable",
         "_sent_websocket_close",
         "_silence_deadline",
         "_silence_limit_s",
@@ -184,7 +193,7 @@ class Connection:
         self._attachments_expected = 0
         self._pending_acks: PendingAcks | None = None
         self._steps: _StepRun | None = None
-        self._close_requested = self._sent_websocket_close = False
+        self._close_requested = self._sent_websocket_close = self._recoverable = False
         self._silence_limit_s = self._ping_timeout_s = self._silence_deadline = 0.0
 
     @property
@@ -426,6 +435,8 @@ class Connection:
             if packet.ack_id is not None:
                 ack = SocketPacket(SocketPacketType.ACK, packet.namespace, [], packet.ack_id)
                 self.send_packet(encode_frame(ack))
+            if self._recoverable:
+                packet, text = _without_recovery_offset(packet, text)
             self._observer.event_received(self, packet, text)
             if self._steps is not None:
                 self._steps.event_received(packet.data)
@@ -448,6 +459,7 @@ class Connection:
         if not isinstance(sid, str):
             raise PacketError("CONNECT without a sid, as before Socket.IO 3")
         self.sid, self.acknowledged_at = sid, time.monotonic()
+        self._recoverable = offers_recovery(data)
         if self.identity.steps:
             self.state = ConnectionState.STEPS
             self._steps = _StepRun(self)
@@ -597,6 +609,14 @@ class Connection:
         if self._transport is not None:
             self._transport.close(abort=abort)
             self._transport = None
+
+
+def _without_recovery_offset(packet: SocketPacket, text: str) -> tuple[SocketPacket, str]:
+    """Return an event and its text without the offset that the server appended to its arguments."""
+    data = without_recovery_offset(packet.data, packet.ack_id, time.time())
+    if data is packet.data:
+        return packet, text
+    return packet._replace(data=data), f"{text[: text.rindex(',')]}]"
 
 
 class _StepRun:

@@ -74,6 +74,14 @@ _MSGPACK_DECODER = msgspec.msgpack.Decoder(_MsgpackPacket)
 _JSON_ENCODER = msgspec.json.Encoder()
 
 
+_DAY_S = 86_400.0
+_OFFSET_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
+_MEMORY_OFFSET = re.compile(r"([\w-]{1,10})(?:\.[\w-]{1,10})?", re.ASCII)
+"""Offset of the in-memory adapter: the milliseconds of the epoch in base 64, and a counter within a millisecond."""
+_STORED_OFFSET = re.compile(r"|\d{10,}(?:-\d+)?|[0-9a-f]{24}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+"""Offsets of other adapters: none, an entry of a Redis stream, a message number, an id of MongoDB, a UUID."""
+
+
 def decode_socket_packet(text: str) -> SocketPacket:
     """Parse the data of an Engine.IO MESSAGE (Socket.IO protocol, "Packet encoding").
 
@@ -137,6 +145,36 @@ def connect_packet(namespace: str = "/", auth: dict[str, Any] | None = None) -> 
 def event_packet(name: str, *arguments: Any, namespace: str = "/", ack_id: int | None = None) -> SocketPacket:
     """Return an EVENT. With an `ack_id` the receiver must acknowledge it (Socket.IO protocol, "Acknowledgement")."""
     return SocketPacket(SocketPacketType.EVENT, namespace, [name, *arguments], ack_id)
+
+
+def offers_recovery(data: object) -> bool:
+    """Report whether the data of a server's CONNECT offer connection state recovery, by a private session id."""
+    return isinstance(data, dict) and isinstance(data.get("pid"), str)
+
+
+def without_recovery_offset(data: list[Any], ack_id: int | None, at: float) -> list[Any]:
+    """Return the data of an event without the offset that a server with connection state recovery appends.
+
+    The offset is new in each packet, so it would make two copies of an event different. The server appends none to
+    events that it wants acknowledged, and none to volatile ones, whose last argument may be any text. Therefore an
+    offset must have the form that an adapter of Socket.IO writes. `at` is the time of the event in epoch seconds.
+
+    Source: https://socket.io/docs/v4/connection-state-recovery; broadcast() in the adapters of Socket.IO
+    """
+    if ack_id is None and len(data) > 1 and isinstance(data[-1], str) and _is_recovery_offset(data[-1], at):
+        return data[:-1]
+    return data
+
+
+def _is_recovery_offset(text: str, at: float) -> bool:
+    if _STORED_OFFSET.fullmatch(text):
+        return True
+    if (memory := _MEMORY_OFFSET.fullmatch(text)) is None:
+        return False
+    milliseconds = 0
+    for digit in memory[1]:
+        milliseconds = milliseconds * len(_OFFSET_ALPHABET) + _OFFSET_ALPHABET.index(digit)
+    return abs(milliseconds / 1000 - at) < _DAY_S
 
 
 def encode_frame(packet: SocketPacket) -> str:

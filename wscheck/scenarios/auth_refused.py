@@ -1,7 +1,9 @@
 """Invalid tokens are refused, and the client does not retry repeatedly."""
 
 import base64
+import json
 import re
+import time
 from collections.abc import Iterator
 
 import msgspec
@@ -22,6 +24,9 @@ MAX_REQUESTS = 3
 REFUSAL_TIMEOUT_S = 5.0
 """Seconds after which an invalid token that the server does not answer counts as refused."""
 
+CLOCK_TOLERANCE_S = 60.0
+"""Seconds for which a server may accept an expired token, because clocks differ (RFC 7519, section 4.1.4)."""
+
 UNSIGNED_HEADER = b'{"alg":"none","typ":"JWT"}'
 """Header of an unsecured token (RFC 7519, section 6), which RFC 8725 tells servers to reject."""
 
@@ -32,7 +37,8 @@ class AuthRefused(Scenario):
     """Connections without a token, and with an empty, a wrong, an altered, an unsigned and an expired token.
 
     The altered and the unsigned token are made from the user's own, if that is a JSON web token. The expired token is
-    `WSCHECK_EXPIRED_TOKEN`. With `[connect] anonymous = true`, the first two are not tried.
+    `WSCHECK_EXPIRED_TOKEN`, and the user's own if its claim `exp` has passed. With `[connect] anonymous = true`, the
+    first two are not tried.
     """
 
     id = "auth-refused"
@@ -84,8 +90,22 @@ def invalid_credentials(settings: ScenarioSettings) -> Iterator[Credentials]:
         ):
             text = own.reveal()[: jwt.start()] + token + own.reveal()[jwt.end() :]
             yield msgspec.structs.replace(user, token=Secret(text), kind=kind)
+        if _has_expired(claims):
+            yield msgspec.structs.replace(user, kind="expired")
     if settings.expired_token is not None:
         yield msgspec.structs.replace(user, token=settings.expired_token, kind="expired")
+
+
+def _has_expired(claims: str) -> bool:
+    """Report whether the claim `exp` of an encoded claims set lies in the past (RFC 7519, section 4.1.4)."""
+    try:
+        content = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    expires_at = content.get("exp") if isinstance(content, dict) else None
+    if not isinstance(expires_at, int | float) or isinstance(expires_at, bool):
+        return False
+    return expires_at < time.time() - CLOCK_TOLERANCE_S
 
 
 def _altered(signature: str) -> str:

@@ -95,6 +95,18 @@ def test_a_connection_that_the_own_connection_replaces_is_the_users() -> None:
     assert one(judged(Rule, conversation)).message == "connected without a token, as this user"
 
 
+@pytest.mark.parametrize(("ended_at", "findings"), [(0.9, 0), (1.02, 1), (1.3, 1), (2.0, 0)])
+def test_a_server_may_close_the_old_connection_before_it_acknowledges_the_own(ended_at: float, findings: int) -> None:
+    conversation = intruder("expired").attempts(at=1, credential="own", page="own tab")
+    ends_first = ended_at < 1.05
+    if ends_first:
+        conversation.disconnects("s1", at=ended_at, reason=KICKED_CLIENT)
+    conversation.connects("s2", at=1.05, credential="own", page="own tab")
+    if not ends_first:
+        conversation.disconnects("s1", at=ended_at, reason=KICKED_CLIENT)
+    assert len(judged(Rule, conversation)) == findings
+
+
 def test_a_guest_is_no_finding() -> None:
     conversation = intruder("absent", about="guest-7")
     assert judged(Rule, conversation) == []
@@ -120,3 +132,10 @@ def test_a_default_namespace_that_accepts_all_and_sends_nothing_is_a_gap(namespa
     conversation.expects("delivered", at=0.1, name="sync").connects("s2", at=2, credential="own")
     assert len(judged(Rule, conversation)) == findings
     assert ["--namespace" in reason for reason in gaps_of(conversation)] == [True] * (1 - findings)
+
+
+def test_a_namespace_that_refuses_a_token_is_the_right_one() -> None:
+    conversation = user("B", page="tab-1", namespace="/").is_refused(at=0.1, credential="invalid")
+    conversation.connects("s1", at=1, credential="expired").expects("delivered", at=1.1, name="sync")
+    conversation.connects("s2", at=2, credential="own")
+    assert one(judged(Rule, conversation)).message == "connected with an expired token"

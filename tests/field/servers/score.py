@@ -73,15 +73,17 @@ def free_port():
                 return port
 
 
-def signed(subject, key):
+def signed(subject, key, expires_in=None):
     """A JSON web token (HS256), so that none stands in the files."""
     part = lambda raw: base64.urlsafe_b64encode(raw).rstrip(b"=")
-    text = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps({"sub": subject, "iat": int(time.time())}).encode())
+    now = int(time.time())
+    claims = {"sub": subject, "iat": now} if expires_in is None else {"sub": subject, "iat": now - 90_000, "exp": now + int(expires_in)}
+    text = part(b'{"alg":"HS256","typ":"JWT"}') + b"." + part(json.dumps(claims).encode())
     return (text + b"." + part(hmac.new(key.encode(), text, hashlib.sha256).digest())).decode()
 
 
 class Places(dict):
-    """{port}, {port2}... are free ports; {url} is the address of {port}; {jwt:SUBJECT:KEY} is a signed token."""
+    """{port}, {port2}... are free ports; {url} is the address of {port}; {jwt:SUBJECT:KEY} is a signed token, {jwt:SUBJECT:KEY:SECONDS} one that expires then."""
 
     def fill(self, text):
         return re.sub(r"\{(port\d*|url|jwt:[^:}]+:[^}]+)\}", lambda m: self[m[1]], text)

@@ -58,6 +58,19 @@ async def test_a_burst_is_read_completely(events: list[Event], recorder: ClientR
     assert not any(isinstance(event, Unreadable) for event in events)
 
 
+@pytest.mark.parametrize(("recovery", "digests"), [(',"pid":"p1"', 1), ("", 2)])
+async def test_copies_are_alike_without_the_offset_for_recovery(
+    recovery: str, digests: int, events: list[Event], recorder: ClientRecorder
+) -> None:
+    copies = b'42["line",{"n":1},"1764525832000-0"]\x1e42["line",{"n":1},"1764525832000-1"]'
+    async with serving(answering_with(copies, then=b"6", first=f'40{{"sid":"s1"{recovery}}}')) as url:
+        page = UnifiedPage("tab-1", ServerTarget(url=url, transports=("polling",), timeout_s=5.0), ANN, recorder)
+        await page.mount("Dashboard")
+        delivered = await wait_for_events(Delivered, events, 2)
+        await page.close()
+    assert len({event.digest for event in delivered if isinstance(event, Delivered)}) == digests
+
+
 async def test_events_before_the_acknowledgement_are_delivered_after_it(
     events: list[Event], recorder: ClientRecorder
 ) -> None:

@@ -211,6 +211,13 @@ def test_equal_payloads_with_attachments_have_equal_digests() -> None:
     assert first == third != second
 
 
+@pytest.mark.parametrize(("acknowledged", "digests"), [('{"sid":"S1","pid":"P1"}', 1), ('{"sid":"S1"}', 2)])
+def test_copies_are_alike_without_the_offset_for_recovery(acknowledged: str, digests: int) -> None:
+    frames = [f'<42/ops,["line",{{"n":1}},"1764525832000-{n}"]' for n in range(2)]
+    events = Conversation()("<" + HANDSHAKE, ">40/ops,", "<40/ops," + acknowledged, *frames).events()
+    assert len({event.digest for event in events if isinstance(event, Delivered)}) == digests
+
+
 def test_two_namespaces_share_one_session() -> None:
     conversation = Conversation()(
         "<" + HANDSHAKE, ">" + CONNECT, ">40/chat,", '<40{"sid":"S1"}', '<40/chat,{"sid":"S2"}'

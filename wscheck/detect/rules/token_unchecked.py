@@ -6,7 +6,7 @@ import msgspec
 
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED, TRANSPORT_ENDED
-from wscheck.model.events import Connected, Delivered, Disconnected, Expected
+from wscheck.model.events import Connected, Connecting, Delivered, Disconnected, Event, Expected, Refused
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
@@ -23,13 +23,13 @@ HOW = {
 ANONYMOUS = frozenset({"absent", "empty"})
 
 REPLACEMENT_S = 0.5
-"""Seconds within which a server closes a user's old connection in favour of a new one."""
+"""Seconds between the end of a user's old connection and the beginning of the new one that replaces it."""
 
 
 class _Intruder(msgspec.Struct):
     """A connection with an invalid credential, and what shows whose connection it is.
 
-    refused   the server closed it, without an answer to a request
+    end       the server closed it, None if it did not
     answered  an event of the contract arrived
     is_user   a payload names the user, or the user's own connection replaced this one
     others    other names that payloads contain in place of the user
@@ -37,10 +37,28 @@ class _Intruder(msgspec.Struct):
 
     opened: Connected
     how: str
-    refused: bool = False
+    end: Disconnected | None = None
     answered: bool = False
     is_user: bool = False
     others: set[str] = msgspec.field(default_factory=set)
+
+
+class _OwnConnection(msgspec.Struct):
+    """A connection with the user's own credential. `began` is its attempt, if a source reported that."""
+
+    began: Event
+    opened: Connected
+
+    def replaces(self, intruder: _Intruder) -> bool:
+        """Report whether the server closed the intruder's connection while it opened this one, or soon after.
+
+        Some servers close the old connection before they acknowledge the new one.
+        """
+        end, began, opened = intruder.end, self.began.at, self.opened.at
+        if end is None or end.at is None or began is None or opened is None:
+            return False
+        is_close = abs(end.at - opened) < REPLACEMENT_S
+        return is_close and end.at >= began and self.opened.user == intruder.opened.user
 
 
 class TokenUnchecked(Rule):
@@ -65,11 +83,14 @@ class TokenUnchecked(Rule):
     def handlers(self) -> Mapping[type, EventHandler]:
         self._intruders: dict[str | None, list[_Intruder]] = {}
         self._contract: set[str | None] = set()
-        self._own: dict[str | None, Connected] = {}
+        self._attempts: dict[str | None, Connecting] = {}
+        self._own: dict[str | None, _OwnConnection] = {}
         self._own_events: set[str] = set()
-        self._heard_anything = False
+        self._refuses_any = False
         return {
+            Connecting: self._connecting,
             Connected: self._connected,
+            Refused: self._refused,
             Disconnected: self._disconnected,
             Delivered: self._delivered,
             Expected: self._expected,
@@ -79,26 +100,28 @@ class TokenUnchecked(Rule):
         if event.what == "delivered":
             self._contract.add(event.name)
 
+    def _connecting(self, event: Connecting) -> None:
+        if event.credential == "own":
+            self._attempts[event.user] = event
+
     def _connected(self, event: Connected) -> None:
         # The client and the server's log both report the same connection: count it once.
         if event.credential in HOW:
             if event.sid not in self._intruders:
                 self._intruders[event.sid] = [_Intruder(event, HOW[event.credential])]
         elif event.credential == "own":
-            self._own[event.sid] = event
+            self._own[event.sid] = _OwnConnection(self._attempts.get(event.user, event), event)
+
+    def _refused(self, event: Refused) -> None:
+        if event.credential in HOW and event.reason == "refused":
+            self._refuses_any = True
 
     def _disconnected(self, event: Disconnected) -> None:
         for intruder in self._intruders.get(event.sid, ()):
-            if event.reason not in SERVER_ENDED | TRANSPORT_ENDED:
-                continue
-            owns = [own.at for own in self._own.values() if own.user == intruder.opened.user]
-            if any(at is not None and event.at is not None and 0 <= event.at - at < REPLACEMENT_S for at in owns):
-                intruder.is_user = True
-            elif not intruder.answered:
-                intruder.refused = True
+            if event.reason in SERVER_ENDED | TRANSPORT_ENDED and intruder.end is None:
+                intruder.end = event
 
     def _delivered(self, event: Delivered) -> None:
-        self._heard_anything = True
         if event.sid in self._own:
             self._own_events.add(event.name)
         for intruder in self._intruders.get(event.sid, ()):
@@ -113,7 +136,8 @@ class TokenUnchecked(Rule):
     def finish(self, at: float | None) -> None:
         for intruders in self._intruders.values():
             for intruder in intruders:
-                if not intruder.refused:
+                intruder.is_user |= any(own.replaces(intruder) for own in self._own.values())
+                if intruder.end is None or intruder.answered or intruder.is_user:
                     self._evaluate(intruder)
 
     def _evaluate(self, intruder: _Intruder) -> None:
@@ -143,7 +167,7 @@ class TokenUnchecked(Rule):
             self._report_intruder(intruder, f"connected {intruder.how}")
 
     def _may_be_wrong_namespace(self, intruder: _Intruder) -> bool:
-        return intruder.opened.namespace in (None, "/")
+        return intruder.opened.namespace in (None, "/") and not self._refuses_any
 
     def _report_intruder(self, intruder: _Intruder, message: str, severity: Severity | None = None) -> None:
         self.report(

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import time
 from typing import Any, Protocol
 
 import aiohttp
@@ -25,6 +26,7 @@ import socketio
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.observe.client.cancellation import cancel_all
+from wscheck.protocols.socket_io import offers_recovery, without_recovery_offset
 
 # More than any event of a usual application needs, and less than what exhausts the memory of a CI machine.
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -62,7 +64,7 @@ class PacketListener(Protocol):
 
     on_acknowledged     the server answered CONNECT with `data`
     on_rejected         the server answered CONNECT with CONNECT_ERROR and `data`
-    on_event            an event arrived; `data` is its name, then its arguments
+    on_event            an event arrived; `data` is its name, then its arguments, without an offset for recovery
     on_ended            the connection ended; `reason` is "io server disconnect" or "transport close"
     on_upgraded         the connection was upgraded to websocket
     on_unknown_session  a request of the session reached a process that does not know the session
@@ -289,6 +291,7 @@ class InstrumentedClient(socketio.AsyncClient):  # type: ignore[misc]
 
     def __init__(self, listener: PacketListener, **options: Any) -> None:
         self._listener = listener
+        self._recoverable = False
         super().__init__(**options)
         self.eio.listener = listener
 
@@ -308,6 +311,7 @@ class InstrumentedClient(socketio.AsyncClient):  # type: ignore[misc]
 
     async def _handle_connect(self, namespace: str | None, data: Any) -> None:
         await super()._handle_connect(namespace, data)
+        self._recoverable = offers_recovery(data)
         self._listener.on_acknowledged(data)
 
     async def _handle_disconnect(self, namespace: str | None) -> None:
@@ -322,7 +326,7 @@ class InstrumentedClient(socketio.AsyncClient):  # type: ignore[misc]
     async def _handle_event(self, namespace: str | None, id: Any, data: Any) -> None:
         if not (isinstance(data, list) and data and isinstance(data[0], str)):
             raise ValueError("an event without a name")
-        self._listener.on_event(data)
+        self._listener.on_event(without_recovery_offset(data, id, time.time()) if self._recoverable else data)
         await super()._handle_event(namespace, id, data)
 
     async def _handle_eio_disconnect(self, reason: str) -> None:

@@ -32,6 +32,8 @@ from wscheck.protocols.socket_io import (
     SocketPacketType,
     decode_msgpack_packet,
     decode_socket_packet,
+    offers_recovery,
+    without_recovery_offset,
 )
 
 ENGINE_IO_4, ENGINE_IO_3 = "4", "3"
@@ -85,6 +87,7 @@ class _Namespace(msgspec.Struct):
 
     left             the client sent DISCONNECT
     connect_sent_at  time at which the client sent CONNECT
+    recoverable      the server offers connection state recovery
     """
 
     sid: str | None = None
@@ -93,6 +96,7 @@ class _Namespace(msgspec.Struct):
     ended: bool = False
     left: bool = False
     connect_sent_at: float | None = None
+    recoverable: bool = False
 
 
 class _BinaryEvent(msgspec.Struct):
@@ -292,6 +296,7 @@ class EngineSession:
         fingerprint = namespace.fingerprint
         if packet.type is SocketPacketType.CONNECT:
             namespace.sid = str((packet.data or {}).get("sid", "")) or self._sid_v3(packet.namespace)
+            namespace.recoverable = offers_recovery(packet.data)
             self._record(Connected(at=at, fingerprint=fingerprint, url=self.url), packet.namespace)
         elif packet.type is SocketPacketType.CONNECT_ERROR:
             error = packet.data.get("message", "") if isinstance(packet.data, dict) else packet.data
@@ -303,7 +308,8 @@ class EngineSession:
             self._backdate_acknowledgement(packet.namespace, at, namespace.connect_sent_at)
             self._end_namespace(packet.namespace, at, IO_SERVER_DISCONNECT)
         elif packet.type in (SocketPacketType.EVENT, SocketPacketType.BINARY_EVENT):
-            payload = packet.data[1] if len(packet.data) == 2 else packet.data[1:]
+            data = without_recovery_offset(packet.data, packet.ack_id, at) if namespace.recoverable else packet.data
+            payload = data[1] if len(data) == 2 else data[1:]
             identity = self._redactor.identify(payload, at, *attachments)
             self._record(
                 Delivered(at=at, name=self._redactor.redact(str(packet.data[0])), **identity), packet.namespace
