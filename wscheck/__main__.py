@@ -1,6 +1,6 @@
 """Entry point of the console script `wscheck` and of `python -m wscheck`.
 
-`main` imports the module `cli`, so that Ctrl-C during this import ends with the documented exit code.
+`main` imports the module `cli`, so that Ctrl-C during this import ends with the exit code of docs/exit-codes.md.
 """
 
 import atexit

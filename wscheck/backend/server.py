@@ -202,7 +202,7 @@ class ReferenceBackend:
         return web.json_response(self.counters())
 
     def counters(self) -> dict[str, Any]:
-        """Return the counts since the start (docs/reference-backend.md, "Counters")."""
+        """Return the numbers of connections and events since the start (docs/reference-backend.md, "Counters")."""
         counts = {name: self._counts[name] for name in ("connects", "replaced", "refused", "emitted", "received")}
         return {**counts, "disconnects": dict(self._disconnects), "open": len(self._users), "peak": self._peak}
 

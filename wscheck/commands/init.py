@@ -15,9 +15,9 @@ def init(
 ) -> None:
     """Write a commented wscheck.toml into the working folder.
 
-    It lists every setting with its default, and the event contract. With --observe, connect with the credentials of
-    the environment (WSCHECK_USER_ID, WSCHECK_TOKEN) and write the contract that the server shows: what it sends
-    unrequested, and its answers to the documented requests.
+    It lists every setting with its default, and the event contract. With --observe, connect with the credentials of the
+    environment (WSCHECK_USER_ID, WSCHECK_TOKEN) and write the contract that the server shows: what it sends
+    unrequested, and its answers to requests such as request_bot_status.
     """
     from importlib.resources import files
 

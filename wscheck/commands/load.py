@@ -178,7 +178,7 @@ def load(
     """Load a server with simulated users; count connections.
 
     Measures connections per user, churn, replacements, lifetimes and duplicated events. Without a URL it loads an
-    embedded backend. `wscheck load --before-after` shows the cost of the documented fault and the effect of its fix.
+    embedded backend. `wscheck load --before-after` compares two connections per page with a shared one.
     `wscheck docs load` describes how to use several machines.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 99 threshold crossed, 130 interrupted.
@@ -265,7 +265,7 @@ def _run_once(plan: "LoadPlan") -> "tuple[Report, int]":
 
 
 def _run_before_after(plan: "LoadPlan", profile: str | None) -> "tuple[Report, int]":
-    """Run the profile of the documented fault, then that of its fix, and compare them.
+    """Run the profile `duplicated` (a connection per component), then `unified` (one per page), and compare them.
 
     If the first run is interrupted, return its report.
     """

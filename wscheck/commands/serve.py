@@ -35,7 +35,7 @@ def serve(
 ) -> None:
     """Run the reference backend, a server to try wscheck on.
 
-    It keeps one connection per user and writes the documented log to stdout. The token of user X is token-of-X.
+    It keeps one connection per user and writes its log to stdout. The token of user X is token-of-X.
     Check it from another terminal:
 
     WSCHECK_TOKEN=token-of-user_123 wscheck verify http://127.0.0.1:8000

@@ -78,7 +78,10 @@ class TailScreen:
             print(f"wscheck: {one_line(text)}", file=sys.stderr, flush=True)
 
     def print_unreadable(self) -> None:
-        """Print the first unreadable lines of finished logs. Those of followed logs were printed on reading."""
+        """Print the first unreadable lines of finished logs.
+
+        Unreadable lines of followed logs were printed when they were read.
+        """
         if self._finished_watch is None or not self._finished_watch.counts.unreadable:
             return
         from wscheck.notify.lines import UnreadableMessages

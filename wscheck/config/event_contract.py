@@ -92,7 +92,7 @@ def mentions_user(payload: object, user: str, depth: int = MAX_DEPTH) -> bool:
 
 
 def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
-    """Return the contract in the [[event]] tables, or the documented contract if there are no such tables.
+    """Return the contract in the [[event]] tables. Without such tables, return the four events of docs/origin.md.
 
     `location_of(key, occurrence)` returns a file and line, as "wscheck.toml:7".
 

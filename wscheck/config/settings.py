@@ -118,7 +118,7 @@ def parse_fields(raw: Any) -> dict[str, Any]:
 
 
 def parse_text_fields(raw: Any) -> dict[str, str]:
-    """Return named texts in the forms that `parse_fields` accepts."""
+    """Return named texts, each of which may have any notation that `parse_fields` accepts."""
     return _require_texts(_parse_named_values(raw, "="))
 
 

@@ -65,7 +65,7 @@ class Ledger:
 
     users_over_one  dict of each user with more than one open connection to the time at which the second one opened,
                     None where the evidence has no time
-    stored_counts   counts of the users with more than one event
+    stored_counts   number of events per kind, of the users with more than one event
     unattributed    number of connections that were opened without a known user or socket id
     """
 

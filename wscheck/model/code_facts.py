@@ -23,7 +23,7 @@ class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Api(StrEnum):
     """Interface that opens the connection.
 
-    The clients from STOMP on open it later, by a method or the first subscription.
+    STOMP and the members after it open the connection only when a method is called or at the first subscription.
     """
 
     SOCKET_IO = "socket.io"

@@ -1,4 +1,4 @@
-"""Counts of the events that were read from logs."""
+"""Numbers of events that were read from logs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ MAX_SHOWN_UNREADABLE = 5
 
 
 class EventCounter:
-    """Counts of events by type.
+    """Numbers of events by type.
 
     untimed     number of readable events without a time
     untimed_openings  number of opened connections without a time

@@ -42,7 +42,7 @@ class Histogram(msgspec.Struct):
         self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
     def merge(self, other: "Histogram") -> None:
-        """Add the counts of `other`."""
+        """Add the durations that `other` contains."""
         _add(self.buckets, other.buckets)
 
     @property
@@ -139,7 +139,7 @@ class LoadStatistics(msgspec.Struct):
     lag: Histogram = msgspec.field(default_factory=Histogram)
 
     def merge(self, other: "LoadStatistics") -> None:
-        """Add the counts of `other`."""
+        """Add the statistics of `other`."""
         for name in _COUNTERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _DISTRIBUTIONS:
@@ -208,7 +208,7 @@ class SecondCounts(msgspec.Struct):
     heartbeat_lag_ms: float = 0.0
 
     def merge(self, other: "SecondCounts") -> None:
-        """Add the counts of the same second of another worker. The longer of the two lags remains."""
+        """Add the statistics of the same second of another worker. The longer of the two lags remains."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, other.heartbeat_lag_ms)

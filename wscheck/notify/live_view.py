@@ -293,7 +293,7 @@ class IncidentRates:
         self._counts: dict[GroupKey, deque[tuple[float, int]]] = {}
 
     def observe(self, incidents: Iterable[Incident], now: float) -> None:
-        """Record the counts of the open incidents at the log time `now`."""
+        """Record how many occurrences each open incident has at the log time `now`."""
         totals = Counter[GroupKey]()
         for incident in incidents:
             totals[_group_key(incident)] += incident.count

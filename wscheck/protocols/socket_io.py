@@ -197,7 +197,7 @@ def _dump_json(data: Any) -> str:
 
 
 def _checked_data(packet_type: SocketPacketType, data: Any) -> Any:
-    """Return `data` unchanged. Raise PacketError if the shape of `data` does not fit `packet_type`."""
+    """Return `data` unchanged. Raise PacketError if a packet of `packet_type` cannot contain it."""
     if not _DATA_CHECKS[packet_type](data):
         raise PacketError(f"the data does not fit {packet_type.name}")
     return data

@@ -60,7 +60,7 @@ def load_figure_rows(report: LoadReport) -> list[LoadFigure]:
 
 
 def server_counts_sentence(report: LoadReport) -> str:
-    """Return a sentence with the embedded backend's counts of the run, "" for any other target."""
+    """Return a sentence with what the embedded backend counted in the run, "" for any other target."""
     server = report.server
     if server is None:
         return ""

@@ -65,7 +65,7 @@ def _worst_finding(report: Report) -> str:
 
 
 def _totals(report: Report) -> str:
-    """Return the counts of a run that passed, "" if there are no counts."""
+    """Return the totals of a run that passed (such as connections and events), "" if there are none."""
     if isinstance(report, LoadReport):
         users = plural(report.users, "user")
         return f"{users} had {report.connections_per_user:.2f} connections each, {report.replaced:,} replaced"

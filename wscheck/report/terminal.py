@@ -424,7 +424,7 @@ def _inconclusive_reasons(report: Report) -> list[str]:
 
 
 def _counts(report: Report) -> str:
-    """Return the counts to show with the verdict, for example `3 passed, 1 failed`.
+    """Return how many scenarios or findings there are, for example `3 passed, 1 failed`, to show with the verdict.
 
     Return "" if nothing was checked, because "0 findings" would mislead then.
     """

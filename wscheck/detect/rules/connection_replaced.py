@@ -36,7 +36,10 @@ class ConnectionReplaced(Rule):
         )
 
     def _message(self, change: ReplacedChange) -> str:
-        """Return a message with both openers. A later replacement whose openers are not both known gets the same."""
+        """Return a message with both openers.
+
+        If they are not both known for a further replacement of the user, it gets the same message.
+        """
         old, new = distinct_openers(change.old, change.new)
         if old and new:
             self._described[change.user] = _describe(old, new)

@@ -63,7 +63,7 @@ class _Payloads:
 
 
 class _PayloadCounts:
-    """Counts of one payload: deliveries per connection, and handler runs per component."""
+    """Numbers of deliveries of one payload per connection, and of handler runs per component."""
 
     __slots__ = ("delivered", "first_at", "handled")
 
@@ -285,7 +285,7 @@ class EventDuplicated(Rule):
             )
 
     def _counts(self, event: Delivered | Handled) -> _PayloadCounts | None:
-        """Return the counts of the event's payload, None if the payload is unknown."""
+        """Return how often the event's payload was delivered and handled, None if the payload is unknown."""
         if event.digest is None:
             return None
         key = (event.user, event.page, event.namespace, event.name, event.digest)

@@ -304,8 +304,8 @@ class _PayloadCollector(IgnoreEvents):
 async def observe_contract(target: ServerTarget, user: Credentials) -> list[ContractEvent]:
     """Return the events that the server sends to `user`.
 
-    The client first waits, and then emits each documented request (`request_*`). An event that first arrives after a
-    request is its answer.
+    The client first waits, and then emits each request of docs/origin.md (`request_*`). An event that first arrives
+    after a request is its answer.
 
     Raises:
         CannotCheck: The server is unreachable, or refuses the credentials.

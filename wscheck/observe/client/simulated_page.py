@@ -1,7 +1,7 @@
 """Simulated pages: components mount, receive events, emit and unmount. `ClientRecorder` records this as events.
 
-`UnifiedPage` is the documented hook `useUnifiedWebSocket`: all components share one connection. `PerComponentPage` has
-the fault that the hook repairs: each component opens a connection.
+`UnifiedPage` is the hook `useUnifiedWebSocket` of docs/origin.md: all components share one connection.
+`PerComponentPage` has the fault that the hook repairs: each component opens a connection.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (docs/origin.md, "Solution").
 
-    `on_event` is called with every event that has no documented handler, so that a contract can have other events.
+    `on_event` is called with every event that has no handler there, so that a contract can have other events.
     """
 
     on_bot_status_update: EventHandler | None = None
@@ -97,7 +97,7 @@ class PageListener(ConnectionListener, Protocol):
 
 
 class MountedComponent:
-    """One mounted component, with the interface that the documented hook returns."""
+    """One mounted component, with the interface that the hook `useUnifiedWebSocket` of docs/origin.md returns."""
 
     def __init__(self, page: "SimulatedPage", component: str, handlers: EventHandlers) -> None:
         self.page, self.component, self.handlers = page, component, handlers
@@ -272,8 +272,8 @@ class SimulatedPage(ABC):
 class UnifiedPage(SimulatedPage):
     """A page whose components share one connection, which closes when the last component unmounts.
 
-    This is the documented hook `useUnifiedWebSocket`. It does not reconnect by itself, so a page whose connection was
-    replaced does not replace the newer one in turn.
+    This is the hook `useUnifiedWebSocket` of docs/origin.md. It does not reconnect by itself, so a page whose
+    connection was replaced does not replace the newer one in turn.
     """
 
     _shared: ClientConnection | None = None
@@ -314,9 +314,9 @@ class UnifiedPage(SimulatedPage):
 class PerComponentPage(SimulatedPage):
     """A page whose components open one connection each: `useBotWebSocket` together with `useWhatsAppConnection`.
 
-    A Socket.IO client does not reconnect after the server disconnected it. The documented loop of replacements needs
-    application code that reconnects. This page reconnects `reconnect_delay_s` seconds after the disconnect, or never if
-    None.
+    A Socket.IO client does not reconnect after the server disconnected it. The loop of replacements in docs/origin.md
+    needs application code that reconnects. This page reconnects `reconnect_delay_s` seconds after the disconnect, or
+    never if None.
     """
 
     def __init__(

@@ -85,7 +85,7 @@ def output_state(fd: int) -> OutputFileState | None:
 
 
 def truncate_output(fd: int, recorded: OutputFileState | None) -> None:
-    """Cut the output behind `fd` to its size at the checkpoint. The run writes the later lines again."""
+    """Cut the output behind `fd` to its size at the checkpoint. The run writes the lines after that point again."""
     current = output_state(fd)
     if current is None or recorded is None or (current.device, current.inode) != (recorded.device, recorded.inode):
         return

@@ -22,7 +22,10 @@ UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".ch
 
 
 class DirectoryUnstable(Exception):
-    """Error: the files of a log are renamed faster than they can be listed. A later scan will find all of them."""
+    """Error: the files of a log are renamed faster than they can be listed.
+
+    A repeated listing will find all of them.
+    """
 
 
 class Continuation(NamedTuple):
@@ -34,7 +37,7 @@ class Continuation(NamedTuple):
 
 
 class FileFingerprint(msgspec.Struct, frozen=True):
-    """The identity, size and first bytes of a file, by which it is recognised later under any name."""
+    """The identity, size and first bytes of a file, by which the file is recognised after it was renamed."""
 
     identity: FileIdentity
     size: int

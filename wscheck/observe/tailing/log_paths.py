@@ -136,7 +136,7 @@ def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
 
 
 def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return a dict of each log to those of `paths` that are its rotated files, the oldest first."""
+    """Return a dict of each log to the files in `paths` that are its rotated files, the oldest first."""
     by_file = {resolve_links(path): path for path in paths}
     earlier = {path: [by_file[p] for p in _generations(path) if p in by_file and by_file[p] != path] for path in paths}
     generations = {generation for each in earlier.values() for generation in each}
@@ -194,7 +194,7 @@ class RenameTracker:
         return last is not None and len(last.head) == HEAD_BYTES and last.identity == file_identity(name)
 
     def renamed(self, paths: Iterable[Path]) -> list[DuplicateLog]:
-        """Return those of `paths` that had a followed name before."""
+        """Return the files in `paths` that had a followed name before."""
         found = []
         for path in filter(Path.is_file, paths):
             with suppress(OSError), closing(FileReader(path)) as reader:
@@ -209,7 +209,7 @@ class RenameTracker:
 
 
 def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
-    """Return those of `paths` whose whole content is in another file.
+    """Return the files in `paths` whose whole content is in another file.
 
     growing  the files will be followed: a plain file may then become different from the file that it repeats, a packed
              file does not
