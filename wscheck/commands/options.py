@@ -54,7 +54,7 @@ IdentityRule = Annotated[
 ]
 SourceRoot = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Folder of the repository that contains the frontend [the repository itself]."),
+    typer.Option(metavar="DIR", help="Folder that contains the frontend, within the repository [its root]."),
 ]
 Grace = Annotated[
     str | None,
