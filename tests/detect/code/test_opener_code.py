@@ -127,6 +127,9 @@ def test_a_helper_that_listeners_and_timers_call(text: str, expected: str) -> No
     ("text", "context", "overwrites"),
     [
         ("let s; function open() { s = io(); s.on('close', () => setTimeout(open, 9)); }", "disconnect-handler", True),
+        ("let s; function raise() { s = io(); s.on('disconnect', raise); } raise();", "disconnect-handler", True),
+        ("let s; const join = () => { s = io(); button.addEventListener('click', join); };", "event-handler", True),
+        ("let s; function open(n) { s = io(); if (n) open(n - 1); }", "function", True),
         ("let s; addEventListener('focus', () => { s = io(); });", "event-handler", True),
         ("let s; addEventListener('focus', () => { s?.disconnect(); s = io(); });", "event-handler", False),
         ("let s; addEventListener('focus', () => { if (!s) s = io(); });", "event-handler", False),

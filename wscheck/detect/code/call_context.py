@@ -337,13 +337,16 @@ def _follows_await(node: Node, function: Node) -> bool:
 def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
     """Return the places of the file that run the function or method `name`.
 
-    A place directly in the function itself is left out. A place in a handler that the function registers is not.
+    A call directly in the function itself is left out. A place in a handler that the function registers is not, and
+    neither is the place where the function registers itself as a handler.
     """
     is_member = function.type == "method_definition" or (
         function.parent is not None and function.parent.type == "public_field_definition"
     )
     runners = source.runners_of(f"this.{name}" if is_member else name)
-    return [node for node in runners if enclosing_function(node) != function]
+    return [
+        node for node in runners if enclosing_function(node) != function or _handler_that_receives(node) is not None
+    ]
 
 
 def owner_of(function: Node) -> Node | None:
