@@ -13,6 +13,8 @@ const LAUNCHER = fileURLToPath(new URL("./bin/wscheck.js", import.meta.url));
 
 export function findCommand(environment = process.env) {
   if (environment.WSCHECK) return [environment.WSCHECK];
+  // Another copy of this launcher may be on PATH: it must not search in turn.
+  if (environment.WSCHECK_LAUNCHER === "1") return undefined;
   const installed = programs("wscheck", environment).find(isOurs);
   if (installed) return [installed];
   const [uvx] = programs("uvx", environment);
@@ -40,6 +42,7 @@ function isOurs(program) {
     encoding: "utf8",
     timeout: 30_000,
     windowsHide: true,
+    env: { ...process.env, WSCHECK_LAUNCHER: "1" },
     stdio: ["ignore", "pipe", "ignore"],
   });
   return ran.status === 0 && OURS.test(ran.stdout);
