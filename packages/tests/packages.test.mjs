@@ -1,7 +1,7 @@
 /** The packages as a project has them: installed, used in tests of pages and components, and as a launcher. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -10,7 +10,11 @@ import { fileURLToPath } from "node:url";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const WSCHECK = process.env.WSCHECK ?? join(HERE, "../../.venv/bin/wscheck");
-const LAUNCHER = join(HERE, "node_modules/wscheck/bin/wscheck.js");
+const MODULES = join(HERE, "node_modules");
+const LAUNCHER = join(MODULES, "wscheck/bin/wscheck.js");
+// Without npx, which searches the registry for a program that it does not find.
+const PLAYWRIGHT = [process.execPath, join(MODULES, "@playwright/test/cli.js"), "test"];
+const VITEST = [process.execPath, join(MODULES, "vitest/vitest.mjs"), "run"];
 
 /** What is on PATH without any wscheck or uvx. */
 const BARE = { PATH: dirname(process.execPath), HOME: mkdtempSync(join(tmpdir(), "wscheck-home-")), NO_COLOR: "1" };
@@ -21,7 +25,7 @@ function run(folder, command, environment = {}) {
     cwd: join(HERE, folder),
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...environment },
     encoding: "utf8",
-    timeout: 240_000,
+    timeout: 120_000,
   });
   return { code: ran.status, text: ran.stdout + ran.stderr };
 }
@@ -43,7 +47,7 @@ function chromium() {
 test("@wscheck/playwright", async (t) => {
   const environment = { CHROMIUM: chromium(), PORT: await freePort() };
   assert.ok(environment.CHROMIUM, "needs Chromium on PATH");
-  const { text } = run("playwright", ["npx", "playwright", "test"], { ...environment, WSCHECK });
+  const { text } = run("playwright", PLAYWRIGHT, { ...environment, WSCHECK });
   await t.test("healthy pages, accepted rules, and several contexts pass", () => assert.match(text, /\b4 passed/, text));
   await t.test("two connections fail with rule, place and fix", () => {
     for (const part of ["multiple-connections", "src/hooks/useBotWebSocket.ts:12:20", "src/hooks/useWhatsAppConnection.ts:13:20", "  fix "])
@@ -53,7 +57,7 @@ test("@wscheck/playwright", async (t) => {
   await t.test("a page without connections does not pass", () => assert.match(text, /INCONCLUSIVE/));
   await t.test("nothing else fails", () => assert.match(text, /\b2 failed/, text));
   await t.test("without wscheck the error says what to install", () => {
-    const { code, text } = run("playwright", ["npx", "playwright", "test", "-g", "one connection"], { ...environment, ...BARE, WSCHECK: "" });
+    const { code, text } = run("playwright", [...PLAYWRIGHT, "-g", "one connection"], { ...environment, ...BARE, WSCHECK: "" });
     assert.equal(code, 1);
     assert.match(text, /uv tool install wscheck-cli/);
   });
@@ -61,7 +65,7 @@ test("@wscheck/playwright", async (t) => {
 
 for (const ENVIRONMENT of ["jsdom", "happy-dom"]) {
   test(`@wscheck/vitest in ${ENVIRONMENT}`, () => {
-    const { text } = run("vitest", ["npx", "vitest", "run"], { ENVIRONMENT });
+    const { text } = run("vitest", VITEST, { ENVIRONMENT });
     assert.match(text, /Tests\s+2 failed \| 4 passed/, text);
     assert.match(text, /WebSocket ws:\/\/127\.0\.0\.1:9\/chat, opened at connections\.test\.mjs:\d+/, text);
     assert.match(text, /Socket\.IO http:\/\/127\.0\.0\.1:9, opened at connections\.test\.mjs:\d+/, text);
@@ -85,4 +89,53 @@ test("without wscheck the launcher says what to install", () => {
   const { code, text } = run(".", [process.execPath, LAUNCHER, "--version"], { ...BARE, PATH: "/nonexistent", WSCHECK: "" });
   assert.equal(code, 3);
   assert.match(text, /uv tool install wscheck-cli/);
+});
+
+/** Two copies of the launcher on PATH, behind a Node that counts how often it is started and gives up. */
+function twoLaunchers() {
+  const MOST = 20;
+  const folder = mkdtempSync(join(tmpdir(), "wscheck-copies-"));
+  const counted = join(folder, "starts");
+  const nodes = join(folder, "bin");
+  mkdirSync(nodes);
+  writeFileSync(
+    join(nodes, "node"),
+    `#!/bin/sh\necho >> ${counted}\n[ $(/usr/bin/wc -l < ${counted}) -le ${MOST} ] || exit 70\nexec ${process.execPath} "$@"\n`,
+    { mode: 0o755 },
+  );
+  const copies = ["one", "two"].map((name) => {
+    const copy = join(folder, name);
+    cpSync(join(MODULES, "wscheck"), join(copy, "wscheck"), { recursive: true });
+    mkdirSync(join(copy, ".bin"));
+    symlinkSync("../wscheck/bin/wscheck.js", join(copy, ".bin/wscheck"));
+    return join(copy, ".bin");
+  });
+  return {
+    launcher: join(copies[0], "wscheck"),
+    copies,
+    PATH: [nodes, ...copies].join(delimiter),
+    starts: () => (readFileSync(counted, "utf8").length),
+  };
+}
+
+test("two launchers on PATH do not start each other", () => {
+  const { launcher, PATH, starts } = twoLaunchers();
+  const { code, text } = run(".", [launcher, "--version"], { ...BARE, PATH, WSCHECK: "" });
+  assert.equal(code, 3, text);
+  assert.match(text, /^wscheck: wscheck is a Python program: [^\n]+\n$/);
+  assert.equal(starts(), 2);
+});
+
+test("two launchers on PATH find the wscheck behind them", () => {
+  const { launcher, PATH, starts } = twoLaunchers();
+  const environment = { WSCHECK: "", PATH: [PATH, dirname(WSCHECK)].join(delimiter) };
+  assert.match(run(".", [launcher, "--version"], environment).text, /^wscheck \d/);
+  assert.equal(starts(), 2);
+});
+
+test("a launcher that WSCHECK names is not started again and again", () => {
+  const { launcher, PATH, starts } = twoLaunchers();
+  const { code, text } = run(".", [launcher, "--version"], { ...BARE, PATH, WSCHECK: launcher });
+  assert.equal(code, 3, text);
+  assert.ok(starts() < 10, text);
 });

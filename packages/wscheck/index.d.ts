@@ -6,3 +6,6 @@ export declare const INSTALL: string;
  * Return its program and first arguments, or undefined if there is none.
  */
 export declare function findCommand(environment?: NodeJS.ProcessEnv): string[] | undefined;
+
+/** Return the environment for a program that this launcher starts. */
+export declare function environmentOf(environment?: NodeJS.ProcessEnv): NodeJS.ProcessEnv;

@@ -11,14 +11,28 @@ const OURS = /real-time\s+connections/;
 
 const LAUNCHER = fileURLToPath(new URL("./bin/wscheck.js", import.meta.url));
 
+/**
+ * Launchers that may have started each other. A program that wscheck runs may use one again, as in
+ * `npx wscheck browser URL -- npm test`; more than these are copies that start each other.
+ */
+const MOST_NESTED = 4;
+
 export function findCommand(environment = process.env) {
+  if (nested(environment) >= MOST_NESTED) return undefined;
   if (environment.WSCHECK) return [environment.WSCHECK];
-  // Another copy of this launcher may be on PATH: it must not search in turn.
-  if (environment.WSCHECK_LAUNCHER === "1") return undefined;
   const installed = programs("wscheck", environment).find(isOurs);
   if (installed) return [installed];
   const [uvx] = programs("uvx", environment);
   return uvx && [uvx, "--from", "wscheck-cli", "wscheck"];
+}
+
+/** Return the environment for a program that this launcher starts. */
+export function environmentOf(environment = process.env) {
+  return { ...environment, WSCHECK_LAUNCHER: String(nested(environment) + 1) };
+}
+
+function nested(environment) {
+  return Number(environment.WSCHECK_LAUNCHER) || 0;
 }
 
 /** Return the executable files of this name in the folders of PATH. The launcher of this package is none of them. */
@@ -42,7 +56,8 @@ function isOurs(program) {
     encoding: "utf8",
     timeout: 30_000,
     windowsHide: true,
-    env: { ...process.env, WSCHECK_LAUNCHER: "1" },
+    // Another copy of this launcher may be on PATH: it must not search in turn.
+    env: { ...process.env, WSCHECK_LAUNCHER: String(MOST_NESTED) },
     stdio: ["ignore", "pipe", "ignore"],
   });
   return ran.status === 0 && OURS.test(ran.stdout);

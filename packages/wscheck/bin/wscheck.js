@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
-import { findCommand, INSTALL } from "../index.js";
+import { environmentOf, findCommand, INSTALL } from "../index.js";
 
 const COULD_NOT_CHECK = 3;
 
@@ -11,7 +11,11 @@ if (command === undefined) {
   process.exit(COULD_NOT_CHECK);
 }
 const [program, ...first] = command;
-const child = spawn(program, [...first, ...process.argv.slice(2)], { stdio: "inherit", windowsHide: true });
+const child = spawn(program, [...first, ...process.argv.slice(2)], {
+  stdio: "inherit",
+  windowsHide: true,
+  env: environmentOf(),
+});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("error", (error) => {
   console.error(`wscheck: ${program} cannot be run: ${error.message}. ${INSTALL}`);
