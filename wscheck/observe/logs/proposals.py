@@ -37,7 +37,8 @@ from wscheck.observe.logs.vocabulary import (
 )
 from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import learn
-from wscheck.observe.logs.wording.messages import SLOT, parse
+from wscheck.observe.logs.wording.messages import parse
+from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.logs.wording.statements import Reading, Row, ids_in
 

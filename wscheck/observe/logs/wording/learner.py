@@ -17,7 +17,7 @@ from wscheck.observe.logs.wording.id_places import (
     sid_place,
     user_place,
 )
-from wscheck.observe.logs.wording.messages import SLOT
+from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of, user_in
 from wscheck.observe.logs.wording.words import (
     CLOSING_ANOTHER,

@@ -6,7 +6,7 @@ lines that one logging call of the server wrote (a statement) have the same fixe
 
 import csv
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wscheck.model.disconnect_reasons import (
@@ -17,16 +17,28 @@ from wscheck.model.disconnect_reasons import (
     SERVER_SPELLINGS,
 )
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS, LogMessage, parse_json_object
-from wscheck.observe.logs.formats.key_values import find_key_values, value_or_none
+from wscheck.observe.logs.formats.key_values import find_key_values
 from wscheck.observe.logs.formats.line_prefix import is_level
 from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
 from wscheck.observe.logs.formats.timestamps import STAMP, STAMP_SOURCE
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import FOREIGN_KEYS, id_text
-from wscheck.observe.logs.vocabulary import DISCONNECTED, normalize_key
+from wscheck.observe.logs.vocabulary import DISCONNECTED, normalize_key, word_set
+from wscheck.observe.logs.wording.pieces import (
+    AROUND_REASON,
+    PIECE,
+    SLOT,
+    VALUE,
+    Slot,
+    core_length,
+    event_words,
+    is_connection_count,
+    reason_position,
+    slot_at,
+    split_pieces,
+)
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
-    COUNT_WORDS,
     EVENT_VERBS,
     HOLDER_NOUNS,
     NO_MEANING,
@@ -41,23 +53,7 @@ from wscheck.observe.logs.wording.words import (
 
 MAX_LENGTH = 2_000
 """Length in characters beyond which a text is no message of the server."""
-MAX_PIECES = 60
 MAX_REASON = 120
-
-SLOT = "\0"
-"""The place of a value in a pattern."""
-
-
-class Slot(NamedTuple):
-    """Variable value in a message.
-
-    label  word or key in front of the value, as `normalize_key` returns it, "" if there is none
-    keyed  ":" or "=" is between the label and the value
-    """
-
-    label: str
-    value: str
-    keyed: bool = False
 
 
 class ParsedMessage(NamedTuple):
@@ -105,17 +101,6 @@ class ParsedMessage(NamedTuple):
         for position, value in self.tags.items():
             yield f"#{position}", Slot("", value)
 
-
-class Piece(NamedTuple):
-    """Word, sign or value of a message, with its position."""
-
-    text: str
-    kind: str
-    begin: int
-    end: int
-
-
-_WORD, _VALUE, _SIGN = "word", "value", "sign"
 
 _REASONS = (*SERVER_SPELLINGS, IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, CLIENT_DISCONNECT, SERVER_DISCONNECT)
 _KNOWN_REASON = lazy_pattern(
@@ -167,83 +152,18 @@ _VIEWER = lazy_pattern(
 """Names that `gh run view --log`, stern and servers with several processes (Sanic) print in front of a line."""
 _COLUMNS = lazy_pattern(r"""(?:[^,"\n]*,)+"(?:[^"]|"")*"(?:,(?:"(?:[^"]|"")*"|[^,"\n]*))*\s*$""")
 
-_PIECES = lazy_pattern(
-    r"""(?P<quoted>(?<!\w)(?:"[^"\n]{1,128}"|'[^'\n]{1,128}'|`[^`\n]{1,128}`))
-    |(?P<arrow>[-=]{1,2}>|[→➜])
-    |(?P<label>[A-Za-z_][\w-]*):(?=[^\s:/\\])
-    |(?P<bare>[^\s"`()\[\]{}<>|,;=]+)
-    |(?P<sign>\S)""",
-    re.VERBOSE,
-)
-_BARE = lazy_pattern(r"""[^\s"`()\[\]{}<>|,;=]+""")
 _ENDPOINT = lazy_pattern(r"(?P<address>(?:\d{1,3}\.){3}\d{1,3}):\d{2,5}")
 """Address and port of a client, which identify a connection."""
-_COMPOSED = lazy_pattern(r"/[^/]")
-_PARTS = lazy_pattern(r"[/?&]|[^/?&]+")
 _TIME_WITHIN = lazy_pattern(
     rf"""(?:\[(?:{STAMP_SOURCE})[^\]\n]{{0,20}}\])|(?:{re.sub(r"[?]P<[a-z]+>", "?:", STAMP_SOURCE)})""", re.VERBOSE
 )
 """Time behind the address of the client, or in a column of its own."""
-_KEY = lazy_pattern(r"[A-Za-z_$][\w.$-]*")
 _TEMPLATE = lazy_pattern(r"\{[@$]?[A-Za-z_]\w*(?:[:,][^{}]*)?\}")
-_LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’.][^\W\d_]+)*")
-_NO_ID = lazy_pattern(
-    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://.*|/.*(?<!\#[\w-]{20})
-    |localhost(?::\d+)?|:?\d{2,5}/\w*|true|false|null|none|undefined
-    |[\d.,]+\s?(?:ms|µs|us|s|sec|secs|m|min|h|%|b|kb|mb|gb|kib|mib)|v?\d+(?:\.\d+)+|mozilla/.*|\w+/\d[\d.]*|[a-z]+\s/.*"""
-)
-_LOGGER_KEYS = frozenset(
-    [
-        "level",
-        "severity",
-        "lvl",
-        "pid",
-        "tid",
-        "thread",
-        "threadname",
-        "hostname",
-        "host",
-        "logger",
-        "loggername",
-        "logfmt",
-        "context",
-        "service",
-        "servicename",
-        "app",
-        "name",
-        "v",
-        "module",
-        "file",
-        "line",
-        "lineno",
-        "function",
-        "env",
-        "environment",
-        "version",
-        "caller",
-        "filename",
-        "levelname",
-        "levelno",
-        "process",
-        "processname",
-        "sourcecontext",
-        "severitytext",
-        "traceid",
-        "spanid",
-        "dd",
-        "tags",
-        "label",
-        "labels",
-        "source",
-        "stream",
-        "type",
-        "class",
-        "method",
-        "channel",
-        "insertid",
-        "ecs",
-        "eventdataset",
-    ]
+_LOGGER_KEYS = word_set(
+    "level severity lvl pid tid thread threadname hostname host logger loggername logfmt context service "
+    "servicename app name v module file line lineno function env environment version caller filename levelname "
+    "levelno process processname sourcecontext severitytext traceid spanid dd tags label labels source stream type "
+    "class method channel insertid ecs eventdataset"
 )
 """Keys, in the form of `normalize_key`, under which loggers write their own data."""
 _OWN_IDS = {
@@ -296,25 +216,25 @@ def _parsed(
     reason = reason or next((value for key, value in fields.items() if _is_reason(key)), "")
     if not (stamp or STAMP.search(head)) and (time := _TIME_WITHIN.search(body)) is not None:
         stamp, body = f"{stamp} {time[0]}", f"{body[: time.start()]}{body[time.end() :]}"
-    pieces = list(_with_whole_names(_pieces(body, words), body))[:MAX_PIECES]
-    core = _core_end(pieces)
-    counted = core < len(pieces) and _is_count(pieces[core:])
-    meaning = meaning_of(_words(_without_own_room(pieces[:core] if counted else pieces)))
+    pieces = split_pieces(body, words)
+    core = core_length(pieces)
+    counted = core < len(pieces) and is_connection_count(pieces[core:])
+    meaning = meaning_of(event_words(pieces[:core] if counted else pieces))
     if meaning is NO_MEANING and words is None:
         return None
-    if meaning.kind == DISCONNECTED and not counted and (begun := _reason_begin(pieces)) < len(pieces):
-        told = body[pieces[begun].begin :].strip(_AROUND_REASON)
+    if meaning.kind == DISCONNECTED and not counted and (begun := reason_position(pieces)) < len(pieces):
+        told = body[pieces[begun].begin :].strip(AROUND_REASON)
         reason = reason or (told if len(told) <= MAX_REASON else "")
-        core = _core_end(pieces[:begun])
+        core = core_length(pieces[:begun])
     tail = pieces[core:]
     if tail and meaning.kind == DISCONNECTED:
-        rest = body[tail[0].begin :].strip(_AROUND_REASON)
+        rest = body[tail[0].begin :].strip(AROUND_REASON)
         reason = reason or (rest if len(rest) <= MAX_REASON else "")
         pieces = pieces[:core]
     elif counted:
         pieces = pieces[:core]
-    pattern = tuple(SLOT if piece.kind == _VALUE else piece.text.lower() for piece in pieces)
-    slots = tuple(_slot(pieces, at) for at, piece in enumerate(pieces) if piece.kind == _VALUE)
+    pattern = tuple(SLOT if piece.kind == VALUE else piece.text.lower() for piece in pieces)
+    slots = tuple(slot_at(pieces, at) for at, piece in enumerate(pieces) if piece.kind == VALUE)
     fields = {key: value for key, value in fields.items() if not _is_logger_key(key, value) and not _is_reason(key)}
     form = f"{'{} ' if structured else ''}{form}".strip()
     pairs = {key: value for key, value in tags.items() if not key.isdigit()}
@@ -426,236 +346,14 @@ def _is_own_word(name: str, behind: str) -> bool:
     last = parts[-1] if parts[-1] not in {"id", "name"} or len(parts) == 1 else parts[-2]
     if last in HOLDER_NOUNS or last in EVENT_VERBS:
         return all(part in VOCABULARY for part in parts)
-    value = _PIECES.match(behind.lstrip())
+    value = PIECE.match(behind.lstrip())
     return last in CONNECTION_NOUNS and value is not None and any(map(str.isdigit, value[0]))
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def _pieces(text: str, words: Container[str] | None = None, begin: int = 0, stop: int | None = None) -> Iterator[Piece]:
-    """Yield the words, values and signs of text[begin:stop]."""
-    certain, label = False, ""
-    at, stop = begin, len(text) if stop is None else stop
-    while (match := _PIECES.search(text, at, stop)) is not None:
-        begin, end = match.span()
-        at = end
-        if match["quoted"] and words is not None and not {" ", "/"}.isdisjoint(match[0]):
-            yield Piece(match[0][0], _SIGN, begin, begin + 1)
-            yield from _pieces(text, words, begin + 1, end - 1)
-            yield Piece(match[0][0], _SIGN, end - 1, end)
-        elif match["quoted"]:
-            yield Piece(match[0][1:-1], _VALUE, begin, end)
-        elif match["arrow"]:
-            yield Piece("->", _SIGN, begin, end)
-        elif match["sign"]:
-            yield Piece(match[0], _SIGN, begin, end)
-        elif match["label"] and (words is None or is_ordinary(match["label"])):
-            at = match.end("label")
-            yield Piece(match["label"], _WORD, begin, at)
-            yield Piece(":", _SIGN, at, at + 1)
-            at += 1
-        elif words is not None and _COMPOSED.match(match[0]) is not None:
-            yield from _parts(match[0], begin, words)
-        else:
-            if match["label"]:  # "sip:1001" is one id
-                match = _BARE.match(text, begin, stop) or match
-            bare = match[0].rstrip(":.!?…")
-            at = begin + len(bare)
-            if bare and not certain and text.startswith("=", at) and _KEY.fullmatch(bare) is not None:
-                yield Piece(bare, _WORD, begin, at)
-            elif bare:
-                yield _bare_piece(bare, begin, words, certain=certain)
-            for sign in match[0][len(bare) :]:
-                yield Piece(sign, _SIGN, at, at + 1)
-                at += 1
-        is_event_key = words is not None and f"{normalize_key(label)}=" in words
-        certain, label = match[0] == "=" and not is_event_key, match[0]
-
-
-def _parts(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
-    """Yield the parts of a path."""
-    for part in _PARTS.finditer(text):
-        if part[0] in "/?&":
-            yield Piece(part[0], _SIGN, begin + part.start(), begin + part.end())
-        else:
-            yield _bare_piece(part[0], begin + part.start(), words, certain=False)
-
-
-def _bare_piece(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Piece:
-    """Return a word, value or sign. `certain`: the text follows "=", so it is a value."""
-    end = begin + len(bare)
-    if not any(map(str.isalnum, bare)):
-        return Piece(bare, _SIGN, begin, end)
-    if bare[0] == "#" and len(bare) > 1:
-        return Piece(bare[1:], _VALUE, begin + 1, end)
-    if not certain and _LETTERS.fullmatch(bare) is not None and (is_ordinary(bare) or _is_among(bare, words)):
-        return Piece(bare, _WORD, begin, end)
-    return Piece(bare, _VALUE, begin, end)
-
-
-def _is_among(bare: str, words: Container[str] | None) -> bool:
-    return words is not None and bare.lower() in words
-
-
-def _with_whole_names(pieces: Iterable[Piece], text: str) -> Iterator[Piece]:
-    """Yield the pieces, with the parts of a person's name joined to one piece: "Ann Example"."""
-    name: Piece | None = None
-    for piece in pieces:
-        is_part = (
-            piece.kind == _VALUE and _NAME_PART.fullmatch(piece.text) is not None and text[piece.begin] not in "\"'`"
-        )
-        if name is not None and is_part and text[name.end : piece.begin] == " ":
-            name = Piece(text[name.begin : piece.end], _VALUE, name.begin, piece.end)
-            continue
-        if name is not None:
-            yield name
-        name = piece if is_part else None
-        if name is None:
-            yield piece
-    if name is not None:
-        yield name
-
-
-_NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
-
-
-def _words(pieces: Sequence[Piece]) -> list[str]:
-    """Return the lower-case parts of the words. Names in a path are left out: they say nothing about the event."""
-    before = ["", *(piece.text for piece in pieces)]
-    return [
-        part
-        for sign, piece in zip(before, pieces, strict=False)
-        if piece.kind == _WORD and sign != "/"
-        for part in word_parts(piece.text)
-    ]
-
-
-def _without_own_room(pieces: Sequence[Piece]) -> list[Piece]:
-    """Return the pieces without the word "room" if the room is named after a socket: each socket joins its own room."""
-    return [
-        piece
-        for piece, behind in zip(pieces, [*pieces[1:], None], strict=False)
-        if not (piece.text == "room" and behind is not None and _OWN_ROOM.fullmatch(behind.text) is not None)
-    ]
-
-
-_OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
-
-
-def _slot(pieces: Sequence[Piece], at: int) -> Slot:
-    """Return the value at a position with its label: the word in front of the value or in front of its ":" or "="."""
-    keyed, before = False, at - 1
-    if before >= 0 and pieces[before].text in {":", "="}:
-        keyed, before = True, before - 1
-    elif before >= 1 and pieces[before].text in {"[", "(", "<"} and pieces[before - 1].end == pieces[before].begin:
-        before -= 1
-    if before < 0 or pieces[before].kind != _WORD:
-        return Slot("", pieces[at].text, keyed)
-    label = pieces[before].text
-    if label.lower() in {"id", "ids"} and before and pieces[before - 1].kind == _WORD:
-        label = f"{pieces[before - 1].text} {label}"
-    return Slot(normalize_key(label), pieces[at].text, keyed)
-
-
-def may_be_id(slot: Slot) -> bool:
-    """Return whether a value may identify a user or a connection: it is no address, number of things or time."""
-    return (
-        slot.label not in COUNT_LABELS
-        and not (slot.label in _OWN_NUMBERS and slot.value.isdigit())
-        and value_or_none(slot.value) is not None
-        and len(slot.value) <= 128
-        and _NO_ID.fullmatch(slot.value) is None
-        and STAMP.fullmatch(slot.value) is None
-    )
-
-
-_OWN_NUMBERS = frozenset(["pid", "tid", "port", "line", "code", "status", "attempt", "retry", "version", "room"])
-COUNT_LABELS = frozenset(
-    [
-        "total",
-        "count",
-        "counts",
-        "size",
-        "online",
-        "active",
-        "current",
-        "currently",
-        "now",
-        "num",
-        "sockets",
-        "clients",
-        "connections",
-        "users",
-        "sessions",
-    ]
-)
-
-
-def _core_end(pieces: Sequence[Piece]) -> int:
-    """Return the number of pieces up to the last piece that may be an id, or up to the verb."""
-    end, spoken = 0, False
-    for at, piece in enumerate(pieces):
-        counted = at + 1 < len(pieces) and pieces[at + 1].text.lower() in COUNT_WORDS and piece.text.isdigit()
-        if piece.kind == _VALUE and may_be_id(_slot(pieces, at)) and not counted:
-            end = at + 1
-        elif piece.kind == _WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text)):
-            end = end if spoken and _is_count(pieces[end : at + 1]) else at + 1
-            spoken = True
-    while end < len(pieces) and pieces[end].text in {")", "]", ">", "}"}:
-        end += 1
-    return end
-
-
-def _reason_begin(pieces: Sequence[Piece]) -> int:
-    """Return the number of pieces in front of the reason of a disconnect, or of all pieces if there is no reason.
-
-    A reason follows an id and a sign: "ann left stream s_17: app in background", "s_17 closed (no pong within 45s)".
-    """
-    spoken, fewest = False, 0
-    for at, piece in enumerate(pieces):
-        if spoken and fewest and piece.text in _REASON_SIGNS and _is_reason_text(pieces[at + 1 :], fewest):
-            return at
-        spoken |= piece.kind == _WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text))
-        if piece.kind == _VALUE and may_be_id(_slot(pieces, at)):
-            fewest = 1 if fewest == 1 or any(map(str.isdigit, piece.text)) else 2
-    return len(pieces)
-
-
 _CODE_IN_FRONT = lazy_pattern(r"(?<=[\s(])[1-4]\d{3}\W*$")
-_AROUND_REASON = " \t-–—:;,.|()[]"
-_REASON_SIGNS = frozenset([":", "(", "-", "–", "—"])
-_CLOSE_CODE = lazy_pattern(r"[1-4]\d{3}")
-_NAMING_WORDS = HOLDER_NOUNS | CONNECTION_NOUNS | frozenset(["for", "by", "as", "of", "from"])
-"""Words in front of a name."""
-
-
-def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
-    """Return whether the pieces are a phrase without ids: words, numbers with a unit, or a close code.
-
-    fewest  smallest number of words in the phrase that must be in the vocabulary
-    """
-    while pieces and pieces[-1].text in _AROUND_REASON:
-        pieces = pieces[:-1]
-    words = 0
-    for at, piece in enumerate(pieces):
-        if piece.kind == _WORD:
-            words += 1
-        elif piece.text in {"=", ":"}:
-            return False
-        elif piece.kind == _VALUE:
-            is_number = _CLOSE_CODE.fullmatch(piece.text) is not None or _NO_ID.fullmatch(piece.text) is not None
-            is_name = at > 0 and pieces[at - 1].text.lower() in _NAMING_WORDS
-            if not is_number and (is_name or not piece.text.replace("-", "").isalpha()):
-                return False
-    return 0 < words == len(pieces) or (words >= fewest and len(pieces) > 1)
-
-
-def _is_count(pieces: Sequence[Piece]) -> bool:
-    """Return whether the pieces report how many connections are open: ", total: 3", "(3 clients)"."""
-    words = [piece.text.lower() for piece in pieces if piece.kind == _WORD]
-    numbers = [piece for piece in pieces if piece.kind == _VALUE]
-    return all(word in COUNT_WORDS for word in words) and all(piece.text.isdigit() for piece in numbers)
 
 
 def _without_reason(text: str) -> tuple[str, str]:

@@ -22,7 +22,8 @@ from wscheck.observe.logs.wording.id_places import (
     is_weak_user_label,
     share,
 )
-from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id
+from wscheck.observe.logs.wording.messages import ParsedMessage
+from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
 from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,

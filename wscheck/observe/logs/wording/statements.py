@@ -26,7 +26,8 @@ from wscheck.observe.logs.vocabulary import (
     USER,
     escape_braces,
 )
-from wscheck.observe.logs.wording.messages import SLOT, ParsedMessage, Slot, may_be_id, parse
+from wscheck.observe.logs.wording.messages import ParsedMessage, parse
+from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
 from wscheck.observe.logs.wording.words import EVENT_VERBS, VOCABULARY, word_parts
 
 Statement = tuple[str, tuple[str, ...]]

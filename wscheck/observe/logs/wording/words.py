@@ -4,64 +4,59 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, word_set
 
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-CONNECT_VERBS = _words(
+CONNECT_VERBS = word_set(
     "connected connects connect reconnected join joined joins opened opens open online established accepted attached"
 )
-END_VERBS = _words(
+END_VERBS = word_set(
     "disconnected disconnects disconnect disconnecting closed closes close closing left leave leaves offline gone lost "
     "dropped drops terminated terminating ended detached exited quit"
 )
-ARRIVALS = _words(
+ARRIVALS = word_set(
     "registered registers created added authenticated authorized identified subscribed started starting up arrived "
     "entered new incoming logged signed mapped associated bound assigned handshake ready hello back online"
 )
 """Words that report a new connection if the ids on their lines confirm it."""
-DEPARTURES = _words(
+DEPARTURES = word_set(
     "unregistered deregistered removed destroyed deleted finished down unsubscribed stopped expired released "
     "cleanup evicted bye logout unmapped unbound purged aborted"
 )
 """Words that report the end of a connection if the ids on their lines confirm it."""
-CONNECTION_NOUNS = _words(
+CONNECTION_NOUNS = word_set(
     "socket sockets websocket websockets ws wss io connection connections session sessions conn channel stream "
     "transport peer tab tabs login logins"
 )
-HOLDER_NOUNS = _words(
+HOLDER_NOUNS = word_set(
     "user users client clients member player customer account device host viewer agent operator visitor subscriber "
     "participant guest worker terminal browser person employee driver"
 )
 """Nouns for users and clients that have a connection."""
 
-_REPLACE_VERBS = _words(
+_REPLACE_VERBS = word_set(
     "replace replaced replaces replacing supersede superseded supersedes superseding kick kicked kicks kicking "
     "evict evicting displaced displacing displaces bumped bumping ousted takeover overrides overriding overridden "
     "override"
 )
-_CLOSING = END_VERBS | _words(
+_CLOSING = END_VERBS | word_set(
     "disconnection terminate dropping drop removing remove ending end logging force forced forcing invalidating"
 )
-_TAKE_VERBS = _words("take takes taken taking took")
-OLDER_WORDS = _words("old older previous prior existing earlier duplicate other stale another former first")
-NEWER_WORDS = _words("new newer latest replacement by favor favour")
-_FAVOUR = _words("favor favour")
+_TAKE_VERBS = word_set("take takes taken taking took")
+OLDER_WORDS = word_set("old older previous prior existing earlier duplicate other stale another former first")
+NEWER_WORDS = word_set("new newer latest replacement by favor favour")
+_FAVOUR = word_set("favor favour")
 
-USER_NOUNS = HOLDER_NOUNS - _words("client clients device host agent worker terminal browser viewer")
+USER_NOUNS = HOLDER_NOUNS - word_set("client clients device host agent worker terminal browser viewer")
 """Nouns for persons."""
 
-NEGATIONS = _words(
+NEGATIONS = word_set(
     "failed fails failing failure error errors refused rejected denied unable cannot could not never no attempt "
     "attempting attempts trying try retry retrying waiting would should must if when whether are please "
     "invalid unauthorized forbidden timeout aborted"
 )
 """Words with which a sentence does not report that a connection opened."""
 
-FOREIGN_NOUNS = _words(
+FOREIGN_NOUNS = word_set(
     "room rooms order orders ticket tickets file files database db mongodb mongo mongoose redis postgres postgresql "
     "mysql mariadb sqlite kafka rabbitmq amqp mqtt nats memcached elasticsearch queue cache cached profile config "
     "configuration printer game games document documents lock broker message messages topic invoice cart door "
@@ -70,19 +65,19 @@ FOREIGN_NOUNS = _words(
 )
 """Nouns of other things that open, close, connect, or are joined and left."""
 
-WORK_NOUNS = _words(
+WORK_NOUNS = word_set(
     "job jobs task tasks request requests query queries transaction transactions payment payments order orders build "
     "deploy deployment upload download import export report backup migration test step span trace mail email sms "
     "webhook callback timer cron batch record row event call"
 )
 """Nouns of work that starts and ends as connections do."""
 
-COUNT_WORDS = _words(
+COUNT_WORDS = word_set(
     "total count counts number num size active online current currently clients connections sockets users sessions "
     "now open connected remaining left all members peers players viewers in tab tabs devices windows"
 )
 
-FUNCTION_WORDS = _words(
+FUNCTION_WORDS = word_set(
     "a an and as at be because been being by due for from had has have he her him his i in into is it its of off on "
     "out over own she so than that the their them then there they this those through to too via was we were which "
     "while who with within without you your or but do does did done also again already just once only still yet "
@@ -90,7 +85,7 @@ FUNCTION_WORDS = _words(
     "same new id ids uid uuid user"
 )
 
-OTHER_WORDS = _words(
+OTHER_WORDS = word_set(
     "address async auth authentication authenticated away backend bot browser cable called came channel client code "
     "connecting cookie count data debug default desktop detail details device dropped duration email endpoint "
     "engine event events existing expired explicit exit first followed following forced found gateway got guest "
@@ -207,11 +202,11 @@ def _is_taken_over(known: frozenset[str]) -> bool:
     return "over" in known and not known.isdisjoint(_TAKE_VERBS)
 
 
-CLOSING_ANOTHER = _words(
+CLOSING_ANOTHER = word_set(
     "disconnecting closing terminating dropping removing ending kicking closed disconnected terminated dropped"
 )
 """Verbs behind which the connection that ended is named."""
-_OPENING = CONNECT_VERBS | _words("login logged signed started reconnecting")
+_OPENING = CONNECT_VERBS | word_set("login logged signed started reconnecting")
 
 
 def _opens_and_closes(words: Sequence[str]) -> bool:
