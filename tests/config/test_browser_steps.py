@@ -65,16 +65,20 @@ steps = [{ click = "#open" }, { wait_for = "#chat", within = "3s" }]
 click = "#toggle"
 within = "2s"
 repeat = 3
+[[browser.step]]
+measure = "token refresh"
+click = "#refresh"
 """
     found = steps(tmp_path, told.replace("FILE", str(Path(__file__))))
     assert {each.action for each in found} == set(ACTIONS)
     assert [each.argument for each in found][4:9] == [0.25, True, True, "/wizard", 1]
-    assert [each.argument for each in found][13:] == [-300, True, "order", 7, 3]
+    assert [each.argument for each in found][13:] == [-300, True, "order", 7, 3, "token refresh"]
     assert [(each.action, each.argument, each.timeout_s) for each in found[16].steps] == [
         ("click", "#open", 10.0),
         ("wait_for", "#chat", 3.0),
     ]
     assert [(each.action, each.timeout_s) for each in found[17].steps] == [("click", 2.0)]
+    assert [(each.action, each.argument) for each in found[18].steps] == [("click", "#refresh")]
     assert [found[n].timeout_s for n in (0, 1, 5, 7)] == [3.0, 10.0, 30.0, 30.0]
     assert found[2].typed == "my bot"
     assert [each.location for each in found][:3] == ["wscheck.toml:2", "wscheck.toml:5", "wscheck.toml:7"]
@@ -125,7 +129,11 @@ def test_without_step_tables_there_are_no_steps(tmp_path: Path) -> None:
         ("repeat = 0\nclick = '#a'", "`repeat` is 0"),
         ("repeat = 3\nsteps = [{clik = '#a'}]", "there is no step `clik`"),
         ("repeat = 3\nsteps = [{repeat = 2, click = '#a'}]", "cannot contain `repeat`"),
-        ("click = '#a'\nsteps = [{click = '#b'}]", "only `repeat` takes `steps`"),
+        ("measure = 'refresh'", "`measure` needs `steps`"),
+        ("measure = ''\nclick = '#a'", "`measure` is ''"),
+        ("measure = 'refresh'\nsteps = [{repeat = 2, click = '#a'}]", "`measure` cannot contain `repeat`"),
+        ("measure = 'refresh'\nrepeat = 2\nclick = '#a'", "has 3 actions"),
+        ("click = '#a'\nsteps = [{click = '#b'}]", "only `repeat` and `measure` take `steps`"),
     ],
 )
 def test_an_invalid_step_is_rejected_with_its_line(tmp_path: Path, line: str, said: str) -> None:

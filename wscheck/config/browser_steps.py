@@ -30,8 +30,12 @@ ACTIONS = {
     "back": "true",
     "tab": "the address to open in another tab, or the number of the tab to continue in",
     "repeat": "a number of rounds; `steps` is the list of the steps of a round",
+    "measure": "a name, such as token refresh; `steps` is the list of the steps that do it",
 }
 """Action to a description of the values that it accepts."""
+
+_GROUPS = ("repeat", "measure")
+"""Actions that contain other steps."""
 
 _OPTIONS = ("with", "with_env", "within", "steps")
 _TAKE_TEXT = ("fill", "select", "upload")
@@ -69,7 +73,7 @@ class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
     typed      text that `fill` types, option that `select` chooses or file that `upload` uploads; a Secret if it comes
                from the environment
     timeout_s  seconds within which the step must succeed
-    steps      steps of a round of `repeat`
+    steps      steps of a round of `repeat`, or of what `measure` measures
     """
 
     action: str
@@ -112,19 +116,21 @@ def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> Browse
     if unknown is not None:
         raise UnknownName(f"{location}: there is no step `{unknown}`.", unknown, (*ACTIONS, *_OPTIONS), help)
     actions = [key for key in table if key in ACTIONS]
-    if "repeat" in actions and len(actions) == 2:
-        # `repeat` beside an action repeats this action.
-        repeated = {key: value for key, value in table.items() if key not in ("repeat", "steps")}
-        return _parse_step({"repeat": table["repeat"], "steps": [repeated]}, location, environ)
+    groups = [key for key in actions if key in _GROUPS]
+    if len(groups) == 1 and len(actions) == 2:
+        # `repeat` or `measure` beside an action concerns this action.
+        [group] = groups
+        inner = {key: value for key, value in table.items() if key not in (group, "steps")}
+        return _parse_step({group: table[group], "steps": [inner]}, location, environ)
     if len(actions) != 1:
         what = f"has {len(actions)} actions ({', '.join(actions)})" if actions else "has no action"
         raise UsageError(f"{location}: this step {what}.", help)
     action = actions[0]
     try:
-        if action in ("wait", "repeat") and "within" in table:
+        if action in ("wait", *_GROUPS) and "within" in table:
             raise ValueError(f"`{action}` takes no `within`: it lasts as long as it takes")
-        if action != "repeat" and "steps" in table:
-            raise ValueError("only `repeat` takes `steps`")
+        if action not in _GROUPS and "steps" in table:
+            raise ValueError("only `repeat` and `measure` take `steps`")
         return BrowserStep(
             action=action,
             argument=_parse_argument(action, table[action]),
@@ -135,17 +141,18 @@ def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> Browse
             else PAGE_LOAD_TIMEOUT_S
             if action in _LOADING
             else ELEMENT_TIMEOUT_S,
-            steps=_parse_round(table.get("steps"), location, environ) if action == "repeat" else (),
+            steps=_parse_group(action, table.get("steps"), location, environ) if action in _GROUPS else (),
         )
     except ValueError as error:
         raise UsageError(f"{location}: {error}.", f"`{action}` takes {ACTIONS[action]}.") from None
 
 
-def _parse_round(tables: Any, location: str, environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
+def _parse_group(action: str, tables: Any, location: str, environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
     if not isinstance(tables, list) or not tables:
-        raise ValueError("`repeat` needs `steps`, a list of steps, or another action beside it")
-    if any(isinstance(each, dict) and "repeat" in each for each in tables):
-        raise ValueError("a round of `repeat` cannot contain `repeat`")
+        raise ValueError(f"`{action}` needs `steps`, a list of steps, or another action beside it")
+    inner = next((group for group in _GROUPS for each in tables if isinstance(each, dict) and group in each), None)
+    if inner is not None:
+        raise ValueError(f"`{action}` cannot contain `{inner}`")
     return tuple(_parse_step(each, location, environ) for each in tables)
 
 

@@ -79,14 +79,16 @@ async def test_each_view_is_visited_repeatedly_and_only_the_leaks_are_found(site
     assert after == before + 1 and report.connections[-1].page == "tab 1", "the policy decides about a second tab"
 
 
-async def test_steps_are_repeated_and_counted(site: Backend) -> None:
-    def step(action: str, argument: str | int) -> BrowserStep:
-        return BrowserStep(action=action, argument=argument, location="toml:1")
+async def test_steps_are_repeated_and_measured(site: Backend) -> None:
+    def step(action: str, argument: str | int, *steps: BrowserStep) -> BrowserStep:
+        return BrowserStep(action=action, argument=argument, location="toml:1", steps=steps)
 
     healthy = (step("click", "#open"), step("wait_for_connection", 2), step("press", "Tab"), step("hover", "#close"))
-    rounds = BrowserStep(action="repeat", argument=3, location="toml:1", steps=(*healthy, step("click", "#close")))
-    report = (await watched(f"{site.url}/views.html", seconds=0.3, steps=(rounds,))).report
+    rounds = step("repeat", 3, *healthy, step("click", "#close"))
+    measured = step("measure", "token refresh", step("click", "#open"))
+    report = (await watched(f"{site.url}/views.html", seconds=0.3, steps=(rounds, measured))).report
     assert [(each.place, each.counts) for each in report.rounds if each.what == "connections"] == [
         ("the steps at toml:1", [1, 1, 1, 1])
     ]
-    assert "connection-leaked" not in {finding.rule for finding in report.findings}
+    assert [(each.action, each.before, each.after) for each in report.actions] == [("token refresh", 1, 2)]
+    assert {finding.rule for finding in report.findings} == {"multiple-connections"}

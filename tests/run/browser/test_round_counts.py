@@ -1,6 +1,9 @@
 """What was open after each round becomes counts per opener, and per event and location of its handlers."""
 
+from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from wscheck.model.events import CodeLocation, Connected, Event, HandlersRegistered
 from wscheck.model.report import Scope
@@ -49,6 +52,31 @@ def test_handlers_count_on_the_open_connection_that_has_most_of_them() -> None:
 def test_the_count_at_rest_is_marked() -> None:
     events = count_rounds([snapshot(0), snapshot(1), snapshot(2, at_rest=True)], [])
     assert [event.at_rest for event in events] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("open_now", "closes_nothing"),
+    [
+        (("shared", "one", "two"), True),
+        (("shared", "two"), False),  # the first round's connection closed with a delay
+    ],
+)
+def test_a_view_whose_early_connections_are_still_open_closes_nothing_later(
+    open_now: tuple[str, ...], closes_nothing: bool
+) -> None:
+    sessions = [SimpleNamespace(eio=eio) for eio in open_now]
+    browser = SimpleNamespace(traffic=SimpleNamespace(open_sessions=lambda: sessions))
+    page = PageLoop(cast("Any", browser), lambda reason: None, lambda what, done, total: None)
+    page.snapshots += [snapshot(0, "shared"), snapshot(1, "shared", "one"), snapshot(2, "shared", "one", "two")]
+    tab = cast("Any", SimpleNamespace(label="tab 1"))
+    assert page._closes_nothing_later(tab, "/ramp") is closes_nothing
+
+
+def test_without_an_early_connection_of_the_view_a_delay_is_possible() -> None:
+    browser = SimpleNamespace(traffic=SimpleNamespace(open_sessions=lambda: [SimpleNamespace(eio="shared")]))
+    page = PageLoop(cast("Any", browser), lambda reason: None, lambda what, done, total: None)
+    page.snapshots += [snapshot(0, "shared"), snapshot(1, "shared")]
+    assert not page._closes_nothing_later(cast("Any", SimpleNamespace(label="tab 1")), "/ramp")
 
 
 def test_the_scope_states_the_places_and_their_rounds() -> None:

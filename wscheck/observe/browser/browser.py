@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -428,16 +428,25 @@ async def _observed(browser: Browser) -> AsyncIterator[Browser]:
         await browser._stop()
 
 
-class RoundObserver(Protocol):
-    """Function that `run_steps` calls for a step with `repeat`: before the first round, and after each round."""
+class StepObserver(Protocol):
+    """Object whose methods `run_steps` calls for the steps with `repeat` and `measure`."""
 
-    async def __call__(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
-        """Count what is open. `place` is the line of the step, `number` that of the round that ended."""
+    async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
+        """Count what is open, before the first round and after each round.
+
+        `place` is the line of the step, `number` that of the round that ended.
+        """
+        ...
+
+    async def on_measure(
+        self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]
+    ) -> BrowserTab:
+        """Call `perform`, and count what is open before and after it. Return the tab that it returns."""
         ...
 
 
 async def run_steps(
-    browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep], on_round: RoundObserver | None = None
+    browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep], observer: StepObserver | None = None
 ) -> BrowserTab:
     """Run `steps` ([[browser.step]] of wscheck.toml), starting in `tab`. Return the tab in which the last step ended.
 
@@ -449,7 +458,9 @@ async def run_steps(
         since, started_at = started_at, time.time()
         try:
             if step.action == "repeat":
-                tab = await _repeat(browser, tab, step, on_round)
+                tab = await _repeat(browser, tab, step, observer)
+            elif step.action == "measure":
+                tab = await _measure(browser, tab, step, observer)
             else:
                 tab = await _run_step(browser, tab, step, since)
         except CannotCheck as error:
@@ -458,14 +469,20 @@ async def run_steps(
     return tab
 
 
-async def _repeat(browser: Browser, tab: BrowserTab, step: BrowserStep, on_round: RoundObserver | None) -> BrowserTab:
+async def _repeat(browser: Browser, tab: BrowserTab, step: BrowserStep, observer: StepObserver | None) -> BrowserTab:
     rounds = int(step.argument)
     for number in range(rounds + 1):
         if number:
             tab = await run_steps(browser, tab, step.steps)
-        if on_round is not None:
-            await on_round(tab, f"the steps at {step.location}", number, rounds)
+        if observer is not None:
+            await observer.on_round(tab, f"the steps at {step.location}", number, rounds)
     return tab
+
+
+async def _measure(browser: Browser, tab: BrowserTab, step: BrowserStep, observer: StepObserver | None) -> BrowserTab:
+    if observer is None:
+        return await run_steps(browser, tab, step.steps)
+    return await observer.on_measure(tab, str(step.argument), lambda: run_steps(browser, tab, step.steps))
 
 
 async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep, since: float) -> BrowserTab:

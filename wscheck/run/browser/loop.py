@@ -37,6 +37,7 @@ QUIET_S, FIRST_QUIET_S = 0.3, 1.0
 """Time without activity after which a page rests: in general, and on the first visit of a place (seconds).
 
 The first visit shows for how long the page pauses between two activities. The later visits wait for longer than that.
+Every return leads to the same view, so the first return counts for all places.
 Visits never follow each other as fast as the runs of an effect: a close on the way back, and the opening of the next
 visit, must not look like an effect that runs again.
 """
@@ -75,7 +76,7 @@ class PageLoop:
 
     def __init__(self, browser: Browser, add_gap: AddGap, progress: ReportProgress) -> None:
         self._browser, self._add_gap, self._progress = browser, add_gap, progress
-        self._quiet_s: dict[str, float] = {}
+        self._quiet_s: dict[str | None, float] = {}  # by place; None: of the return from any place
         self._restless: set[str] = set()
         self.snapshots: list[Snapshot] = []
         self.actions: list[ActionPerformed] = []
@@ -142,7 +143,7 @@ class PageLoop:
             back = next((each for each in await read_links(tab) if leads_to(each, start)), None)
             if back is None or not await click_link(tab, back.url):
                 await tab.show_history_entry(entry)
-            await self._rest(tab, f"return from {place}")
+            await self._rest(tab, place, is_return=True)
         return await self._shows(tab, start, link)
 
     async def _shows(self, tab: BrowserTab, url: str, link: PageLink) -> bool:
@@ -151,7 +152,7 @@ class PageLoop:
         return is_there and view_of(await tab.url()) == view_of(url)
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
-        """Count what is open after a round of steps, as `RoundObserver` describes."""
+        """Count what is open after a round of steps, as `StepObserver` describes."""
         self._progress(f"round {number} of {place}", number, rounds)
         await self._rest(tab, place)
         await self._count(tab, place, number)
@@ -168,14 +169,16 @@ class PageLoop:
     def _act(self, tab: BrowserTab, action: str) -> None:
         self.actions.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
-    async def _rest(self, tab: BrowserTab, place: str) -> bool:
-        """Wait until nothing happens in the page any more.
+    async def _rest(self, tab: BrowserTab, place: str, *, is_return: bool = False) -> bool:
+        """Wait until nothing happens in the page any more, after a visit of a place or the return from it.
 
         If that is not so in time, record a gap (missing evidence) for the place, and return False.
         """
-        quiet_s = self._quiet_s.get(place, FIRST_QUIET_S)
+        shown = None if is_return else place
+        quiet_s = self._quiet_s.get(shown, FIRST_QUIET_S)
         rest = await self._browser.rest.wait(tab, quiet_s, REST_TIMEOUT_S)
-        self._quiet_s[place] = min(FIRST_QUIET_S, max(self._quiet_s.get(place, 0.0), QUIET_S + 1.5 * rest.longest_s))
+        needed_s = max(self._quiet_s.get(shown, 0.0), QUIET_S + 1.5 * rest.longest_s)
+        self._quiet_s[shown] = min(FIRST_QUIET_S, needed_s)
         if not rest.is_reached and place not in self._restless:
             self._restless.add(place)
             self._add_gap(
@@ -194,7 +197,8 @@ class PageLoop:
         """If some rounds left connections open, wait for those that close with a delay, and count again."""
         if not self._has_more_open(tab, place):
             return
-        deadline, first, *later = time.monotonic() + DELAYED_CLOSE_S, *self._counts(tab, place)
+        delay_s = 0.0 if self._closes_nothing_later(tab, place) else DELAYED_CLOSE_S
+        deadline, first, *later = time.monotonic() + delay_s, *self._counts(tab, place)
         while time.monotonic() < deadline and len(self._browser.traffic.open_sessions()) > first:
             await self._browser.rest.wait(tab, QUIET_S, QUIET_S)
         await self._count(tab, place, len(later), at_rest=True)
@@ -204,8 +208,23 @@ class PageLoop:
         first, *later = self._counts(tab, place)
         return max(later, default=0) > first
 
+    def _closes_nothing_later(self, tab: BrowserTab, place: str) -> bool:
+        """Return whether everything that the early rounds left open is still open after `DELAYED_CLOSE_S`.
+
+        Then what the last rounds left open will not close with a delay either.
+        """
+        first, *later = self._series(tab, place)
+        long_ago = [each for each in later if time.time() - each.at >= DELAYED_CLOSE_S]
+        if not long_ago or len(long_ago[-1].open) <= len(first.open):
+            return False
+        still_open = {session.eio for session in self._browser.traffic.open_sessions()}
+        return all(each.open.keys() <= still_open for each in long_ago)
+
+    def _series(self, tab: BrowserTab, place: str) -> list[Snapshot]:
+        return [each for each in self.snapshots if each.place == place and each.page == tab.label]
+
     def _counts(self, tab: BrowserTab, place: str) -> list[int]:
-        return [len(each.open) for each in self.snapshots if each.place == place and each.page == tab.label]
+        return [len(each.open) for each in self._series(tab, place)]
 
     def scope(self, scope: Scope) -> Scope:
         """Return `scope` with the places that were visited repeatedly."""

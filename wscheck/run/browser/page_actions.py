@@ -35,6 +35,7 @@ class PageActions:
         self.events: list[ActionPerformed] = []
         self.notes: list[str] = []
         self.duplicated_at: float | None = None
+        self._is_at_rest = False  # the last action ended with a rest, and nothing has happened since
 
     async def perform_all(self, tab: BrowserTab) -> None:
         """Perform every action after which the tab shows the same page as before."""
@@ -45,15 +46,31 @@ class PageActions:
 
     async def duplicate(self, tab: BrowserTab) -> None:
         """Open the page in a second tab, which inherits the session storage, and close the second tab."""
+        self._is_at_rest = False
         await self._perform(tab, "duplicate the tab", self._duplicate)
 
-    async def _perform(self, tab: BrowserTab, action: str, perform: Callable[[BrowserTab], Awaitable[int]]) -> None:
+    async def measure(self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]) -> BrowserTab:
+        """Call `perform`, which runs the steps of an action of the user's own. Return the tab in which they ended."""
         rest = await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
-        if not rest.is_reached:
+        before, index = self._count(), len(self.events)
+        self._mark(tab, action)
+        last = await perform()
+        after = await self._count_at_rest(last, before)
+        self._is_at_rest = False  # other steps may follow
+        if rest.is_reached:
+            self.events[index] = msgspec.structs.replace(self.events[index], before=before, after=after)
+        else:
+            self.notes.append(f"The connections of `{action}` were not counted, because {tab.label} does not rest.")
+        return last
+
+    async def _perform(self, tab: BrowserTab, action: str, perform: Callable[[BrowserTab], Awaitable[int]]) -> None:
+        is_at_rest = self._is_at_rest or (await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)).is_reached
+        if not is_at_rest:
             self.notes.append(f"The action `{action}` was not tried, because {tab.label} does not come to rest.")
             return
         before = self._count()
         index = len(self.events)
+        self._is_at_rest = False
         self._mark(tab, action)
         try:
             after = await perform(tab)
@@ -69,8 +86,10 @@ class PageActions:
         """
         self.events.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
-    def _count(self) -> int:
-        return len(self._browser.traffic.open_sessions())
+    def _count(self, tab: BrowserTab | None = None) -> int:
+        """Return the number of open connections of a tab, or of all pages."""
+        sessions = self._browser.traffic.open_sessions()
+        return sum(tab is None or session.initiator.page == tab.label for session in sessions)
 
     async def _reload(self, tab: BrowserTab) -> int:
         before = self._count()
@@ -85,10 +104,10 @@ class PageActions:
             raise CannotCheck("the page has no link that can be followed.", "Describe it as steps.")
         await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         second = await tab.history_entry()
-        for entry in (start, second, start):
-            self._mark(tab, "back" if entry == start else "forward")
-            await tab.show_history_entry(entry)
+        for action, entry in (("back", start), ("forward", second), ("back", start)):
             await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
+            self._mark(tab, action)
+            await tab.show_history_entry(entry)
         return await self._count_at_rest(tab, first)
 
     async def _go_offline(self, tab: BrowserTab) -> int:
@@ -123,6 +142,7 @@ class PageActions:
     async def _duplicate(self, tab: BrowserTab) -> int:
         """Open the page in another tab. A window that a page opens inherits the session storage of the page."""
         self.duplicated_at = time.time()
+        before, own = self._count(), self._count(tab)
         known = set(self._browser.tabs)
         await tab.evaluate("(() => { const other = window.open(location.href); if (other) other.opener = null; })()")
         deadline = time.monotonic() + NEW_TAB_TIMEOUT_S
@@ -130,9 +150,8 @@ class PageActions:
             if time.monotonic() > deadline:
                 raise CannotCheck("the browser opened no second tab.", "Open the page in two tabs: give its URL twice.")
             await asyncio.sleep(POLL_S)
-        before = self._count()
         try:
-            return await self._count_at_rest(new[0], before + 1)
+            return await self._count_at_rest(new[0], before + own)
         finally:
             await self._browser.close_tab(new[0])
 
@@ -142,7 +161,8 @@ class PageActions:
         If there are fewer than expected, the page gets additional time first.
         """
         deadline = time.monotonic() + RECONNECT_TIMEOUT_S
-        await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
+        rest = await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         while self._count() < expected and time.monotonic() < deadline:
-            await self._browser.rest.wait(tab, QUIET_S, QUIET_S)
+            rest = await self._browser.rest.wait(tab, QUIET_S, QUIET_S)
+        self._is_at_rest = rest.is_reached
         return self._count()

@@ -23,6 +23,7 @@ from wscheck.model.report import PageSummary, Scope
 from wscheck.observe.browser import (
     Browser,
     BrowserObservation,
+    BrowserTab,
     StorageState,
     apply_storage,
     attached,
@@ -284,7 +285,7 @@ class _BrowserRun:
             return
         if plan.steps or plan.loop:
             tabs = tabs or [await browser.new_tab()]
-            last = await run_steps(browser, tabs[0], plan.steps, self.loop.on_round)
+            last = await run_steps(browser, tabs[0], plan.steps, self)
         if plan.loop:
             await self.loop.follow_links(last, plan.loop, plan.loop_links)
             await self.page_actions.perform_all(last)
@@ -295,6 +296,16 @@ class _BrowserRun:
             await self._watch()
         if plan.loop:
             await self.page_actions.duplicate(last)
+
+    async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
+        """Count what is open after a round of steps, as `StepObserver` describes."""
+        await self.loop.on_round(tab, place, number, rounds)
+
+    async def on_measure(
+        self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]
+    ) -> BrowserTab:
+        """Count what is open before and after steps, as `StepObserver` describes."""
+        return await self.page_actions.measure(tab, action, perform)
 
     async def _watch(self) -> None:
         """Wait for `for_s` seconds, and move the progress bar meanwhile."""
