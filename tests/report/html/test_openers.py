@@ -8,6 +8,7 @@ from tests.report.runs import Script, judged
 from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Verdict
 from wscheck.model.report import BrowserReport, ConnectionSummary, PageSummary
+from wscheck.report.html.lanes import build_lanes
 from wscheck.report.html.page import render
 from wscheck.report.html.timeline import draw_timeline
 
@@ -39,7 +40,7 @@ def watched(events: list[AnyEvent], **changes: object) -> BrowserReport:
 
 
 def test_a_lane_names_file_line_and_function_of_its_opener() -> None:
-    drawn = draw_timeline(two_hooks())
+    drawn = draw_timeline(build_lanes(two_hooks()))
     assert drawn is not None
     assert [bar.label for bar in drawn.bars] == [
         "useBotWebSocket at useBotWebSocket.ts:5",
@@ -65,7 +66,7 @@ def test_connections_of_a_shared_opener_show_where_their_stacks_diverge() -> Non
 
 
 def test_without_divergence_a_shared_opener_is_one_colour() -> None:
-    drawn = draw_timeline(two_hooks(SHARED, SHARED))
+    drawn = draw_timeline(build_lanes(two_hooks(SHARED, SHARED)))
     assert drawn is not None
     assert [bar.hue for bar in drawn.bars] == [0, 0]
 

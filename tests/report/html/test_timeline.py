@@ -7,12 +7,12 @@ from wscheck.report.html.timeline import LANE_HEIGHT, LANES, TABLE_ROWS, TICK_PO
 
 
 def test_no_events_draw_no_timeline() -> None:
-    assert draw_timeline([]) is None
+    assert draw_timeline(build_lanes([])) is None
 
 
 def test_two_lanes_and_the_arrow_between_them() -> None:
     drawn = draw_timeline(
-        Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events
+        build_lanes(Script().opens("a").opens("b", "BotCreationWizard").replaces("a", "b").wait(1).closes("b").events)
     )
     assert drawn is not None
     first, second = drawn.bars
@@ -36,7 +36,7 @@ def test_a_connection_opened_before_the_run_starts_with_its_first_delivery() -> 
 
 
 def test_grid_times_count_from_the_start_of_the_run() -> None:
-    drawn = draw_timeline(Script().opens("a").wait(2).closes("a").events)
+    drawn = draw_timeline(build_lanes(Script().opens("a").wait(2).closes("a").events))
     assert drawn is not None
     assert [tick.text for tick in drawn.grid] == ["0", "0.5 s", "1 s", "1.5 s", "2 s"]
     assert [round(tick.x) for tick in drawn.grid] == [0, 25, 50, 74, 99], "the run ends a moment later"
@@ -44,7 +44,7 @@ def test_grid_times_count_from_the_start_of_the_run() -> None:
 
 def test_five_hundred_connections_are_bounded_and_counted() -> None:
     _, events = looping(rounds=499)
-    drawn = draw_timeline(events, important={"s3", "s400"})
+    drawn = draw_timeline(build_lanes(events), important={"s3", "s400"})
     assert drawn is not None
     assert [bar.lane.id for bar in drawn.bars] == [f"s{n}" for n in range(LANES)]
     assert drawn.omitted_lanes == 500 - LANES
@@ -55,7 +55,7 @@ def test_five_hundred_connections_are_bounded_and_counted() -> None:
 
 def test_the_drawn_part_of_a_large_run_fills_the_frame_below_an_overview() -> None:
     _, events = looping(rounds=499)
-    drawn = draw_timeline(events)
+    drawn = draw_timeline(build_lanes(events))
     assert drawn is not None
     assert drawn.bars[0].left == 0 and drawn.bars[-1].right == 100
     assert len(drawn.arrows) == LANES - 1
@@ -69,7 +69,7 @@ def test_a_connection_that_outlasts_the_frame_continues() -> None:
     script = Script().opens("long")
     for n in range(40):
         script.opens(f"s{n}").wait(0.1).closes(f"s{n}")
-    drawn = draw_timeline(script.closes("long").events)
+    drawn = draw_timeline(build_lanes(script.closes("long").events))
     assert drawn is not None
     assert [bar.continues for bar in drawn.bars[:2]] == [True, False]
 
@@ -77,14 +77,14 @@ def test_a_connection_that_outlasts_the_frame_continues() -> None:
 def test_affected_users_are_drawn_before_other_users() -> None:
     crowd = [event for n in range(200) for event in Script(f"u{n}").opens(f"calm-{n}").events]
     trouble = Script("user_123").wait(0.01).opens("a").opens("b").replaces("a", "b").events
-    drawn = draw_timeline([*crowd, *trouble])
+    drawn = draw_timeline(build_lanes([*crowd, *trouble]))
     assert drawn is not None
     assert [bar.lane.id for bar in drawn.bars] == ["a", "b"]
     assert drawn.omitted_lanes == 200
 
 
 def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_them() -> None:
-    drawn = draw_timeline(Script().opens("a").delivers("a", *["tick"] * 10_000).events)
+    drawn = draw_timeline(build_lanes(Script().opens("a").delivers("a", *["tick"] * 10_000).events))
     assert drawn is not None
     (bar,) = drawn.bars
     assert len(bar.ticks) <= TICK_POSITIONS + 1
@@ -93,7 +93,7 @@ def test_ten_thousand_deliveries_become_a_bounded_number_of_ticks_that_count_the
 
 def test_all_positions_are_inside_the_frame() -> None:
     _, events = looping()
-    drawn = draw_timeline(events)
+    drawn = draw_timeline(build_lanes(events))
     assert drawn is not None
     places = [x for bar in drawn.bars for x in (bar.left, bar.right, *(tick.x for tick in bar.ticks))]
     places += [arrow.x for arrow in drawn.arrows] + [line.x for line in drawn.grid]
@@ -102,6 +102,6 @@ def test_all_positions_are_inside_the_frame() -> None:
 
 
 def test_an_instant_is_drawn_in_the_middle() -> None:
-    drawn = draw_timeline([Refused(at=5.0, reason="refused")])
+    drawn = draw_timeline(build_lanes([Refused(at=5.0, reason="refused")]))
     assert drawn is not None
     assert [tick.x for tick in drawn.refused] == [50.0]

@@ -37,6 +37,7 @@ from wscheck.report.formatting import (
     plural,
 )
 from wscheck.report.html.charts import report_charts
+from wscheck.report.html.lanes import build_lanes
 from wscheck.report.html.timeline import Timeline, draw_timeline
 
 EVENTS_SHOWN = 40
@@ -95,7 +96,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         scenarios=_scenario_sections(report, scenarios, events),
         timeline=None
         if scenarios
-        else draw_timeline(events, _involved_connections(report.findings), _diverging(report)),
+        else draw_timeline(build_lanes(events, _diverging(report)), _involved_connections(report.findings)),
         screenshots=_screenshots(report),
         allowed=[*allowed_lines(report), *allow_note_lines(report)],
         notes=report.notes if isinstance(report, BrowserReport) else [],
@@ -126,8 +127,10 @@ def _scenario_sections(
     return [
         ScenarioSection(
             result=scenario,
-            subject=draw_timeline(phases.get((scenario.id, "subject"), ()), _involved_connections(scenario.findings)),
-            control=draw_timeline(phases.get((scenario.id, "control"), ())),
+            subject=draw_timeline(
+                build_lanes(phases.get((scenario.id, "subject"), ())), _involved_connections(scenario.findings)
+            ),
+            control=draw_timeline(build_lanes(phases.get((scenario.id, "control"), ()))),
             is_open=scenario.verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE) or (passed and index == 0),
         )
         for index, scenario in enumerate(scenarios)

@@ -5,13 +5,13 @@ a limited size: of a large run, it shows the connections of the affected users a
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from wscheck.model.disconnect_reasons import SERVER_ENDED, SERVER_SHUTTING_DOWN
-from wscheck.model.events import AnyEvent, CodeLocation
+from wscheck.model.events import CodeLocation
 from wscheck.report.formatting import format_duration, one_line, plural
-from wscheck.report.html.lanes import Lane, LaneSet, build_lanes
+from wscheck.report.html.lanes import Lane, LaneSet
 
 LANES = 24
 """Largest number of lanes in one drawing."""
@@ -130,18 +130,11 @@ class TimelineView:
         return f"{at - self.origin:.3f} s" if self.has_times else f"event {at:.0f}"
 
 
-def draw_timeline(
-    events: Iterable[AnyEvent],
-    important: Collection[str] = (),
-    diverging: Mapping[str, CodeLocation] | None = None,
-) -> Timeline | None:
-    """Return the timeline of `events`, None if they contain no connection.
+def draw_timeline(lane_set: LaneSet, important: Collection[str] = ()) -> Timeline | None:
+    """Return the timeline of the lanes, None if there was no connection and no attempt.
 
-    important  ids of lanes whose users are drawn first
-    diverging  dict of Engine.IO session id or socket id to the stack frame at which the connection's call stack first
-               differs from those of the user's other connections
+    `important` contains the ids of the lanes whose users are drawn first.
     """
-    lane_set = build_lanes(events, diverging or {})
     if not lane_set.lanes and not lane_set.refused:
         return None
     view = _choose_view(lane_set, important)
