@@ -40,7 +40,7 @@ class ServerEndpoint(msgspec.Struct, frozen=True):
         """Host, and port if it is no scheme's default, for reports."""
         return self.host if self.port in (None, *DEFAULT_PORTS.values()) else f"{self.host}:{self.port}"
 
-    def has_origin_of(self, other: "ServerEndpoint") -> bool:
+    def has_same_origin(self, other: "ServerEndpoint") -> bool:
         """Return whether both endpoints have the same host and port."""
         return (self.host, self.port) == (other.host, other.port)
 

@@ -5,7 +5,7 @@ from textwrap import dedent
 import pytest
 
 from wscheck.detect.code.openings import call_at, opener_code
-from wscheck.detect.code.syntax import SourceCode, parse_source, text_of
+from wscheck.detect.code.syntax import SourceCode, node_text, parse_source
 from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation, OpenerCode
 
 IMPORT = 'import { io } from "socket.io-client";\n'
@@ -160,7 +160,7 @@ def test_a_source_of_another_version_has_no_facts() -> None:
 def test_the_call_at_a_location_is_the_nearest_to_the_column() -> None:
     source = parse_source("a.js", b'import { io } from "socket.io-client";\nconst a = io(A), b = io(B);\n')
     found = [call_at(source, CodeLocation("a.js", 2, column)) for column in (11, 22)]
-    assert [text_of(node) for node in found] == ["io(A)", "io(B)"]
+    assert [node_text(node) for node in found] == ["io(A)", "io(B)"]
     assert call_at(source, CodeLocation("a.js", 9, 1)) is None
     source = parse_source("a.js", b'import { io } from "socket.io-client";\nconst a = io(A)||io(B);\n')
-    assert text_of(call_at(source, CodeLocation("a.js", 2, 14))) == "io(A)"
+    assert node_text(call_at(source, CodeLocation("a.js", 2, 14))) == "io(A)"

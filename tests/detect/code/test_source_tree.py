@@ -3,7 +3,7 @@
 import pytest
 
 from wscheck.detect.code.packages import Package, parse_manifest
-from wscheck.detect.code.source_tree import FileFacts, file_facts, findings_in, may_have_facts, shared_urls, uses_of
+from wscheck.detect.code.source_tree import FileFacts, file_facts, find_uses, findings_in, may_have_facts, shared_urls
 from wscheck.model.findings import Confidence, Finding, Severity
 
 IMPORTS = 'import { useA } from "./a"; import { useB } from "./b";\n'
@@ -27,7 +27,7 @@ def found_in(**files: str) -> list[Finding]:
         *(call for file in facts for call in file.repeated),
     ]
     names = frozenset(call.owner for call in calls)
-    uses = [use for path, code in named.items() for use in uses_of(names, path, code.encode())] if names else []
+    uses = [use for path, code in named.items() for use in find_uses(names, path, code.encode())] if names else []
     return findings_in(facts, uses)
 
 

@@ -176,7 +176,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
     If the next connection was requested before the end, it is no reconnection: the server may have ended the old
     connection because of it.
     """
-    old, at = closed.opening or history.opening_of(closed.sid), closed.event.at
+    old, at = closed.opening or history.find_opening(closed.sid), closed.event.at
     if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
         return None
     newer = [new for new in history.openings if new.at is not None and new.at > old.at and _have_same_opener(old, new)]

@@ -34,7 +34,7 @@ def _owner(code: OpenerCode) -> str:
     return "the component" if code.owner in _METHODS_OF_COMPONENTS else code.owner
 
 
-def _place(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
+def _opening_frame(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
     """Return the frame of the component that opened the connection, also if it called a service that opened it."""
     if opening.opener not in opening.stack:
         return opening.opener
@@ -53,7 +53,7 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
         return move_to_effect(opening)
     if code.after_await:
         return opened_after_cleanup(opening)
-    who = f"{_owner(code)} ({_place(opening, code)})"
+    who = f"{_owner(code)} ({_opening_frame(opening, code)})"
     if code.cleanup is Cleanup.CLOSES:
         return f"A connection of {who} stayed open although the code closes one: close the socket of the same run."
     lines = _closing_lines(code, stack_frames.framework_name(opening.stack))
@@ -86,7 +86,7 @@ def move_to_effect(opening: AttemptOutcome) -> str:
     if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
         return ""
     return (
-        f"Open it in an effect of {_owner(code)} that closes it, instead of at {_place(opening, code)}: "
+        f"Open it in an effect of {_owner(code)} that closes it, instead of at {_opening_frame(opening, code)}: "
         "`useEffect(() => { const socket = io(url); setSocket(socket); return () => socket.disconnect(); }, [])`. "
         "Or open it once in a module outside of the components."
     )

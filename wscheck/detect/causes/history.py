@@ -57,7 +57,7 @@ class UserHistory:
         self.refusals: deque[Refused] = deque(maxlen=MAX_ENTRIES)
         self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
 
-    def opening_of(self, sid: str | None) -> Connected | None:
+    def find_opening(self, sid: str | None) -> Connected | None:
         """Return the event with which a connection opened, also if the connection has ended, such as a replaced one."""
         return next((opening for opening in reversed(self.openings) if sid and opening.sid == sid), None)
 

@@ -455,11 +455,11 @@ def _two_callers(pair: Pair) -> PairClue | None:
     return PairClue(
         confidence,
         f"one page opened one connection in {one} and one in {other}{through}",
-        fixes.share(pair.new, _names_of_users(pair, diverging)),
+        fixes.share(pair.new, _caller_names(pair, diverging)),
     )
 
 
-def _names_of_users(pair: Pair, diverging: tuple[CodeLocation, CodeLocation]) -> list[str]:
+def _caller_names(pair: Pair, diverging: tuple[CodeLocation, CodeLocation]) -> list[str]:
     """Return the names of the two callers, or their places if the names are equal."""
     owners = [one.code.owner if one.code is not None else "" for one in (pair.old, pair.new)]
     labels = [stack_frames.location_label(frame) for frame in diverging]

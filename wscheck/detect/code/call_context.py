@@ -21,7 +21,7 @@ from wscheck.detect.code.syntax import (
     descendants,
     enclosing_function,
     function_name,
-    text_of,
+    node_text,
 )
 from wscheck.model.code_facts import CallContext, Cleanup
 
@@ -105,7 +105,7 @@ class Context(NamedTuple):
     after_await: bool = False
 
 
-def contexts_of(source: SourceCode, call: Node, max_callers: int = MAX_CALLERS) -> list[Context]:
+def call_contexts(source: SourceCode, call: Node, max_callers: int = MAX_CALLERS) -> list[Context]:
     """Return the parts of the program that run `call`: one, or several if its function is called from several of them.
 
     `max_callers` is the largest number of functions between such a part and the call.
@@ -114,7 +114,7 @@ def contexts_of(source: SourceCode, call: Node, max_callers: int = MAX_CALLERS) 
     if found:
         return found
     function = enclosing_function(call)  # only functions that call each other lead to it
-    return [Context(CallContext.FUNCTION, function, owner_of(function) if function is not None else None)]
+    return [Context(CallContext.FUNCTION, function, outermost_owner(function) if function is not None else None)]
 
 
 def _contexts(
@@ -140,9 +140,9 @@ def _contexts(
     found = _role(source, function)
     if found is not None:
         kind, effect = found
-        yield Context(kind, function, owner_of(function), via, effect, after_await)
+        yield Context(kind, function, outermost_owner(function), via, effect, after_await)
         return
-    if _runs_in_place(function):
+    if _runs_inline(function):
         deferred = _receiver_name(function) in _DEFERRED
         yield from _contexts(source, function, via, after_await or deferred, visited, max_callers=max_callers)
         return
@@ -151,9 +151,9 @@ def _contexts(
     if position in visited:
         return  # its callers were followed already
     visited.add(position)
-    callers = _calls_of(source, name, function) if name and len(via) < max_callers else []
+    callers = _call_sites(source, name, function) if name and len(via) < max_callers else []
     if not callers:
-        yield Context(CallContext.FUNCTION, function, owner_of(function), via, None, after_await)
+        yield Context(CallContext.FUNCTION, function, outermost_owner(function), via, None, after_await)
     for caller in callers:
         yield from _contexts(source, caller, (name, *via), after_await, visited, max_callers=max_callers)
 
@@ -171,7 +171,7 @@ def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None
 
 def _owner_around(node: Node) -> Node | None:
     function = enclosing_function(node)
-    return owner_of(function) if function is not None else _enclosing_class(node)
+    return outermost_owner(function) if function is not None else _enclosing_class(node)
 
 
 def _module_context(source: SourceCode, node: Node) -> CallContext:
@@ -192,14 +192,14 @@ def _enclosing_class(node: Node) -> Node | None:
 def _role(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
     """Return for what purpose `function` runs (None if unknown), and if it is an effect, the call that registers it."""
     receiver = _receiver(function)
-    if receiver is not None and text_of(receiver.child_by_field_name("function")) not in WRAPPERS:
+    if receiver is not None and node_text(receiver.child_by_field_name("function")) not in WRAPPERS:
         return _role_as_argument(function, receiver)
     if function.type == "method_definition":
-        return _role_of_method(source, function)
-    return _role_of_property(source, function) or _role_by_name(source, function)
+        return _method_role(source, function)
+    return _property_role(source, function) or _role_by_name(source, function)
 
 
-def _role_of_property(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
+def _property_role(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
     """Return the role of a function that is the value of a JSX attribute, of a property `onclose`, or of a Vue hook."""
     holder = function.parent
     if holder is None:
@@ -207,18 +207,18 @@ def _role_of_property(source: SourceCode, function: Node) -> tuple[CallContext, 
     if holder.type == "jsx_expression":
         return CallContext.EVENT_HANDLER, None
     if holder.type == "assignment_expression":
-        target = text_of(holder.child_by_field_name("left"))
+        target = node_text(holder.child_by_field_name("left"))
         if re.search(r"\.on(?:close|error)$", target):
             return CallContext.DISCONNECT_HANDLER, None
         return (CallContext.EVENT_HANDLER, None) if re.search(r"\.on[a-z]+$", target) else None
-    key = text_of(holder.child_by_field_name("key")) if holder.type == "pair" and source.suffix == ".vue" else ""
+    key = node_text(holder.child_by_field_name("key")) if holder.type == "pair" and source.suffix == ".vue" else ""
     return (CallContext.EFFECT, None) if key in _VUE_HOOKS else None
 
 
 def _role_as_argument(function: Node, receiver: Node | None) -> tuple[CallContext, Node | None] | None:
     if receiver is None:
         return None
-    name, last = text_of(receiver.child_by_field_name("function")), _receiver_name(function)
+    name, last = node_text(receiver.child_by_field_name("function")), _receiver_name(function)
     if name.removeprefix("React.") in _EFFECTS or last in ("useEffect", "useLayoutEffect"):
         return CallContext.EFFECT, receiver
     if last == "useState":
@@ -227,20 +227,20 @@ def _role_as_argument(function: Node, receiver: Node | None) -> tuple[CallContex
         return CallContext.MEMO, None
     if last in _EVENT_LISTENERS:
         arguments = receiver.child_by_field_name("arguments")
-        first = text_of(arguments.named_children[0]) if arguments is not None and arguments.named_children else ""
+        first = node_text(arguments.named_children[0]) if arguments is not None and arguments.named_children else ""
         return (CallContext.DISCONNECT_HANDLER if _ENDINGS.match(first) else CallContext.EVENT_HANDLER), None
     return None
 
 
-def _role_of_method(source: SourceCode, method: Node) -> tuple[CallContext, Node | None] | None:
-    name, holder = text_of(method.child_by_field_name("name")), method.parent
+def _method_role(source: SourceCode, method: Node) -> tuple[CallContext, Node | None] | None:
+    name, holder = node_text(method.child_by_field_name("name")), method.parent
     if name == "constructor":
         return CallContext.CONSTRUCTOR, None
     if holder is not None and holder.type == "object":
         if name == "setup":
             return CallContext.SETUP, None
         return (CallContext.EFFECT, None) if name in _VUE_HOOKS and _looks_like_vue(source, holder) else None
-    if name == "render" and holder is not None and "extends" in text_of(holder.parent)[:200]:
+    if name == "render" and holder is not None and "extends" in node_text(holder.parent)[:200]:
         return CallContext.RENDER, None
     return (CallContext.EFFECT, None) if name in _MOUNTING_METHODS else None
 
@@ -249,7 +249,7 @@ def _looks_like_vue(source: SourceCode, options: Node) -> bool:
     if source.suffix == ".vue":
         return True
     holder = options.parent
-    function = text_of(holder.parent.child_by_field_name("function")) if holder is not None and holder.parent else ""
+    function = node_text(holder.parent.child_by_field_name("function")) if holder is not None and holder.parent else ""
     return (
         holder is not None and holder.type == "arguments" and ("defineComponent" in function or "createApp" in function)
     )
@@ -282,7 +282,7 @@ def renders_elements(function: Node) -> bool:
 
 def _imports_from(source: SourceCode, modules: tuple[str, ...]) -> bool:
     origins = (statement.child_by_field_name("source") for statement in source.nodes("import_statement"))
-    names = [text_of(origin)[1:-1] for origin in origins]
+    names = [node_text(origin)[1:-1] for origin in origins]
     return any(name == module or name.startswith(f"{module}/") for name in names for module in modules)
 
 
@@ -302,10 +302,10 @@ def _receiver_name(function: Node) -> str:
     called = receiver.child_by_field_name("function") if receiver is not None else None
     if called is None:
         return ""
-    return text_of(called.child_by_field_name("property") if called.type == "member_expression" else called)
+    return node_text(called.child_by_field_name("property") if called.type == "member_expression" else called)
 
 
-def _runs_in_place(function: Node) -> bool:
+def _runs_inline(function: Node) -> bool:
     """Return whether `function` runs as part of the code around it: at once, or when the call that receives it runs."""
     name = _receiver_name(function)
     if name in _LATER or name in _ITERATION:
@@ -321,7 +321,7 @@ def _runs_in_place(function: Node) -> bool:
         and holder.parent is not None
         and (
             holder.parent.type == "new_expression"
-            and text_of(holder.parent.child_by_field_name("constructor")) == "Promise"
+            and node_text(holder.parent.child_by_field_name("constructor")) == "Promise"
         )
     )
 
@@ -334,7 +334,7 @@ def _follows_await(node: Node, function: Node) -> bool:
     )
 
 
-def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
+def _call_sites(source: SourceCode, name: str, function: Node) -> list[Node]:
     """Return the places of the file that run the function or method `name`.
 
     A call directly in the function itself is left out. A place in a handler that the function registers is not, and
@@ -343,13 +343,13 @@ def _calls_of(source: SourceCode, name: str, function: Node) -> list[Node]:
     is_member = function.type == "method_definition" or (
         function.parent is not None and function.parent.type == "public_field_definition"
     )
-    runners = source.runners_of(f"this.{name}" if is_member else name)
+    runners = source.find_runners(f"this.{name}" if is_member else name)
     return [
         node for node in runners if enclosing_function(node) != function or _handler_that_receives(node) is not None
     ]
 
 
-def owner_of(function: Node) -> Node | None:
+def outermost_owner(function: Node) -> Node | None:
     """Return the outermost function or class around `function` that has a name: a component, hook or service."""
     around = [function, *ancestors(function)]
     named = [
@@ -364,19 +364,19 @@ def owner_name(owner: Node | None) -> str:
     """Return the name of a component, hook, class or function, "" for None."""
     if owner is None:
         return ""
-    return text_of(owner.child_by_field_name("name")) if owner.type.startswith("class") else function_name(owner)
+    return node_text(owner.child_by_field_name("name")) if owner.type.startswith("class") else function_name(owner)
 
 
-def dependencies_of(effect: Node | None) -> tuple[str, ...] | None:
+def effect_dependencies(effect: Node | None) -> tuple[str, ...] | None:
     """Return the dependencies of a React effect, None if the call has no list."""
     arguments = effect.child_by_field_name("arguments") if effect is not None else None
     given = arguments.named_children if arguments is not None else []
     if len(given) < 2 or given[1].type != "array":
         return None
-    return tuple(text_of(each) for each in given[1].named_children)
+    return tuple(node_text(each) for each in given[1].named_children)
 
 
-def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
+def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     """Return whether the component closes the connection that `call` opens in `context`.
 
     The result is MISSING only if the code certainly does not close the connection. All three must hold: the effect
@@ -390,7 +390,7 @@ def cleanup_of(source: SourceCode, call: Node, context: Context) -> Cleanup:
         return Cleanup.CLOSES
     if _closes_when_it_leaves(source.root if source.suffix in MARKUP_SUFFIXES else context.owner):
         return Cleanup.CLOSES
-    target = target_of(call)
+    target = assigned_variable(call)
     owner = context.owner
     is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
     if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
@@ -410,7 +410,7 @@ def is_root(source: SourceCode, context: Context) -> bool:
     """
     if source.suffix in MARKUP_SUFFIXES:
         return _ROOT_FILE.search(source.path) is not None
-    name = text_of(context.function.child_by_field_name("name")) if context.function is not None else ""
+    name = node_text(context.function.child_by_field_name("name")) if context.function is not None else ""
     return name.startswith("ng") and owner_name(context.owner) in ("App", "AppComponent")
 
 
@@ -420,7 +420,7 @@ _ROOT_FILE = re.compile(r"(?:^|/)(?:[Aa]pp|\+layout|layouts/default)\.\w+$")
 def only_harmless_calls(cleanup: Node) -> bool:
     """Return whether all calls in a cleanup close nothing: they are about listeners, timers, states or the console."""
     called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
-    return all(_HARMLESS.match(text_of(each)) for each in called)
+    return all(_HARMLESS.match(node_text(each)) for each in called)
 
 
 _HARMLESS = re.compile(
@@ -432,9 +432,9 @@ _HARMLESS = re.compile(
 def _closes_when_it_leaves(owner: Node | None) -> bool:
     """Return whether a function that runs when the component is unmounted, such as `onUnmounted`, closes something."""
     for node in descendants(owner) if owner is not None else ():
-        if node.type == "method_definition" and text_of(node.child_by_field_name("name")) in _LEAVING_METHODS:
+        if node.type == "method_definition" and node_text(node.child_by_field_name("name")) in _LEAVING_METHODS:
             leaving: Node | None = node
-        elif node.type == "call_expression" and text_of(node.child_by_field_name("function")) in _LEAVING_HOOKS:
+        elif node.type == "call_expression" and node_text(node.child_by_field_name("function")) in _LEAVING_HOOKS:
             leaving = node.child_by_field_name("arguments")
         else:
             continue
@@ -452,17 +452,17 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
     names, states = {target} if target else set(), state_setters(owner)
     setters = (each for each in descendants(owner) if each.type == "call_expression")
     for setter in setters:
-        name, arguments = text_of(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
+        name, arguments = node_text(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
         if (
             name in states
             and arguments is not None
-            and (text_of(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
+            and (node_text(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
         ):
             names.add(name[3].lower() + name[4:])
     if not names:
         return call.parent is not None and call.parent.type in ("arguments", "return_statement", "arrow_function")
     return any(
-        text_of(node) in names and _gives_away(node, states)
+        node_text(node) in names and _gives_away(node, states)
         for node in descendants(owner)
         if node.type in ("identifier", "shorthand_property_identifier", "member_expression")
     )
@@ -471,7 +471,7 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
 def state_setters(owner: Node) -> frozenset[str]:
     """Return the setters of the states that a component declares: `setSocket` of `const [socket, setSocket] = ...`."""
     patterns = (node for node in descendants(owner) if node.type == "array_pattern")
-    names = (text_of(name) for pattern in patterns for name in pattern.named_children)
+    names = (node_text(name) for pattern in patterns for name in pattern.named_children)
     return frozenset(name for name in names if STATE_SETTER.match(name))
 
 
@@ -481,7 +481,7 @@ def _gives_away(node: Node, states: frozenset[str]) -> bool:
         return node.type == "shorthand_property_identifier"
     if holder.type == "arguments" and holder.parent is not None:
         function = holder.parent.child_by_field_name("function")
-        return not (text_of(function) in states or text_of(function).startswith("console."))
+        return not (node_text(function) in states or node_text(function).startswith("console."))
     if holder.type == "pair":
         return holder.child_by_field_name("value") == node
     return holder.type in ("return_statement", "jsx_expression", "spread_element")
@@ -493,7 +493,7 @@ STATE_SETTER = re.compile(r"^set[A-Z]\w*$")
 def _identifiers(node: Node) -> str:
     """Return the identifiers of a node, separated by spaces. Strings and comments are left out."""
     return " ".join(
-        text_of(each)
+        node_text(each)
         for each in descendants(node)
         if each.type
         in ("identifier", "property_identifier", "shorthand_property_identifier", "private_property_identifier")
@@ -508,7 +508,7 @@ def _returned_cleanup(function: Node) -> Node | None:
         if (
             node.type == "return_statement"
             and node.named_children
-            and text_of(node.named_children[0]) not in ("null", "undefined")
+            and node_text(node.named_children[0]) not in ("null", "undefined")
         ):
             return node.named_children[0]
     return None
@@ -516,8 +516,8 @@ def _returned_cleanup(function: Node) -> Node | None:
 
 def is_returned(call: Node) -> bool:
     """Return whether the outermost function around a call returns the connection and keeps it in no other variable."""
-    function, target = enclosing_function(call), target_of(call)
-    if function is None or owner_of(function) != function:
+    function, target = enclosing_function(call), assigned_variable(call)
+    if function is None or outermost_owner(function) != function:
         return False
     if target and not declares(function, target.split(".")[0], into_functions=False):
         return False
@@ -529,7 +529,8 @@ def is_returned(call: Node) -> bool:
         if node.type == "return_statement" and node.named_children
     )
     return any(
-        each.start_byte <= call.start_byte < each.end_byte or (target and text_of(each) == target) for each in returned
+        each.start_byte <= call.start_byte < each.end_byte or (target and node_text(each) == target)
+        for each in returned
     )
 
 
@@ -565,37 +566,37 @@ def _conditions(outer: Node, inner: Node) -> Iterator[Node | None]:
         yield outer.child_by_field_name("left")
     if outer.type == "statement_block":
         for statement in outer.named_children:
-            ends = "return" in text_of(statement.child_by_field_name("consequence"))
+            ends = "return" in node_text(statement.child_by_field_name("consequence"))
             if statement.type == "if_statement" and statement.end_byte <= inner.start_byte and ends:
                 yield statement.child_by_field_name("condition")
 
 
 def _mentions(condition: Node | None, names: frozenset[str]) -> bool:
-    text = text_of(condition)
+    text = node_text(condition)
     return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names)
 
 
 def _set_with(call: Node) -> frozenset[str]:
     """Return the variables, properties and states that the function around `call` sets."""
     function = enclosing_function(call)
-    names = {target_of(call)}
+    names = {assigned_variable(call)}
     for node in descendants(function) if function is not None else ():
         if node.type in ("assignment_expression", "augmented_assignment_expression"):
-            names.add(text_of(node.child_by_field_name("left")))
+            names.add(node_text(node.child_by_field_name("left")))
         elif node.type == "call_expression" and STATE_SETTER.match(
-            name := text_of(node.child_by_field_name("function"))
+            name := node_text(node.child_by_field_name("function"))
         ):
             names.add(name[3].lower() + name[4:])
     return frozenset(names - {""})
 
 
-def target_of(call: Node) -> str:
+def assigned_variable(call: Node) -> str:
     """Return the variable or property to which the connection is assigned, "" if there is none."""
     for outer in ancestors(call):
         if outer.type == "variable_declarator":
-            return text_of(outer.child_by_field_name("name"))
+            return node_text(outer.child_by_field_name("name"))
         if outer.type in ("assignment_expression", "augmented_assignment_expression"):
-            return text_of(outer.child_by_field_name("left"))
+            return node_text(outer.child_by_field_name("left"))
         if outer.type in ("statement_block", "program", "arguments", *FUNCTIONS):
             return ""
     return ""

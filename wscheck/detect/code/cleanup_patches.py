@@ -22,8 +22,8 @@ from wscheck.detect.code.syntax import (
     declares,
     descendants,
     enclosing_function,
+    node_text,
     string_value,
-    text_of,
 )
 from wscheck.model.code_facts import Api, Patch, Replacement
 from wscheck.model.secrets import redact_source_code
@@ -95,7 +95,7 @@ def patched(content: bytes, edits: Iterable[Edit]) -> bytes:
     return content
 
 
-def patch_of(path: str, content: bytes, edits: Sequence[Edit]) -> Patch:
+def make_patch(path: str, content: bytes, edits: Sequence[Edit]) -> Patch:
     """Return the edits of a file as a patch."""
     replacements = [_replacement(content, edit) for edit in sorted(edits)]
     diff = redact_source_code(unified_diff(path, content, patched(content, edits)))
@@ -162,7 +162,7 @@ class _Effect:
     def edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
         """Return the edits that undo the faults where the framework expects a cleanup."""
         if self.context.effect is None:
-            return self._edits_of_method(faults) if self.function.type == "method_definition" else None
+            return self._method_edits(faults) if self.function.type == "method_definition" else None
         module, name = self._registered_by()
         returns = name in _CLEANUP_RETURNED or (module, name) == ("svelte", "onMount")
         if returns and not _is_asynchronous(self.function):
@@ -188,7 +188,7 @@ class _Effect:
 
     @staticmethod
     def semicolon(statement: Node) -> str:
-        return ";" if text_of(statement).endswith(";") else ""
+        return ";" if node_text(statement).endswith(";") else ""
 
     # What the effect does
 
@@ -203,16 +203,16 @@ class _Effect:
             expression = expression.parent
         holder, close = expression.parent, _CLOSING_METHODS[call.api]
         if holder is not None and holder.type == "variable_declarator" and len(statement.named_children) == 1:
-            name = text_of(holder.child_by_field_name("name"))
-            fault = _Fault(statement, f"{name}.{close}", name, None, _type_of(holder, call.node))
+            name = node_text(holder.child_by_field_name("name"))
+            fault = _Fault(statement, f"{name}.{close}", name, None, _variable_type(holder, call.node))
             return fault if name.isidentifier() else None
         if holder is not None and holder.type == "assignment_expression" and holder.parent == statement:
-            target = text_of(holder.child_by_field_name("left"))
+            target = node_text(holder.child_by_field_name("left"))
             dot = "." if statement.parent == self.function.child_by_field_name("body") and not self._is_typed else "?."
             return _Fault(statement, f"{target}{dot}{close}") if _MEMBER.fullmatch(target) else None
         name = self._free_name("socket", "connection")
         states = state_setters(self.context.owner or self.source.root)
-        if not name or not (holder == statement or _is_argument_of_setter(expression, statement, states)):
+        if not name or not (holder == statement or _is_setter_argument(expression, statement, states)):
             return None
         return _Fault(statement, f"{name}.{close}", name, expression)
 
@@ -227,8 +227,8 @@ class _Effect:
         if event is None or len(given) != 2:
             return None
         off, handler = _registration(listener, "off", given[0]), given[1]
-        if _MEMBER.fullmatch(text_of(handler)):
-            return _Fault(statement, f"{off}{text_of(handler)})")
+        if _MEMBER.fullmatch(node_text(handler)):
+            return _Fault(statement, f"{off}{node_text(handler)})")
         words = [word for word in re.split(r"\W+|_", event) if word]
         name = self._free_name("on" + "".join(word[0].upper() + word[1:] for word in words)) if words else ""
         if handler.type not in FUNCTIONS or not name or (self._is_typed and not _states_its_types(handler)):
@@ -242,7 +242,7 @@ class _Effect:
     def _free_name(self, *names: str) -> str:
         """Return the first of `names` that the code around the effect does not use, "" if it uses all."""
         around = self.context.owner or self.source.root
-        used = {text_of(node) for node in descendants(around) if node.type.endswith(("identifier", "_pattern"))}
+        used = {node_text(node) for node in descendants(around) if node.type.endswith(("identifier", "_pattern"))}
         return next((name for name in names if name not in used), "")
 
     def _registered_by(self) -> tuple[str, str]:
@@ -251,7 +251,7 @@ class _Effect:
         The file may give another name to this function.
         """
         assert self.context.effect is not None
-        name = text_of(self.context.effect.child_by_field_name("function"))
+        name = node_text(self.context.effect.child_by_field_name("function"))
         binding = imported_names(self.source).get(name)
         if binding is not None:
             return binding.module, binding.export
@@ -402,17 +402,17 @@ class _Effect:
         if any(binding.export == added for binding in names.values()):
             return [] if added in names else None
         for specifier in self.source.nodes("import_specifier"):
-            if text_of(specifier.child_by_field_name("name")) == beside:
+            if node_text(specifier.child_by_field_name("name")) == beside:
                 return [Edit(specifier.end_byte, specifier.end_byte, f", {added}")]
         return [] if self.source.suffix == ".vue" or self.source.package.is_vue else None
 
     # Cleanup in a method
 
-    def _edits_of_method(self, faults: Sequence[_Fault]) -> list[Edit] | None:
+    def _method_edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
         method, holder = self.function, self.function.parent
         if holder is None or any(fault.name for fault in faults):
             return None  # a variable of the method is not there in another one
-        name = text_of(method.child_by_field_name("name"))
+        name = node_text(method.child_by_field_name("name"))
         counterparts = _METHODS.get(name, ()) if holder.type == "class_body" else self._option_methods(name)
         used = {word for fault in faults for word in re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", fault.undo)}
         if not counterparts or any(declares(method, each) for each in used - {"this"}):
@@ -421,13 +421,13 @@ class _Effect:
         indent, unit, line_end = self.indent(method), self.unit(method), self.line_end
         inner = f"{line_end}{indent}{unit}"
         for member in holder.named_children:
-            if text_of(member.child_by_field_name("name") or member.child_by_field_name("key")) in counterparts:
+            if node_text(member.child_by_field_name("name") or member.child_by_field_name("key")) in counterparts:
                 body = member.child_by_field_name("body") if member.type == "method_definition" else None
                 if body is None:
                     return None
                 at = body.start_byte + 1
                 return [Edit(at, at, "".join(f"{inner}{each}" for each in undone))]
-        if f"super.{name}(" in text_of(method):
+        if f"super.{name}(" in node_text(method):
             undone = [f"super.{counterparts[0]}(){self.semicolon(faults[0].statement)}", *undone]
         separator = f"{line_end}{line_end}" if holder.type == "class_body" else f",{line_end}"
         body_text = "".join(f"{inner}{each}" for each in undone)
@@ -474,14 +474,14 @@ def _ends_function(block: Node, function: Node) -> bool:
     return statements[-1] == condition and _ends_function(outer, function)
 
 
-def _type_of(declarator: Node, call: Node) -> str:
+def _variable_type(declarator: Node, call: Node) -> str:
     """Return the TypeScript type of a variable that receives the connection, "" if it is not known."""
     stated = declarator.child_by_field_name("type")
     if stated is not None:
-        return text_of(stated).removeprefix(":").strip()
+        return node_text(stated).removeprefix(":").strip()
     if call.type == "new_expression":
-        return text_of(call.child_by_field_name("constructor"))
-    called = text_of(call.child_by_field_name("function"))
+        return node_text(call.child_by_field_name("constructor"))
+    called = node_text(call.child_by_field_name("function"))
     return f"ReturnType<typeof {called}>" if re.fullmatch(r"[\w.]+", called) else ""
 
 
@@ -494,7 +494,7 @@ def _states_its_types(function: Node) -> bool:
     )
 
 
-def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[str]) -> bool:
+def _is_setter_argument(expression: Node, statement: Node, states: frozenset[str]) -> bool:
     """Return whether a statement is `setSocket(io(url))`."""
     arguments = expression.parent
     setter = arguments.parent if arguments is not None and arguments.type == "arguments" else None
@@ -503,13 +503,13 @@ def _is_argument_of_setter(expression: Node, statement: Node, states: frozenset[
         and arguments is not None
         and len(arguments.named_children) == 1
         and setter.parent == statement
-        and text_of(setter.child_by_field_name("function")) in states
+        and node_text(setter.child_by_field_name("function")) in states
     )
 
 
 def _registration(call: Node, method: str, event: Node) -> str:
     """Return the start of a call with `method` (`on` or `off`) on the object of `call`: `socket.on("event", `."""
-    called, types = call.child_by_field_name("function"), text_of(call.child_by_field_name("type_arguments"))
+    called, types = call.child_by_field_name("function"), node_text(call.child_by_field_name("type_arguments"))
     assert called is not None
     operator = "?." if any(child.type == "optional_chain" for child in called.children) else "."
-    return f"{text_of(called.child_by_field_name('object'))}{operator}{method}{types}({text_of(event)}, "
+    return f"{node_text(called.child_by_field_name('object'))}{operator}{method}{types}({node_text(event)}, "

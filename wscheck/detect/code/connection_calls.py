@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.syntax import SourceCode, descendants, string_value, text_of
+from wscheck.detect.code.syntax import SourceCode, descendants, node_text, string_value
 from wscheck.model.code_facts import Api
 
 CANDIDATE = re.compile(
@@ -111,7 +111,7 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
         managed = api is None and (api := _hook_api(node, bindings)) is not None
         if api is not None:
             given = _arguments(node)
-            calls.append(ConnectionCall(node, api, given, _url_of(node, api, given), managed))
+            calls.append(ConnectionCall(node, api, given, _url_expression(node, api, given), managed))
     return calls
 
 
@@ -121,23 +121,23 @@ def _arguments(call: Node) -> tuple[Node, ...]:
 
 
 def _hook_api(node: Node, bindings: dict[str, Binding]) -> Api | None:
-    binding = bindings.get(text_of(node.child_by_field_name("function")))
+    binding = bindings.get(node_text(node.child_by_field_name("function")))
     return _HOOKS.get((binding.module.partition("/dist")[0], binding.export)) if binding is not None else None
 
 
-def _url_of(call: Node, api: Api, arguments: tuple[Node, ...]) -> Node | None:
+def _url_expression(call: Node, api: Api, arguments: tuple[Node, ...]) -> Node | None:
     """Return the expression of the URL: the first argument, an option, or the argument of SignalR's `withUrl`."""
     if api is Api.SIGNALR:
         method = call.parent
         chained = method.parent if method is not None and method.type == "member_expression" else None
-        is_url = chained is not None and text_of(method).endswith("withUrl") and chained.type == "call_expression"
+        is_url = chained is not None and node_text(method).endswith("withUrl") and chained.type == "call_expression"
         return next(iter(_arguments(chained)), None) if chained is not None and is_url else None
     if not arguments or api is Api.PUSHER:
         return None
     if arguments[0].type != "object":
         return arguments[0]
     for pair in arguments[0].named_children if api is not Api.SOCKET_IO else ():
-        if pair.type == "pair" and text_of(pair.child_by_field_name("key")) in _URL_OPTIONS:
+        if pair.type == "pair" and node_text(pair.child_by_field_name("key")) in _URL_OPTIONS:
             return pair.child_by_field_name("value")
     return None
 
@@ -160,11 +160,11 @@ def _imported_by(statement: Node) -> Iterator[tuple[str, Binding]]:
     for node in descendants(statement):
         if node.type == "import_specifier":
             exported, alias = node.child_by_field_name("name"), node.child_by_field_name("alias")
-            yield text_of(alias or exported), Binding(module, text_of(exported))
+            yield node_text(alias or exported), Binding(module, node_text(exported))
         elif node.type == "namespace_import":
-            yield text_of(node.named_children[0]), Binding(module, "*")
+            yield node_text(node.named_children[0]), Binding(module, "*")
         elif node.type == "identifier" and node.parent is not None and node.parent.type == "import_clause":
-            yield text_of(node), Binding(module, "default")
+            yield node_text(node), Binding(module, "default")
 
 
 def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
@@ -174,7 +174,7 @@ def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
     if value is not None and value.type == "await_expression":
         value = value.named_children[0] if value.named_children else None
     if value is not None and value.type == "member_expression":
-        member = text_of(value.child_by_field_name("property"))
+        member = node_text(value.child_by_field_name("property"))
         value = value.child_by_field_name("object")
     if value is None or pattern is None or value.type != "call_expression":
         return
@@ -183,18 +183,18 @@ def _required_by(declarator: Node) -> Iterator[tuple[str, Binding]]:
         return
     if pattern.type == "identifier":
         # A CommonJS module of Socket.IO is a function, so the module is its default export.
-        yield text_of(pattern), Binding(module, member or "default")
+        yield node_text(pattern), Binding(module, member or "default")
     for node in descendants(pattern):
         if node.type == "shorthand_property_identifier_pattern":
-            yield text_of(node), Binding(module, text_of(node))
+            yield node_text(node), Binding(module, node_text(node))
         elif node.type == "pair_pattern":
             key, local = node.child_by_field_name("key"), node.child_by_field_name("value")
-            yield text_of(local), Binding(module, text_of(key))
+            yield node_text(local), Binding(module, node_text(key))
 
 
 def _required_module(call: Node) -> str | None:
     """Return the module that `require("m")` or `import("m")` loads, None for any other call."""
-    if text_of(call.child_by_field_name("function")) not in ("require", "import"):
+    if node_text(call.child_by_field_name("function")) not in ("require", "import"):
         return None
     arguments = call.child_by_field_name("arguments")
     given = [each for each in arguments.named_children if each.type != "comment"] if arguments is not None else []
@@ -207,23 +207,23 @@ def _declared_names(source: SourceCode) -> frozenset[str]:
     They are not those of the browser or library.
     """
     declared = (node.child_by_field_name(_DECLARATIONS[node.type]) for node in source.nodes(*_DECLARATIONS))
-    return frozenset(map(text_of, declared)) & _GLOBAL_NAMES
+    return frozenset(map(node_text, declared)) & _GLOBAL_NAMES
 
 
 def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
     owner, member = call.child_by_field_name("function"), ""
     if owner is not None and owner.type == "member_expression":
-        member = text_of(owner.child_by_field_name("property"))
+        member = node_text(owner.child_by_field_name("property"))
         owner = owner.child_by_field_name("object")
     if owner is None:
         return None
     if owner.type == "identifier":
-        return _socket_io_by_name(text_of(owner), member, bindings, declared) or _client_api(
-            text_of(owner), member, bindings
+        return _socket_io_by_name(node_text(owner), member, bindings, declared) or _client_api(
+            node_text(owner), member, bindings
         )
     if owner.type == "call_expression":
         return _required_api(owner, member)
-    return Api.SOCKET_IO if member == "connect" and text_of(owner) == "window.io" else None
+    return Api.SOCKET_IO if member == "connect" and node_text(owner) == "window.io" else None
 
 
 def _required_api(call: Node, member: str) -> Api | None:
@@ -268,12 +268,15 @@ def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozens
         return None
     while constructor.type in ("parenthesized_expression", "as_expression") and constructor.named_children:
         constructor = constructor.named_children[0]
-    name = text_of(constructor)
+    name = node_text(constructor)
     if constructor.type == "member_expression":
-        holder, member = text_of(constructor.child_by_field_name("object")), constructor.child_by_field_name("property")
+        holder, member = (
+            node_text(constructor.child_by_field_name("object")),
+            constructor.child_by_field_name("property"),
+        )
         if holder in bindings and bindings[holder].export == "*":
-            return _CONSTRUCTORS.get((bindings[holder].module, text_of(member)))  # new signalR.HubConnectionBuilder()
-        name = text_of(member) if holder in _GLOBALS else name
+            return _CONSTRUCTORS.get((bindings[holder].module, node_text(member)))  # new signalR.HubConnectionBuilder()
+        name = node_text(member) if holder in _GLOBALS else name
     binding = bindings.get(name)
     if binding is not None:
         if _SOCKET_IO_MODULE.search(binding.module):

@@ -8,9 +8,9 @@ from tree_sitter import Node
 
 from wscheck.detect.code.call_context import (
     Context,
+    call_contexts,
     conditions_around,
-    contexts_of,
-    dependencies_of,
+    effect_dependencies,
     is_root,
     only_harmless_calls,
     owner_name,
@@ -22,8 +22,8 @@ from wscheck.detect.code.syntax import (
     declares,
     descendants,
     enclosing_function,
+    node_text,
     string_value,
-    text_of,
 )
 from wscheck.model.code_facts import CallContext
 from wscheck.model.events import CodeLocation
@@ -93,7 +93,7 @@ def _registers(call: Node) -> bool:
     return (
         function is not None
         and function.type == "member_expression"
-        and (text_of(function.child_by_field_name("property")) == "on")
+        and (node_text(function.child_by_field_name("property")) == "on")
     )
 
 
@@ -103,10 +103,10 @@ def _unremoved(
     function, arguments = call.child_by_field_name("function"), call.child_by_field_name("arguments")
     given = arguments.named_children if arguments is not None else []
     event = string_value(given[0]) if given else None
-    socket = text_of(function.child_by_field_name("object")) if function is not None else ""
+    socket = node_text(function.child_by_field_name("object")) if function is not None else ""
     if event is None or not _SOCKET.match(socket):
         return None
-    context = contexts_of(source, call)[0]
+    context = call_contexts(source, call)[0]
     if context.function is None or context.via or is_root(source, context):
         return None
     if _removes_listener(source, context, event):
@@ -127,7 +127,7 @@ def _runs_at_each_render(call: Node, socket: str, context: Context, openings: li
     assert function is not None
     if any(enclosing_function(each.node) == function for each in openings):
         return False
-    checks = {text_of(each).strip("()!") for each in conditions_around(call)}
+    checks = {node_text(each).strip("()!") for each in conditions_around(call)}
     return checks <= {socket.rstrip("?!"), socket.rstrip("?!").removesuffix(".current")}
 
 
@@ -153,7 +153,7 @@ def _is_shared(
 
 def _runs_once_per_mount(context: Context) -> bool:
     """Return whether an effect runs only once per mount: its dependencies are empty, or functions that React keeps."""
-    dependencies = dependencies_of(context.effect)
+    dependencies = effect_dependencies(context.effect)
     return dependencies is not None and all(_STABLE.match(each) for each in dependencies)
 
 
@@ -173,7 +173,7 @@ def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
     assert around is not None and context.function is not None
     for node in descendants(around):
         is_name = node.type in ("property_identifier", "identifier", "shorthand_property_identifier_pattern")
-        if is_name and _REMOVES.fullmatch(text_of(node)) and _removed_event(node) in (None, event):
+        if is_name and _REMOVES.fullmatch(node_text(node)) and _removed_event(node) in (None, event):
             return True
     returned = (
         node.named_children[0]

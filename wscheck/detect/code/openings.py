@@ -11,13 +11,13 @@ from tree_sitter import Node
 from wscheck.detect.code.call_context import (
     CLOSES,
     Context,
-    cleanup_of,
-    contexts_of,
-    dependencies_of,
+    assigned_variable,
+    call_contexts,
+    effect_dependencies,
+    find_cleanup,
     is_guarded,
     owner_name,
     renders_elements,
-    target_of,
 )
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
 from wscheck.detect.code.syntax import (
@@ -25,8 +25,8 @@ from wscheck.detect.code.syntax import (
     declares,
     descendants,
     enclosing_function,
+    node_text,
     string_value,
-    text_of,
 )
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpenerCode, OpeningCall
 from wscheck.model.events import CodeLocation
@@ -73,12 +73,12 @@ _OF_AN_INSTANCE = frozenset(
 
 def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
     """Return the facts about one call that opens a connection in a parsed file."""
-    context = most_telling(contexts_of(source, call.node))
-    cleanup = cleanup_of(source, call.node, context)
+    context = most_telling(call_contexts(source, call.node))
+    cleanup = find_cleanup(source, call.node, context)
     if cleanup is Cleanup.MISSING and not opens_at_once(call):
         cleanup = Cleanup.UNKNOWN
     row, byte_column = call.node.start_point
-    options = " ".join(text_of(argument) for argument in call.arguments[1:])
+    options = " ".join(node_text(argument) for argument in call.arguments[1:])
     return OpeningCall(
         location=CodeLocation(source.path, row + 1, byte_column + 1, owner_name(context.owner)),
         api=call.api,
@@ -86,7 +86,7 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
         context=CallContext.EFFECT if call.managed else context.kind,
         owner=owner_name(context.owner),
         via=context.via,
-        dependencies=dependencies_of(context.effect),
+        dependencies=effect_dependencies(context.effect),
         cleanup=Cleanup.CLOSES if call.managed else cleanup,
         after_await=context.after_await,
         guarded=is_guarded(call.node),
@@ -97,7 +97,7 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
 
 def opens_at_once(call: ConnectionCall) -> bool:
     """Return whether the call opens the connection immediately, not only when a method such as `connect` is called."""
-    options = (text_of(each) for each in call.arguments if each.type == "object")
+    options = (node_text(each) for each in call.arguments if each.type == "object")
     return call.api.opens_at_once and not call.managed and not any(_OPENS_LATER.search(text) for text in options)
 
 
@@ -116,10 +116,10 @@ def _reconnects(call: ConnectionCall) -> bool | None:
     if call.api is not Api.SOCKET_IO:
         return call.api is Api.EVENT_SOURCE
     options = [argument for argument in call.arguments if argument.type == "object"]
-    if any(re.search(r"\breconnection\s*:\s*false", text_of(each)) for each in options):
+    if any(re.search(r"\breconnection\s*:\s*false", node_text(each)) for each in options):
         return False
     unknown = len(call.arguments) > 1 and not options
-    return None if unknown or any("..." in text_of(each) for each in options) else True
+    return None if unknown or any("..." in node_text(each) for each in options) else True
 
 
 def _url(call: ConnectionCall) -> str:
@@ -127,7 +127,7 @@ def _url(call: ConnectionCall) -> str:
     if first is None:
         return ""  # io() and io({ ... }) connect to the page's own origin
     literal = string_value(first)
-    text = re.sub(r"\s+", " ", text_of(first)) if literal is None else literal
+    text = re.sub(r"\s+", " ", node_text(first)) if literal is None else literal
     if call.api is Api.SOCKET_IO and text in ("undefined", "window.location.origin", "location.origin"):
         return ""
     return redact_source_code(text)[:MAX_URL_LENGTH]
@@ -140,27 +140,27 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
     """
     if not frames or (opening := call_at(frames[0][1], frames[0][0])) is None:
         return None
-    source, node, context = frames[0][1], opening, _context_of_frame(frames[0][1], opening)
+    source, node, context = frames[0][1], opening, _frame_context(frames[0][1], opening)
     after_await, guarded = context.after_await, is_guarded(opening)
     of_instance = context.kind in _OF_AN_INSTANCE
     count = 1
     for location, outer in frames[1:MAX_FRAMES]:
         if context.kind not in _HAVE_CALLERS or (caller := call_at(outer, location)) is None:
             break
-        source, node, context = outer, caller, _context_of_frame(outer, caller)
+        source, node, context = outer, caller, _frame_context(outer, caller)
         after_await, guarded = after_await or context.after_await, guarded or is_guarded(caller)
         count += 1
     if context.kind is CallContext.FUNCTION:
         # Without further frames, the callers in the same file are the best evidence.
-        context = most_telling(contexts_of(source, node))
+        context = most_telling(call_contexts(source, node))
         after_await = after_await or context.after_await
     owner = context.owner
     return OpenerCode(
         context=context.kind,
         owner=owner_name(owner)[:MAX_TEXT],
-        holder=_kind_of_owner(owner),
-        dependencies=_shortened(dependencies_of(context.effect)),
-        cleanup=cleanup_of(source, node, context),
+        holder=_owner_kind(owner),
+        dependencies=_shortened(effect_dependencies(context.effect)),
+        cleanup=find_cleanup(source, node, context),
         after_await=after_await,
         guarded=guarded,
         overwrites=not (guarded or of_instance or context.kind in _OF_AN_INSTANCE) and _overwrites(opening),
@@ -200,25 +200,25 @@ def _anchor(call: Node) -> tuple[int, int]:
     return callee.start_point[0], callee.start_point[1]
 
 
-def _context_of_frame(source: SourceCode, node: Node) -> Context:
+def _frame_context(source: SourceCode, node: Node) -> Context:
     """Return the context of a frame as the frame alone shows it.
 
     Its callers need not be searched: the stack contains them.
     """
-    return most_telling(contexts_of(source, node, max_callers=0))
+    return most_telling(call_contexts(source, node, max_callers=0))
 
 
 def _arguments(call: Node) -> str:
     arguments = call.child_by_field_name("arguments")
-    return text_of(arguments)
+    return node_text(arguments)
 
 
-def _kind_of_owner(owner: Node | None) -> str:
+def _owner_kind(owner: Node | None) -> str:
     if owner is None:
         return ""
     if owner.type.startswith("class"):
-        heritage = next((text_of(each) for each in owner.children if each.type == "class_heritage"), "")
-        if _ELEMENT.search(heritage) or "connectedCallback" in text_of(owner):
+        heritage = next((node_text(each) for each in owner.children if each.type == "class_heritage"), "")
+        if _ELEMENT.search(heritage) or "connectedCallback" in node_text(owner):
             return "element"
         return "component" if "Component" in heritage else "class"
     if _HOOK.match(owner_name(owner)):
@@ -229,34 +229,36 @@ def _kind_of_owner(owner: Node | None) -> str:
 def _provides(source: SourceCode, owner: Node) -> bool:
     """Return whether a component gives a value to the components below it."""
     contexts = {
-        text_of(node.child_by_field_name("name"))
+        node_text(node.child_by_field_name("name"))
         for node in source.nodes("variable_declarator")
-        if "createContext(" in text_of(node.child_by_field_name("value"))[:40]
+        if "createContext(" in node_text(node.child_by_field_name("value"))[:40]
     }
     for node in descendants(owner):
         if node.type in ("jsx_opening_element", "jsx_self_closing_element"):
-            name = text_of(node.child_by_field_name("name"))
+            name = node_text(node.child_by_field_name("name"))
             if name.endswith(".Provider") or name in contexts:
                 return True
-        elif node.type == "call_expression" and _PROVIDES.search(text_of(node.child_by_field_name("function"))):
+        elif node.type == "call_expression" and _PROVIDES.search(node_text(node.child_by_field_name("function"))):
             return True
     return False
 
 
 def _assigned_to(node: Node, opening: Node, context: Context) -> str:
     """Return the variable that receives the connection: in code of a component or class, a variable of the instance."""
-    return target_of(node) or (target_of(opening) if context.kind not in _OF_AN_INSTANCE else "")
+    return assigned_variable(node) or (assigned_variable(opening) if context.kind not in _OF_AN_INSTANCE else "")
 
 
 def _dropped_at(source: SourceCode, call: Node) -> str:
     """Return where another function sets the connection's variable to null and does not close it, "" if none does."""
-    target, own = target_of(call), enclosing_function(call)
+    target, own = assigned_variable(call), enclosing_function(call)
     for assignment in source.nodes("assignment_expression") if target else ():
         function = enclosing_function(assignment)
-        if function is None or function == own or text_of(assignment.child_by_field_name("left")) != target:
+        if function is None or function == own or node_text(assignment.child_by_field_name("left")) != target:
             continue
-        is_null = text_of(assignment.child_by_field_name("right")) in ("null", "undefined")
-        if is_null and not any(node.type in _NAMES and CLOSES.search(text_of(node)) for node in descendants(function)):
+        is_null = node_text(assignment.child_by_field_name("right")) in ("null", "undefined")
+        if is_null and not any(
+            node.type in _NAMES and CLOSES.search(node_text(node)) for node in descendants(function)
+        ):
             return f"{source.path}:{assignment.start_point[0] + 1}"
     return ""
 
@@ -266,9 +268,9 @@ def _overwrites(call: Node) -> bool:
 
     It may if the variable of the connection outlives the function, and the function closes nothing before the call.
     """
-    target, function = target_of(call), enclosing_function(call)
+    target, function = assigned_variable(call), enclosing_function(call)
     name = target.split(".")[0]
     if not target or function is None or (name != "this" and declares(function, name, into_functions=False)):
         return False
     before = (node for node in descendants(function) if node.end_byte <= call.start_byte)
-    return not any(node.type in _NAMES and CLOSES.search(text_of(node)) for node in before)
+    return not any(node.type in _NAMES and CLOSES.search(node_text(node)) for node in before)

@@ -32,7 +32,7 @@ class Package(msgspec.Struct, frozen=True):
         """Return whether functions named `use...` are Vue's composables, not React's hooks."""
         return not self.dependencies.keys().isdisjoint(("vue", "nuxt", "nuxt3")) and "react" not in self.dependencies
 
-    def framework_of(self, suffix: str) -> str:
+    def framework_for(self, suffix: str) -> str:
         """Return the name of the framework of a file with this suffix, "" for React or if it is unknown."""
         if suffix in (".vue", ".svelte"):
             return suffix[1:]

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from wscheck.detect.code.call_context import conditions_around
 from wscheck.detect.code.connection_calls import ConnectionCall
-from wscheck.detect.code.syntax import SourceCode, ancestors, text_of
+from wscheck.detect.code.syntax import SourceCode, ancestors, node_text
 from wscheck.model.code_facts import Api, CallContext, OpeningCall
 
 _RUNS_ON_SERVER = frozenset(
@@ -37,8 +37,8 @@ def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: Openin
         return False
     options = call.arguments[-1] if call.arguments else None
     if options is not None and (len(call.arguments) > 1 or options.type == "object"):
-        stated = options.type == "object" and "..." not in text_of(options)
-        if not stated or re.search(r"\bautoConnect\s*:\s*(?!true)", text_of(options)):
+        stated = options.type == "object" and "..." not in node_text(options)
+        if not stated or re.search(r"\bautoConnect\s*:\s*(?!true)", node_text(options)):
             return False
     return next(conditions_around(call.node), None) is None
 

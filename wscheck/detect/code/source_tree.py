@@ -10,8 +10,8 @@ import msgspec
 from tree_sitter import Node
 
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
-from wscheck.detect.code.call_context import Context, contexts_of, is_returned, owner_name, owner_of
-from wscheck.detect.code.cleanup_patches import cleanup_edits, patch_of, patched
+from wscheck.detect.code.call_context import Context, call_contexts, is_returned, outermost_owner, owner_name
+from wscheck.detect.code.cleanup_patches import cleanup_edits, make_patch, patched
 from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
 from wscheck.detect.code.listeners import (
     Registration,
@@ -22,7 +22,7 @@ from wscheck.detect.code.listeners import (
 from wscheck.detect.code.openings import opening_call, opens_at_once
 from wscheck.detect.code.packages import Package
 from wscheck.detect.code.server_rendering import may_open_on_server
-from wscheck.detect.code.syntax import SourceCode, enclosing_function, parse_source, text_of
+from wscheck.detect.code.syntax import SourceCode, enclosing_function, node_text, parse_source
 from wscheck.detect.code.url_values import ModuleConstants, resolved, url_value
 from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall, Patch
@@ -87,7 +87,7 @@ class Use(NamedTuple):
     is_call: bool = False
     context: CallContext = CallContext.FUNCTION
 
-    def is_of(self, call: OpeningCall) -> bool:
+    def refers_to(self, call: OpeningCall) -> bool:
         """Return whether the used function is the owner of `call`: it is in the same file or imported from it."""
         if self.name != call.owner:
             return False
@@ -171,7 +171,7 @@ def _patches(
         return {}
     effects: dict[Node | None, tuple[list[Context], list[ConnectionCall], list[Registration]]] = {}
     for call in unclosed:
-        contexts = contexts_of(source, call.node)
+        contexts = call_contexts(source, call.node)
         known, calls, _ = effects.setdefault(contexts[0].function, ([], [], []))
         known += contexts
         calls.append(call)
@@ -188,7 +188,7 @@ def _patches(
         left = _faults_after(source, patched(content, edits)) if edits is not None else None
         if edits is None or left is None or left > faults - len(calls) - len(group):
             continue
-        patch = patch_of(source.path, content, edits)
+        patch = make_patch(source.path, content, edits)
         nodes = [*(call.node for call in calls), *(registration.node for registration in group)]
         patches |= {(node.start_point[0] + 1, node.start_point[1] + 1): patch for node in nodes}
     return patches
@@ -204,20 +204,20 @@ def _faults_after(source: SourceCode, content: bytes) -> int | None:
     return unclosed + len(unremoved_registrations(changed, calls))
 
 
-def uses_of(names: frozenset[str], path: str, content: bytes) -> list[Use]:
+def find_uses(names: frozenset[str], path: str, content: bytes) -> list[Use]:
     """Return the places in a file that call or render one of `names`."""
     source = parse_source(path, content)
     origins = imported_names(source)
     found = []
     for node in source.nodes(*_USING):
-        name, function = text_of(node.child_by_field_name(_USING[node.type])), enclosing_function(node)
-        user = owner_name(owner_of(function)) if function is not None else PurePosixPath(path).name
+        name, function = node_text(node.child_by_field_name(_USING[node.type])), enclosing_function(node)
+        user = owner_name(outermost_owner(function)) if function is not None else PurePosixPath(path).name
         if name not in names or not user or user == name:
             continue
         row, column = node.start_point
         is_call = node.type == "call_expression"
         module = origins[name].module if name in origins else ""
-        context = contexts_of(source, node)[0].kind
+        context = call_contexts(source, node)[0].kind
         found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call, context))
     return found
 
@@ -265,7 +265,7 @@ def findings_in(
         *(_opened_in_render(call) for file in files for call in file.in_render),
         *(_not_closed(call, file) for file in files for call in file.openings if _is_unclosed(call)),
         *(_opened_in_several_places(group, uses) for group in groups),
-        *(_opened_for_users(call, users) for call in alone if len(users := _users_of(call, uses)) > 1),
+        *(_opened_for_users(call, users) for call in alone if len(users := _using_components(call, uses)) > 1),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
         *(_opened_on_server(call, frameworks[call.location.file]) for call in on_server),
         *(_listeners_not_removed(each, file) for file in files for each in file.listeners),
@@ -295,22 +295,22 @@ def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
 
 
 def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use]) -> Finding:
-    uses_by_call = [(call, [use for use in uses if use.is_of(call)]) for call in group]
-    places = _join([_place(*each) for each in uses_by_call], "; ")
+    uses_by_call = [(call, [use for use in uses if use.refers_to(call)]) for call in group]
+    places = _join([_describe_place(*each) for each in uses_by_call], "; ")
     message = f"{len(group)} places open a connection to {_url(group[0])}: {places}"
     locations = [call.location for call in group]
-    both = _user_of_several(uses_by_call)
+    both = _several_openings_text(uses_by_call)
     if both:
         return _finding("opened-in-several-places", message, locations, "two-openers", both, severity=Severity.ERROR)
     return _possibly_open_together(message, locations)
 
 
-def _users_of(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
-    """Return one use for each component that gets a connection of its own, () if the components are routes."""
+def _using_components(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
+    """Return one use for each component that gets a connection of its own, [] if the components are routes."""
     users = {
         (use.location.file, use.user): use
         for use in reversed(uses)
-        if use.is_of(call) and use.context in RUNS_FOR_EACH_USER
+        if use.refers_to(call) and use.context in RUNS_FOR_EACH_USER
     }
     return [] if all(_ROUTE.search(file) for file, _ in users) else list(users.values())[::-1]
 
@@ -330,13 +330,13 @@ def _possibly_open_together(message: str, locations: list[CodeLocation]) -> Find
     return finding
 
 
-def _place(call: OpeningCall, uses: Sequence[Use]) -> str:
+def _describe_place(call: OpeningCall, uses: Sequence[Use]) -> str:
     users = list(dict.fromkeys(f"{use.user} ({use.location.file}:{use.location.line})" for use in uses))
     used_by = f", used by {_join(users)}" if users else ""
     return f"{_owner(call)} ({call.location}){used_by}"
 
 
-def _user_of_several(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) -> str:
+def _several_openings_text(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) -> str:
     """Return a sentence about a function that certainly runs two of the opening functions, "" if there is none."""
     called: dict[tuple[str, str], dict[str, None]] = {}
     for call, uses in uses_by_call:
@@ -406,7 +406,7 @@ def _finding(
 
 def _framework_fix(file: FileFacts, cause: str) -> str:
     """Return the fix of a cause for the framework of the file, "" for React."""
-    framework = file.package.framework_of(PurePosixPath(file.path).suffix.lower())
+    framework = file.package.framework_for(PurePosixPath(file.path).suffix.lower())
     return FRAMEWORK_FIXES.get(framework, {}).get(cause, "")
 
 

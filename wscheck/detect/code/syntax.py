@@ -69,7 +69,7 @@ class SourceCode:
         found = [node for each in types for node in self._by_type.get(each, ())]
         return found if len(types) == 1 else sorted(found, key=lambda node: node.start_byte)
 
-    def runners_of(self, name: str) -> list[Node]:
+    def find_runners(self, name: str) -> list[Node]:
         """Return the places that run the function `name`: calls of the function, and calls to which it is passed.
 
         Examples: `name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A method is `this.name`.
@@ -77,11 +77,11 @@ class SourceCode:
         if not self._callers:
             for call in self.nodes("call_expression"):
                 for runner in _run_by(call):
-                    self._callers.setdefault(text_of(runner), []).append(runner)
+                    self._callers.setdefault(node_text(runner), []).append(runner)
             for value in self.nodes("jsx_expression"):
                 for handler in value.named_children if value.parent and value.parent.type == "jsx_attribute" else ():
                     if handler.type in ("identifier", "member_expression"):
-                        self._callers.setdefault(text_of(handler), []).append(handler)
+                        self._callers.setdefault(node_text(handler), []).append(handler)
         return self._callers.get(name, [])
 
 
@@ -89,7 +89,7 @@ def _run_by(call: Node) -> Iterator[Node]:
     """Yield the names of the functions and of the methods of `this` that a call runs, or that are passed to it."""
     arguments = call.child_by_field_name("arguments")
     for node in (call.child_by_field_name("function"), *(arguments.named_children if arguments is not None else ())):
-        is_own_method = node is not None and node.type == "member_expression" and text_of(node).startswith("this.")
+        is_own_method = node is not None and node.type == "member_expression" and node_text(node).startswith("this.")
         if node is not None and (node.type == "identifier" or is_own_method):
             yield node
 
@@ -136,7 +136,7 @@ def _parser(typescript: bool) -> Parser:
     return Parser(_language(typescript))
 
 
-def text_of(node: Node | None) -> str:
+def node_text(node: Node | None) -> str:
     """Return the source text of a node, "" for None."""
     if node is None or node.text is None:
         return ""
@@ -179,7 +179,7 @@ def declares(around: Node, name: str, into_functions: bool = True) -> bool:
     declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
     return any(
         node.type in ("variable_declarator", "formal_parameters")
-        and declared.search(text_of(node.child_by_field_name("name") or node))
+        and declared.search(node_text(node.child_by_field_name("name") or node))
         for node in descendants(around, into_functions)
     )
 
@@ -189,19 +189,19 @@ def string_value(node: Node) -> str | None:
     if node.type == "string" or (
         node.type == "template_string" and all(child.type != "template_substitution" for child in node.named_children)
     ):
-        return text_of(node)[1:-1]
+        return node_text(node)[1:-1]
     return None
 
 
 def function_name(function: Node) -> str:
     """Return the name of a function, or of the variable, property or field to which it is assigned."""
     if (own := function.child_by_field_name("name")) is not None:
-        return text_of(own)
+        return node_text(own)
     holder = function.parent
     while holder is not None and holder.type in (
         *("parenthesized_expression", "as_expression", "satisfies_expression", "arguments", "call_expression"),
     ):
-        if holder.type == "call_expression" and text_of(holder.child_by_field_name("function")) not in WRAPPERS:
+        if holder.type == "call_expression" and node_text(holder.child_by_field_name("function")) not in WRAPPERS:
             return ""
         holder = holder.parent
     if holder is None:
@@ -209,7 +209,7 @@ def function_name(function: Node) -> str:
     for role in ("name", "key", "left"):
         named = holder.child_by_field_name(role) if holder.type in _NAMING else None
         if named is not None and named.type in ("identifier", "property_identifier", "private_property_identifier"):
-            return text_of(named)
+            return node_text(named)
     return ""
 
 

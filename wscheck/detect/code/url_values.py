@@ -13,7 +13,7 @@ import msgspec
 from tree_sitter import Node
 
 from wscheck.detect.code.connection_calls import Binding, ConnectionCall, imported_names
-from wscheck.detect.code.syntax import SUFFIXES, SourceCode, string_value, text_of
+from wscheck.detect.code.syntax import SUFFIXES, SourceCode, node_text, string_value
 
 MAX_STEPS = 8
 """Largest number of names that are followed from an expression to its value."""
@@ -115,7 +115,7 @@ class _Evaluation:
             return None
         while node.type in _WRAPPERS and node.named_children:
             node = node.named_children[0]
-        text, literal = re.sub(r"\s+", "", text_of(node)), string_value(node)
+        text, literal = re.sub(r"\s+", "", node_text(node)), string_value(node)
         if text in _ORIGIN or literal is not None:
             return "" if text in _ORIGIN else literal
         if _ENVIRONMENT.match(text):
@@ -126,11 +126,11 @@ class _Evaluation:
 
     def _part(self, node: Node, steps: int) -> str | None:
         if node.type != "template_substitution":
-            return text_of(node)
+            return node_text(node)
         return self.value(node.named_children[0], steps - 1) if node.named_children else None
 
     def _operation(self, node: Node, steps: int) -> str | None:
-        operator = text_of(node.child_by_field_name("operator"))
+        operator = node_text(node.child_by_field_name("operator"))
         sides = [self.value(node.child_by_field_name(side), steps - 1) for side in ("left", "right")]
         if operator == "+":
             return _joined(sides)
@@ -158,7 +158,7 @@ class _Evaluation:
             return f"\0{binding.module}#{exported}\0"
         holder = self.constants.get(name)
         for pair in holder.named_children if holder is not None and holder.type == "object" else ():
-            if pair.type == "pair" and text_of(pair.child_by_field_name("key")).strip("'\"") == path:
+            if pair.type == "pair" and node_text(pair.child_by_field_name("key")).strip("'\"") == path:
                 return self.value(pair.child_by_field_name("value"), steps - 1)
         return None
 
@@ -173,12 +173,12 @@ def _constants(source: SourceCode) -> Iterator[tuple[str, Node]]:
     """Yield the name and the value of each `const` at the top level."""
     for statement in source.root.named_children:
         inner = statement.child_by_field_name("declaration") if statement.type == "export_statement" else statement
-        if inner is None or inner.type != "lexical_declaration" or not text_of(inner).startswith("const"):
+        if inner is None or inner.type != "lexical_declaration" or not node_text(inner).startswith("const"):
             continue
         for declarator in inner.named_children:
             value = declarator.child_by_field_name("value")
             if value is not None:
-                yield text_of(declarator.child_by_field_name("name")), value
+                yield node_text(declarator.child_by_field_name("name")), value
 
 
 def _exported(source: SourceCode, evaluation: _Evaluation) -> Iterator[tuple[str, str | None]]:
@@ -190,8 +190,8 @@ def _exported(source: SourceCode, evaluation: _Evaluation) -> Iterator[tuple[str
         module = string_value(origin) if origin is not None else None
         for clause in statement.named_children:
             for specifier in clause.named_children if clause.type == "export_clause" else ():
-                name = text_of(specifier.child_by_field_name("name"))
-                exported = text_of(specifier.child_by_field_name("alias")) or name
+                name = node_text(specifier.child_by_field_name("name"))
+                exported = node_text(specifier.child_by_field_name("alias")) or name
                 if module is not None:
                     yield exported, f"\0{module}#{name}\0"
                 elif exported != name:
@@ -208,5 +208,5 @@ def _properties(name: str, value: Node, evaluation: _Evaluation) -> Iterator[tup
         value = value.named_children[0]
     for pair in value.named_children if value.type == "object" else ():
         if pair.type == "pair":
-            key = text_of(pair.child_by_field_name("key")).strip("'\"")
+            key = node_text(pair.child_by_field_name("key")).strip("'\"")
             yield f"{name}.{key}", evaluation.value(pair.child_by_field_name("value"))

@@ -242,7 +242,7 @@ async def _read_context(devtools: DevToolsConnection, session: str, context: int
         deeper = [await scoped(each) for each in layer]
         return [*layer, *(inner for group in deeper for inner in group)]
 
-    async def functions_of(object_id: str, entry: dict[str, Any]) -> list[ComponentFunction]:
+    async def component_functions(object_id: str, entry: dict[str, Any]) -> list[ComponentFunction]:
         try:
             if not entry["wrapped"]:
                 found = [await located(object_id, entry, entry["owners"])]
@@ -263,7 +263,7 @@ async def _read_context(devtools: DevToolsConnection, session: str, context: int
     data = (await call_on(state, DATA, by_value=True))["value"]
     listed = (await properties((await call_on(state, FUNCTIONS, by_value=False))["objectId"]))["result"]
     objects = [object_id for _, object_id in _objects(listed)]
-    found = await asyncio.gather(*map(functions_of, objects, data["entries"]))
+    found = await asyncio.gather(*map(component_functions, objects, data["entries"]))
     devtools.send("Runtime.releaseObjectGroup", {"objectGroup": OBJECT_GROUP}, session)
     functions = tuple(function for group in found for function in group)
     return MountedComponents(tuple(data["names"]), frozenset(data["frameworks"]), functions)

@@ -29,7 +29,7 @@ class ServerSplit:
         if len(self._servers()) > 1:
             self._merge_aliases(sessions)
         servers = self._servers()
-        targets = [server for server in servers if target and server.has_origin_of(ServerEndpoint.from_url(target))]
+        targets = [server for server in servers if target and server.has_same_origin(ServerEndpoint.from_url(target))]
         identified = [self._server_by_session[id(session)] for session, _ in sessions if session.identified]
         self.main = max(targets or servers, key=identified.count, default=ServerEndpoint("", None, ""))
 

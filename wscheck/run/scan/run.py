@@ -76,11 +76,11 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     started_at, begin = time.time(), time.perf_counter()
     sources = SourceFiles(plan.root)
     facts = [
-        source_tree.file_facts(path, content, sources.package_of(path))
+        source_tree.file_facts(path, content, sources.find_package(path))
         for path, content in sources.read()
         if source_tree.may_have_facts(content)
     ]
-    groups = source_tree.shared_urls(facts, _Constants(sources, facts).of_module)
+    groups = source_tree.shared_urls(facts, _Constants(sources, facts).find_module)
     uses = _uses(sources, facts, groups)
     findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
     openings = [call for file in facts for call in file.openings]
@@ -122,9 +122,9 @@ def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
     sources = SourceFiles(plan.root)
     allowed = {_identity(finding) for finding in report.allowed}
     for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
-        before = sources.content_of(path)
+        before = sources.read_content(path)
         if before is not None:
-            after, fixed = _without_faults(path, before, sources.package_of(path), allowed)
+            after, fixed = _without_faults(path, before, sources.find_package(path), allowed)
             if fixed:
                 yield Change(path, before, after, fixed)
 
@@ -188,13 +188,13 @@ class _Constants:
         self._index = ModuleIndex(sources.paths()) if any(_refers(file) for file in facts) else None
         self._read: dict[str, ModuleConstants] = {}
 
-    def of_module(self, file: str, module: str) -> ModuleConstants | None:
+    def find_module(self, file: str, module: str) -> ModuleConstants | None:
         """Return the constants of the module that `file` imports, None if it is not one of the source files."""
         path = self._index.find(file, module) if self._index is not None else None
         if path is None or len(self._read) > MAX_MODULES:
             return None
         if path not in self._read:
-            content = self._sources.content_of(path) or b""
+            content = self._sources.read_content(path) or b""
             self._read[path] = module_constants(parse_source(path, content))
         return self._read[path]
 
@@ -218,7 +218,7 @@ def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[Open
         use
         for path, content in sources.read()
         if not encoded.isdisjoint(_WORD.findall(content))
-        for use in source_tree.uses_of(names, path, content)
+        for use in source_tree.find_uses(names, path, content)
     ]
 
 
@@ -231,7 +231,7 @@ def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCa
     openings = ServerOpenings(call for call, _ in candidates)
     if candidates:
         for path, content in sources.read():
-            openings.read(sources.package_of(path).folder, content)
+            openings.read(sources.find_package(path).folder, content)
     return list(openings.certain([folder for _, folder in candidates]))
 
 
@@ -301,14 +301,14 @@ class SourceFiles:
         """Return the paths of all source files, as reports show them."""
         return [self._shown(path) for path in self._paths]
 
-    def package_of(self, shown: str) -> Package:
+    def find_package(self, shown: str) -> Package:
         """Return the npm package of a file: the package.json in the nearest folder above the file."""
         folder = next((str(each) for each in PurePosixPath(shown).parents if str(each) in self._manifests), "")
         if folder and folder not in self._packages:
             self._packages[folder] = parse_manifest(folder, self._content(self._manifests[folder]) or b"")
         return self._packages.get(folder, Package())
 
-    def content_of(self, shown: str) -> bytes | None:
+    def read_content(self, shown: str) -> bytes | None:
         """Return the content of a file by the path that reports show, None if it cannot be read."""
         return self._content(str(Path(shown).absolute()))
 

@@ -182,7 +182,7 @@ class Column(msgspec.Struct):
         return sum(map(len, self.lines.values()))
 
 
-class Pair(NamedTuple):
+class StatementPair(NamedTuple):
     """Two statements, of which one starts and the other ends something that has an id.
 
     ids  number of ids that occur in both statements
@@ -221,7 +221,7 @@ class Pairing:
                     lines.setdefault(slot.value, []).append(at)
             yield Column(group, place, lines)
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[StatementPair]:
         """Return the pairs of a starting and an ending statement, the pair with the most ids first."""
         holders = defaultdict[str, list[int]](list)
         for number, column in enumerate(self._columns):
@@ -230,16 +230,16 @@ class Pairing:
         shared = Counter(
             pair for numbers in holders.values() if len(numbers) <= 40 for pair in combinations(numbers, 2)
         )
-        found = list[Pair]()
+        found = list[StatementPair]()
         for (one, other), ids in shared.items():
             if ids >= MIN_PAIRS and self._columns[one].group is not self._columns[other].group:
                 found += self._as_pair(self._columns[one], self._columns[other], ids)
         return sorted(found, key=lambda pair: -pair.ids)
 
-    def _as_pair(self, one: Column, other: Column, ids: int) -> Iterator[Pair]:
+    def _as_pair(self, one: Column, other: Column, ids: int) -> Iterator[StatementPair]:
         for start, end in ((one, other), (other, one)):
             if self._is_ordered(start, end) and 2 * ids >= len(end.lines) and self._lives(start, end):
-                yield Pair(start, end, ids)
+                yield StatementPair(start, end, ids)
 
     def _is_ordered(self, start: Column, end: Column) -> bool:
         """Return whether start and end lines alternate for most ids that occur in both columns, beginning with a start.
@@ -299,7 +299,7 @@ class Pairing:
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
-    def is_usually_shared(self, pair: Pair, user: str) -> bool:
+    def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
         """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
         users = next(one for one in self.columns_of(pair.start.group) if one.place == user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
@@ -463,9 +463,9 @@ def learn_structure(
     return found
 
 
-def _best_pair(pairing: Pairing) -> tuple[Pair, str, bool] | None:
+def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
     """Return the pair that most probably reports connections, the place of the user, and whether this is certain."""
-    best: tuple[tuple[int, ...], Pair, str, bool] | None = None
+    best: tuple[tuple[int, ...], StatementPair, str, bool] | None = None
     shared = set[tuple[int, int]]()
     for pair in pairing.pairs():
         start, end = pair.start.group, pair.end.group
@@ -498,14 +498,14 @@ def _last(column: Column) -> int:
     return max(lines[0] for lines in column.lines.values())
 
 
-def _speaks(pair: Pair) -> bool:
+def _speaks(pair: StatementPair) -> bool:
     """Return whether at least one word of the two statements is about connections or the users of connections."""
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
     return nouns or start.kind == CONNECTED or end.kind == DISCONNECTED
 
 
-def _tells_of_connections(pair: Pair) -> bool:
+def _tells_of_connections(pair: StatementPair) -> bool:
     """Return whether known words of the two statements report connections too, not only the structure of the log."""
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
