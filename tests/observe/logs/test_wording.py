@@ -156,6 +156,29 @@ def test_keys_of_structured_records_are_read(shape: str) -> None:
     assert told(read(log)) == expected
 
 
+@pytest.mark.parametrize("prefix", ["2026-04-02T10:11:{s:02}.250000+00:00 [info] ", "10:11:{s:02}.250 [debug] "])
+def test_unquoted_pairs_are_a_structured_record(prefix: str) -> None:
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate((*USERS, *USERS)):
+        opened = "tag: CHANNEL, clientid: {}, msg: client_connected, peername: 10.0.0.{}:5120{}, proto_ver: 5"
+        ended = "tag: CHANNEL, clientid: {}, msg: terminate, peername: 10.0.0.{}:5120{}, reason: {{shutdown,normal}}"
+        lines += [prefix.format(s=number) + opened.format(user, number, number)]
+        lines += [prefix.format(s=number + 9) + ended.format(user, number, number)]
+        expected += [("+", user, f"10.0.0.{number}:5120{number}"), ("-", "", f"10.0.0.{number}:5120{number}")]
+    assert sorted(told(read("\n".join(lines), guesses=True))) == sorted(expected)
+
+
+@pytest.mark.parametrize("user", ["desk-{}", "pod-a-{}", "till.{}-x"])
+def test_a_user_with_a_name_like_a_pod_is_no_prefix(user: str) -> None:
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number in range(3):
+        name = user.format(number + 20)
+        for word, sign in (("attached", "+"), ("detached", "-")):
+            lines.append(f'{{"pid":17,"message":"{name} {word} [{sid(number)}]","context":"DeskGateway"}}')
+            expected.append((sign, name, sid(number)))
+    assert told(read("\n".join(lines))) == expected
+
+
 @pytest.mark.parametrize(
     ("header", "row"),
     [

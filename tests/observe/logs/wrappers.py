@@ -81,6 +81,10 @@ WRAPPERS: dict[str, Wrapper] = {
     "stern-namespaces": _each(
         lambda line, _: f"prod bot-7d9f8c6b5-x2x4z bot {line}", ("prod bot-7d9f8c6b5-zz4zz bot tick",)
     ),
+    "labels": _each(
+        lambda line, at: f'{iso(at)} {{app="bot", pod="bot-5d8f7c-x2"}} {line}',
+        ('2026-01-01T00:00:00Z {app="bot", pod="bot-5d8f7c-zz"} tick',),
+    ),
     "github": _each(lambda line, at: f"e2e\tRun the tests\t{iso(at)[:-1]}4567Z {line}"),
     "syslog": _each(
         lambda line, _: f"Jan 15 09:30:03 host1 node[4242]: {line}", ("Jan 15 09:30:03 host1 kernel: audit",)

@@ -75,6 +75,13 @@ _KLOG = lazy_pattern(
     re.VERBOSE,
 )
 """Structured klog record: the message in quotes without a key, followed by keys with values."""
+_LABELS = lazy_pattern(r'(?P<head>[^{}"]*)\{(?P<labels>[\w.]+="[^"]*"(?:,\s*[\w.]+="[^"]*")*)\} (?=\s*\S)')
+"""Label set of a log store in front of a line, as a query tool for Loki prints it: {app="gateway", pod="gateway-1"}."""
+_PAIR_BEGIN = lazy_pattern(r"(?<!\S)[A-Za-z_]\w*: ")
+_PAIRS_MESSAGE = lazy_pattern(r"(?<!\S)(?:msg|message|event): ")
+_NEXT_PAIR = lazy_pattern(r", (?=[A-Za-z_]\w*: )")
+_QUOTE = lazy_pattern(r"""["'`]|[{\[(]\s""")
+_FEWEST_PAIRS = 3
 _DEEP = 6
 
 decode_json = msgspec.json.Decoder().decode
@@ -130,10 +137,38 @@ def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -
         message.writer += cri[2]
         message.partial, message.from_container = cri[3] == "P", True
         message.text = message.text[cri.end() :]
+    if '="' in message.text and (labels := _LABELS.match(message.text)) is not None:
+        message.at = timestamps.find(labels["head"]) or message.at
+        message.writer += f"|{labels['labels']}"
+        message.text = message.text[labels.end() :]
     if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
         message.text = klog["head"] + unquote(klog["message"]) + message.text[klog.end() :]
+    if (pairs := _unquoted_pairs(message.text)) is not None:
+        message.prefix, fields = pairs
+        message.at = message.at or timestamps.find(message.prefix)
+        _unwrap(message, fields, timestamps, 0)
+        return message
     _unwrap_structured(message, timestamps)
     return message
+
+
+def _unquoted_pairs(text: str) -> tuple[str, dict[str, Any]] | None:
+    """Return the prefix and the fields of a record that is printed as "key: value, key: value", one key its message.
+
+    Return None for other lines. Nothing is quoted: a value ends before the next key.
+    """
+    if (
+        _PAIRS_MESSAGE.search(text) is None
+        or _QUOTE.search(text) is not None
+        or (first := _PAIR_BEGIN.search(text)) is None
+    ):
+        return None
+    begin = first.start()
+    pairs = _NEXT_PAIR.split(text[begin:])
+    if len(pairs) < _FEWEST_PAIRS or classify_prefix(text[:begin]) is not PrefixKind.SURE:
+        return None
+    fields = dict(pair.partition(": ")[::2] for pair in pairs)
+    return (text[:begin], fields) if not fields.keys().isdisjoint(MESSAGE_KEYS) else None
 
 
 def unwrap_joined(message: LogMessage, timestamps: TimestampParser) -> None:

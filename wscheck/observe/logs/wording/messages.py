@@ -278,7 +278,8 @@ def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[st
     kinds_of_tag = {"bracket", "sid", "logger", "dotted"} if any_tag else {"bracket", "sid", "logger"}
     at, forms, tags = 0, list[str](), dict[str, str]()
     viewer = _VIEWER.match(text)
-    at = viewer.end() if viewer is not None else 0
+    if viewer is not None and not reports_event(viewer[0].split()[-1]):  # else the sentence of a user with such a name
+        at = viewer.end()
     while (match := _PREFIX.match(text, at)) is not None and match.end() > at:
         kind, piece = match.lastgroup or "", match[0].strip()
         kind = next(name for name in _FORMS if match[name] is not None)
