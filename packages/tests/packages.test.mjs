@@ -14,6 +14,7 @@ const MODULES = join(HERE, "node_modules");
 const LAUNCHER = join(MODULES, "wscheck/bin/wscheck.js");
 // Without npx, which searches the registry for a program that it does not find.
 const PLAYWRIGHT = [process.execPath, join(MODULES, "@playwright/test/cli.js"), "test"];
+const JEST = [process.execPath, join(MODULES, "jest/bin/jest.js")];
 const VITEST = [process.execPath, join(MODULES, "vitest/vitest.mjs"), "run"];
 
 /** What is on PATH without any wscheck or uvx. */
@@ -25,7 +26,7 @@ function run(folder, command, environment = {}) {
     cwd: join(HERE, folder),
     env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", ...environment },
     encoding: "utf8",
-    timeout: 120_000,
+    timeout: 240_000,
   });
   return { code: ran.status, text: ran.stdout + ran.stderr };
 }
@@ -48,7 +49,7 @@ test("@wscheck/playwright", async (t) => {
   const environment = { CHROMIUM: chromium(), PORT: await freePort() };
   assert.ok(environment.CHROMIUM, "needs Chromium on PATH");
   const { text } = run("playwright", PLAYWRIGHT, { ...environment, WSCHECK });
-  await t.test("healthy pages, accepted rules, and several contexts pass", () => assert.match(text, /\b4 passed/, text));
+  await t.test("healthy pages, accepted rules, and several contexts pass", () => assert.match(text, /\b10 passed/, text));
   await t.test("two connections fail with rule, place and fix", () => {
     for (const part of ["multiple-connections", "src/hooks/useBotWebSocket.ts:12:20", "src/hooks/useWhatsAppConnection.ts:13:20", "  fix "])
       assert.ok(text.includes(part), `${part} is missing in:\n${text}`);
@@ -69,6 +70,14 @@ for (const ENVIRONMENT of ["jsdom", "happy-dom"]) {
     assert.match(text, /Tests\s+2 failed \| 4 passed/, text);
     assert.match(text, /WebSocket ws:\/\/127\.0\.0\.1:9\/chat, opened at connections\.test\.mjs:\d+/, text);
     assert.match(text, /Socket\.IO http:\/\/127\.0\.0\.1:9, opened at connections\.test\.mjs:\d+/, text);
+  });
+}
+
+for (const [MODULES, NODE_OPTIONS, left, passed] of [["commonjs", "", 2, 3], ["esm", "--experimental-vm-modules", 1, 1]]) {
+  test(`@wscheck/vitest in Jest, ${MODULES}`, () => {
+    const { text } = run("jest", JEST, { MODULES, NODE_OPTIONS });
+    assert.ok(text.includes(`Tests:       ${left} failed, ${passed} passed`), text);
+    assert.match(text, /Socket\.IO http:\/\/127\.0\.0\.1:9, opened at connections\.test\.[cm]js:\d+/, text);
   });
 }
 

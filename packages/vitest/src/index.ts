@@ -8,7 +8,10 @@ import { ConnectionCounter, type OpenedConnection } from "./connection-counter.j
 
 export type { OpenedConnection } from "./connection-counter.js";
 
-export const counter = new ConnectionCounter();
+const KEY = Symbol.for("wscheck.connection-counter");
+
+/** The counter of this test file. It is global, because the setup file and a test may load this module in two formats. */
+export const counter = ((globalThis as unknown as Record<symbol, ConnectionCounter>)[KEY] ??= new ConnectionCounter());
 
 /** Return the connections that are open now, in the order in which they were opened. */
 export function openConnections(): OpenedConnection[] {
