@@ -23,7 +23,6 @@ export class CommandWatch implements Watch {
   private constructor(
     private readonly program: string[],
     private readonly testInfo: TestInfo,
-    private readonly defaults: CheckOptions,
   ) {}
 
   #formats(...formats: string[]): string[] {
@@ -45,10 +44,10 @@ export class CommandWatch implements Watch {
   }
 
   /** Start wscheck and wait until it watches the browser. */
-  static async start(url: string, testInfo: TestInfo, defaults: CheckOptions): Promise<CommandWatch> {
+  static async start(url: string, testInfo: TestInfo): Promise<CommandWatch> {
     const program = findCommand();
     if (program === undefined) throw new Error(INSTALL);
-    const watch = new CommandWatch(program, testInfo, defaults);
+    const watch = new CommandWatch(program, testInfo);
     const [command, ...first] = program as [string, ...string[]];
     const driver = ["--", process.execPath, "-e", UNTIL_STDIN_ENDS];
     const formats = watch.#formats("terminal", "json", "html", "ndjson");
@@ -70,10 +69,9 @@ export class CommandWatch implements Watch {
     await Promise.race([begun, failed]);
   }
 
-  async check(_page: Page, given: CheckOptions): Promise<Outcome> {
+  async check(_page: Page, options: CheckOptions): Promise<Outcome> {
     this.#child.stdin?.end();
     await this.#ended;
-    const options = { ...this.defaults, ...given };
     if (options.connections !== undefined) await this.#evaluateAgain(options.connections);
     const html = this.testInfo.outputPath("wscheck.html");
     if (existsSync(html)) await this.testInfo.attach("wscheck.html", { path: html, contentType: "text/html" });

@@ -11,6 +11,7 @@
 import { test as base, type Page } from "@playwright/test";
 import { debuggingUrl, PORT_OPTION } from "./debugging-url.js";
 import { CommandWatch } from "./command-watch.js";
+import { settled } from "./settling.js";
 import { SocketCount } from "./socket-count.js";
 import { type CheckOptions, type Outcome, type Watch } from "./watch.js";
 
@@ -18,7 +19,7 @@ export { expect } from "@playwright/test";
 export type { CheckOptions } from "./watch.js";
 
 /** The watch of the test that runs in this worker. A worker runs one test at a time. */
-let current: Watch | undefined;
+let current: { watch: Watch; defaults: CheckOptions } | undefined;
 
 type WscheckFixtures = {
   /** Options of every check in this file or project: `test.use({ wscheckOptions: { allow: [...] } })`. */
@@ -42,9 +43,9 @@ export const test = base.extend<WscheckFixtures>({
     async ({ browser, browserName, context, wscheckOptions }, use, testInfo) => {
       const watch: Watch =
         browserName === "chromium"
-          ? await CommandWatch.start(await debuggingUrl(browser), testInfo, wscheckOptions)
-          : new SocketCount(browserName, context, wscheckOptions);
-      current = watch;
+          ? await CommandWatch.start(await debuggingUrl(browser), testInfo)
+          : new SocketCount(browserName, context);
+      current = { watch, defaults: wscheckOptions };
       await use(watch);
       current = undefined;
       await watch.close();
@@ -56,18 +57,21 @@ export const test = base.extend<WscheckFixtures>({
 /**
  * Fail unless the pages of this test have kept to one connection per user and endpoint since the test began.
  *
- * Call it at the end of the test: it ends the watch. The error contains each finding with the file and line that opened
+ * Call it at the end of the test: it waits until the page has settled, and ends the watch. The error contains each finding with the file and line that opened
  * the connections, the cause and the fix; the HTML report is attached to the test.
  *
  * @param page     a page of this test
- * @param options  `connections`: the connections that a user may have; `allow`: ids of rules that may be broken
+ * @param options  `connections`: the connections that a user may have; `allow`: ids of rules that may be broken;
+ *                 `settle`: milliseconds without a new websocket
  * @throws Error   there are findings, or nothing could be checked
  */
 export async function expectOneConnection(page: Page, options: CheckOptions = {}): Promise<void> {
   if (current === undefined) {
     throw new Error("Nothing is watched: import `test` from '@wscheck/playwright' in this file.");
   }
-  const outcome: Outcome = await current.check(page, options);
+  const all = { ...current.defaults, ...options };
+  await settled(page, all.settle);
+  const outcome: Outcome = await current.watch.check(page, all);
   if (!outcome.passed) {
     throw new Error(outcome.text);
   }

@@ -7,51 +7,67 @@ const OVERLAP_MS = 300;
 /**
  * Count of open websockets, for browsers without the DevTools protocol (Firefox, WebKit).
  *
- * It sees neither long polling nor users nor the code that opened a connection.
+ * It sees neither long polling nor users nor the code that opened a connection. A context has the storage of one user, so
+ * its pages together are a user.
  */
 export class SocketCount implements Watch {
-  readonly #open = new Map<Page, Map<string, Set<WebSocket>>>();
-  readonly #most = new Map<Page, Map<string, number>>();
+  readonly #pages = new Map<Page, OpenSockets>();
+  readonly #all = new OpenSockets();
 
   constructor(
     private readonly browserName: string,
     context: BrowserContext,
-    private readonly defaults: CheckOptions,
   ) {
     context.on("page", (page) => this.#watch(page));
     for (const page of context.pages()) this.#watch(page);
   }
 
   #watch(page: Page): void {
-    const open = new Map<string, Set<WebSocket>>();
-    const most = new Map<string, number>();
-    this.#open.set(page, open);
-    this.#most.set(page, most);
+    const ofPage = new OpenSockets();
+    this.#pages.set(page, ofPage);
     page.on("websocket", (socket) => {
-      const endpoint = endpointOf(socket.url());
-      const sockets = open.get(endpoint) ?? new Set();
-      open.set(endpoint, sockets.add(socket));
-      most.set(endpoint, most.get(endpoint) ?? 1);
-      socket.on("close", () => sockets.delete(socket));
-      setTimeout(() => most.set(endpoint, Math.max(most.get(endpoint) ?? 1, sockets.size)), OVERLAP_MS);
+      ofPage.add(socket);
+      this.#all.add(socket);
     });
   }
 
-  async check(page: Page, given: CheckOptions): Promise<Outcome> {
-    const { connections } = { ...this.defaults, ...given };
-    const permitted = typeof connections === "number" ? connections : 1;
+  async check(page: Page, { connections }: CheckOptions): Promise<Outcome> {
     await new Promise((resolve) => setTimeout(resolve, OVERLAP_MS));
-    const counts = [...(this.#most.get(page) ?? [])];
+    const ofPage = this.#pages.get(page);
     const unknown = `The places that opened them are unknown in ${this.browserName}: run this test in Chromium to see them.`;
-    if (counts.length === 0) {
-      return { passed: false, text: `wscheck could not check the page: it opened no websocket.` };
+    if (ofPage === undefined) {
+      const why = `only the pages of the fixture \`context\` are watched in ${this.browserName}`;
+      return { passed: false, text: `wscheck could not check the page: ${why}.` };
     }
-    const several = counts.filter(([, most]) => most > permitted);
+    if (ofPage.most.size === 0) {
+      return { passed: false, text: "wscheck could not check the page: no websocket of it was open." };
+    }
+    const overPages = connections === "per-user" || typeof connections === "number";
+    const permitted = typeof connections === "number" ? connections : 1;
+    const several = [...(overPages ? this.#all : ofPage).most].filter(([, most]) => most > permitted);
     const lines = several.map(([endpoint, most]) => `${most} websockets to ${endpoint} were open at once.`);
     return { passed: several.length === 0, text: [...lines, unknown].join("\n") };
   }
 
   async close(): Promise<void> {}
+}
+
+/** The open websockets by endpoint, and the most that were open at once. */
+class OpenSockets {
+  readonly most = new Map<string, number>();
+  readonly #open = new Map<string, Set<WebSocket>>();
+
+  add(socket: WebSocket): void {
+    const endpoint = endpointOf(socket.url());
+    const open = this.#open.get(endpoint) ?? new Set();
+    this.#open.set(endpoint, open.add(socket));
+    const count = (number: number) => this.most.set(endpoint, Math.max(this.most.get(endpoint) ?? 0, number));
+    // A websocket that the server refuses closes without a frame: it is no evidence.
+    socket.on("framesent", () => count(1));
+    socket.on("framereceived", () => count(1));
+    socket.on("close", () => open.delete(socket));
+    setTimeout(() => open.size > 0 && count(open.size), OVERLAP_MS);
+  }
 }
 
 /** Return origin and path of a websocket's URL. */

@@ -5,6 +5,11 @@ export interface CheckOptions {
   connections?: number | "per-user" | "per-tab";
   /** Ids of rules whose findings are accepted, for example `["excessive-attempts"]`. */
   allow?: string[];
+  /**
+   * Time without a new websocket after which the page counts as settled, in milliseconds; 1000 by default. The check waits
+   * for it, at most five times as long, so that it sees connections that the page opens late.
+   */
+  settle?: number;
 }
 
 /** Result of a check. `text` is the report: why it did not pass. */

@@ -1,0 +1,2 @@
+const socket = io();
+socket.on("message", (text) => document.body.append(text));
