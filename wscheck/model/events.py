@@ -183,6 +183,26 @@ class Emitted(ConnectionEvent, frozen=True, kw_only=True):
     name: str = ""
 
 
+class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
+    """The client started a subscription on a connection: to a topic, a query, an application's channel.
+
+    subscription  id of the subscription within its connection
+    name          what is subscribed to
+    same          keyed hash of what makes two subscriptions the same
+    """
+
+    subscription: str = ""
+    name: str = ""
+    same: str | None = None
+
+
+class Unsubscribed(ConnectionEvent, frozen=True, kw_only=True):
+    """A subscription ended before its connection."""
+
+    subscription: str = ""
+    by_server: bool = False
+
+
 class Mounted(ConnectionEvent, frozen=True, kw_only=True):
     """A component started to use a connection."""
 
@@ -334,6 +354,8 @@ AnyEvent = (
     | Delivered
     | Handled
     | Emitted
+    | Subscribed
+    | Unsubscribed
     | Mounted
     | Unmounted
     | HeartbeatStopped

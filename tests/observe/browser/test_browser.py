@@ -8,7 +8,7 @@ import pytest
 
 from wscheck.model.events import Connecting
 from wscheck.observe.browser.browser import Browser
-from wscheck.observe.traffic.engine_session import EngineSession, Initiator
+from wscheck.observe.traffic.session import Initiator, TrafficSession
 
 PAGE = Initiator("T1", "tab 1", "page http://127.0.0.1:8000/")
 URL = "http://127.0.0.1:8000/socket.io/?EIO=4&transport=polling"
@@ -19,7 +19,7 @@ async def test_a_session_that_opens_during_the_observation_is_observed(monkeypat
 
     async def drain() -> None: ...
 
-    async def read_components(sessions: Sequence[EngineSession]) -> dict[str, Any]:
+    async def read_components(sessions: Sequence[TrafficSession]) -> dict[str, Any]:
         assert len(sessions) == 1
         browser.traffic.on_request("second", URL, 2.0, initiator=PAGE)
         return {}

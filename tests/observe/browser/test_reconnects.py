@@ -6,33 +6,32 @@ import msgspec
 
 from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.opener import attribute_reconnects
-from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficRedactor
-from wscheck.observe.traffic.engine_session import _Namespace
-from wscheck.protocols.engine_io import EnginePacket, EnginePacketType
+from wscheck.observe.traffic import ConnectionOrigin, Initiator, TrafficDemux, TrafficSession
+from wscheck.protocols.protocol import Direction
 
 LIBRARY = "node_modules/socket.io-client/build/esm/"
 IO, MANAGER = CodeLocation(f"{LIBRARY}index.js", 29), CodeLocation(f"{LIBRARY}manager.js", 100, 0, "reconnect")
 ONE, TWO, RETRY = CodeLocation("src/one.ts", 12), CodeLocation("src/two.ts", 13), CodeLocation("src/one.ts", 20)
 
 
-def session(sid: str, at: float, page: str = "T1", over: bool = True) -> EngineSession:
-    made = EngineSession(
-        at,
-        url="http://h/",
-        transport="websocket",
-        source="browser",
-        initiator=Initiator(target_id=page, page="tab 1"),
-        identity=IdentityRule.parse("auth.userId"),
-        redactor=TrafficRedactor(),
-    )
-    made._namespaces["/"] = _Namespace(sid=sid)
+def session(sid: str, at: float, page: str = "T1", over: bool = True) -> TrafficSession:
+    """Return a connection of Socket.IO with one namespace."""
+    traffic = TrafficDemux(source="browser")
+    url = "ws://h/socket.io/?EIO=4&transport=websocket"
+    traffic.on_websocket_created("w", url, at, initiator=Initiator(target_id=page, page="tab 1"))
+    traffic.on_frame("w", at, f'40{{"sid":"{sid}"}}', outgoing=False)
+    (made,) = traffic.sessions
     if over:
         made.end(at + 0.5)
     return made
 
 
+def feed(made: TrafficSession, frame: str, at: float, direction: Direction) -> None:
+    made.process(made.reader.receive(direction, frame, at))
+
+
 def opener_locations(
-    sessions: Sequence[EngineSession], stacks: Sequence[tuple[CodeLocation, ...]], objects: Sequence[Sequence[str]]
+    sessions: Sequence[TrafficSession], stacks: Sequence[tuple[CodeLocation, ...]], objects: Sequence[Sequence[str]]
 ) -> list[CodeLocation | None]:
     found = {}
     for one, stack in zip(sessions, stacks, strict=True):
@@ -87,13 +86,13 @@ def test_a_connection_that_ended_later_is_not_continued() -> None:
     assert opener_locations(sessions, [(IO, ONE), (IO, TWO), (MANAGER,)], []) == [ONE, TWO, ONE]
 
 
-DISCONNECT = EnginePacket(EnginePacketType.MESSAGE, "1")
+DISCONNECT = "41"
 
 
 def test_a_disconnected_session_is_continued_while_its_transport_closes() -> None:
     """A busy server takes its time to close; the client comes back meanwhile."""
     disconnected, other, back = session("a", 0, over=False), session("b", 0.1), session("a2", 1, over=False)
-    disconnected.feed_packet(DISCONNECT, 0.5, outgoing=False)
+    feed(disconnected, DISCONNECT, 0.5, Direction.RECEIVED)
     disconnected.end(1.4)
     assert opener_locations([disconnected, other, back], [(IO, ONE), (IO, TWO), (MANAGER, RETRY)], []) == [
         ONE,
@@ -104,12 +103,12 @@ def test_a_disconnected_session_is_continued_while_its_transport_closes() -> Non
 
 def test_a_session_with_one_connected_namespace_is_used() -> None:
     both = session("a", 0, over=False)
-    both._namespaces["/chat"] = _Namespace(sid="c")
-    both.feed_packet(DISCONNECT, 0.5, outgoing=False)
+    feed(both, '40/chat,{"sid":"c"}', 0.1, Direction.RECEIVED)
+    feed(both, DISCONNECT, 0.5, Direction.RECEIVED)
     assert both.unused_from is None
-    both.feed_packet(EnginePacket(EnginePacketType.MESSAGE, "1/chat,"), 0.7, outgoing=True)
+    feed(both, "41/chat,", 0.7, Direction.SENT)
     assert both.unused_from == 0.7
-    both.feed_packet(EnginePacket(EnginePacketType.MESSAGE, "0"), 0.8, outgoing=True)
+    feed(both, "40", 0.8, Direction.SENT)
     assert both.unused_from is None, "it connected again on the same session"
     both.end(1.0)
     assert both.unused_from == 1.0

@@ -33,7 +33,7 @@ from wscheck.observe.browser.opener import (
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
-from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, TrafficDemux, TrafficRedactor
+from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, TrafficDemux, TrafficRedactor, TrafficSession
 
 TAB_TIMEOUT_S = 10
 STEP_POLL_S = 0.05
@@ -317,7 +317,7 @@ class Browser:
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 
-    async def _read_components(self, sessions: Sequence[EngineSession]) -> dict[str, MountedComponents]:
+    async def _read_components(self, sessions: Sequence[TrafficSession]) -> dict[str, MountedComponents]:
         """Return the mounted components of each page with connections, by DevTools session.
 
         Skip pages that do not respond.
@@ -334,7 +334,7 @@ class Browser:
         )
         return {page.session: components for page, components in zip(pages, found, strict=True)}
 
-    def _resolve_origin(self, session: EngineSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
+    def _resolve_origin(self, session: TrafficSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
         stack = session.initiator.raw_stack
         if not isinstance(stack, DevToolsStack):
             return ConnectionOrigin()

@@ -16,7 +16,7 @@ from wscheck.detect.code.openings import MAX_FRAMES, opener_code
 from wscheck.detect.code.syntax import SourceCode, parse_source
 from wscheck.model.code_facts import OpenerCode
 from wscheck.model.events import CodeLocation
-from wscheck.observe.traffic import ConnectionOrigin, EngineSession
+from wscheck.observe.traffic import ConnectionOrigin, TrafficSession
 
 MAX_STACK_DEPTH = 80
 
@@ -171,7 +171,7 @@ def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, s
 
 
 def attribute_reconnects(
-    sessions: Sequence[EngineSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
+    sessions: Sequence[TrafficSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, ConnectionOrigin]:
     """Return `origins`, in which each reconnection has the origin of the first connection of its socket.
 
@@ -193,13 +193,13 @@ def attribute_reconnects(
 
 
 def _predecessors_by_socket(
-    sessions: Sequence[EngineSession], sids_by_socket: Iterable[Sequence[str]]
-) -> dict[int, EngineSession]:
+    sessions: Sequence[TrafficSession], sids_by_socket: Iterable[Sequence[str]]
+) -> dict[int, TrafficSession]:
     """Return a dict of id(session) of each reconnection to the previous session of the same socket object.
 
     A reconnection has a new sid, unless the server recovered the connection state.
     """
-    sessions_by_sid: dict[str, list[EngineSession]] = {}
+    sessions_by_sid: dict[str, list[TrafficSession]] = {}
     for session in sessions:
         for sid in session.sids:
             sessions_by_sid.setdefault(sid, []).append(session)
@@ -220,12 +220,12 @@ def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
 
 
 def _likely_predecessor(
-    session: EngineSession,
-    earlier: Sequence[EngineSession],
+    session: TrafficSession,
+    earlier: Sequence[TrafficSession],
     origin: ConnectionOrigin,
     attributed: dict[int, ConnectionOrigin],
     continued: set[int],
-) -> EngineSession | None:
+) -> TrafficSession | None:
     """Return the earlier session of the same page to which `session` is the reconnection, None if there is none.
 
     No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier

@@ -24,7 +24,7 @@ from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget
 from wscheck.observe.traffic import UrlFormatter
-from wscheck.observe.traffic.demux import parse_engine_url
+from wscheck.protocols.socket_io_session import parse_engine_url
 
 LOAD_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.05

@@ -27,7 +27,14 @@ from wscheck.observe.browser.source_map import (
     vite_base,
 )
 from wscheck.observe.har.har_file import HarEntry, HarFile, load_har_file
-from wscheck.observe.traffic import ConnectionOrigin, EngineSession, IdentityRule, Initiator, TrafficDemux, UrlFormatter
+from wscheck.observe.traffic import (
+    ConnectionOrigin,
+    IdentityRule,
+    Initiator,
+    TrafficDemux,
+    TrafficSession,
+    UrlFormatter,
+)
 
 CLOSE_DELAY_S = 0.0005
 """Seconds. In a HAR file by DevTools, a websocket has closed if it ends later than its last frame by more than this."""
@@ -196,7 +203,7 @@ def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarR
     return [*events, *gaps, *ended]
 
 
-def _resolve_origin(session: EngineSession, scripts: HarScripts, code: OpenerCodeReader) -> ConnectionOrigin:
+def _resolve_origin(session: TrafficSession, scripts: HarScripts, code: OpenerCodeReader) -> ConnectionOrigin:
     stack = session.initiator.raw_stack
     if not isinstance(stack, DevToolsStack):
         return ConnectionOrigin()

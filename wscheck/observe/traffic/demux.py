@@ -1,6 +1,7 @@
-"""Demultiplexer that assigns the requests and websockets of a browser to Engine.IO sessions.
+"""Demultiplexer that assigns the requests and WebSockets of a browser to connections.
 
-Polling requests and an upgrade contain the sid of their session (Engine.IO protocol 4, "Transports").
+Most connections are one WebSocket or one stream. A connection of some protocols consists of several requests, each of
+which contains the id of the session (Engine.IO protocol 4, "Transports").
 
 The connections that one page has to one server at the same time belong to one user. A page may name its user on one
 connection and not on another, or keep the connection of a guest or of the previous user in addition to that of the
@@ -18,25 +19,13 @@ import msgspec
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
 from wscheck.model.events import Connected, Event, Refused
-from wscheck.observe.traffic.engine_session import (
-    ENGINE_IO_3,
-    ENGINE_IO_4,
-    ConnectionOrigin,
-    EngineSession,
-    Initiator,
-)
 from wscheck.observe.traffic.identity import IdentityRule
-from wscheck.observe.traffic.redaction import ENGINE_PARAMETERS, UNKNOWN_USER, TrafficRedactor, UrlFormatter
+from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor, UrlFormatter
 from wscheck.observe.traffic.server_split import ServerSplit, SessionEvents
-from wscheck.protocols.engine_io import (
-    EnginePacket,
-    EnginePacketType,
-    PacketError,
-    decode_engine_packet,
-    decode_engine_packet_v3,
-    decode_payload,
-    decode_payload_v3,
-)
+from wscheck.observe.traffic.session import ConnectionOrigin, Initiator, TrafficSession
+from wscheck.protocols.protocol import Data, Direction, Link, Opening, Transport
+from wscheck.protocols.reader import SUBPROTOCOL, ConnectionReader
+from wscheck.protocols.registry import Recognition, recognise
 
 MAX_EARLY_HEADERS = 1_000
 """Requests whose headers are stored until the request itself is reported."""
@@ -44,57 +33,28 @@ MAX_EARLY_HEADERS = 1_000
 DEFAULT_IDENTITY = "auth.userId"
 
 
-class EngineUrl(msgspec.Struct, frozen=True):
-    """Engine.IO parameters of a URL.
+class _Exchange(msgspec.Struct):
+    """A request or WebSocket of a session."""
 
-    version  the value of EIO
-    sid      None before the handshake
-    query    the parameters that the application added
-    """
-
-    version: str
-    transport: str
-    sid: str | None
-    query: dict[str, str]
-
-
-def parse_engine_url(url: str) -> EngineUrl | None:
-    """Return the Engine.IO parameters of a URL, None for any other URL."""
-    if "EIO=" not in url:
-        return None
-    query = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    version, transport = query.get("EIO"), query.get("transport")
-    if version is None or transport not in ("polling", "websocket", "webtransport"):
-        return None
-    application_query = {name: value for name, value in query.items() if name not in ENGINE_PARAMETERS}
-    return EngineUrl(version, transport, query.get("sid"), application_query)
-
-
-class _Channel(msgspec.Struct):
-    """A request or websocket of a session.
-
-    active  False while a websocket only probes an upgrade: its frames count from the UPGRADE packet on
-    """
-
-    session: EngineSession
-    active: bool
+    session: TrafficSession
+    link: Link
 
 
 class _OpeningRequest(msgspec.Struct, frozen=True):
-    """Data of a request or websocket that are known when it is sent."""
+    """Data of a request or WebSocket that are known when it is sent. `key` is the id of a session that exists."""
 
-    engine_url: EngineUrl
-    url: str
+    opening: Opening
+    recognition: Recognition
+    key: str | None
     at: float
     initiator: Initiator
-    headers: Mapping[str, str]
 
 
 class TrafficDemux:
-    """Collector of the Engine.IO sessions in a browser's traffic.
+    """Collector of the connections in a browser's traffic.
 
-    Call the `on_` methods in the order of time. `key` is any string that identifies a request or websocket. Times are
-    seconds since the epoch. URLs that are not Engine.IO are ignored.
+    Call the `on_` methods in the order of time. `key` is any string that identifies a request or WebSocket. Times are
+    seconds since the epoch. Requests that belong to no protocol are ignored.
     """
 
     def __init__(
@@ -113,21 +73,21 @@ class TrafficDemux:
         """
         self.redactor = redactor or TrafficRedactor()
         self.urls = UrlFormatter(self.redactor)
-        self.sessions: list[EngineSession] = []
+        self.sessions: list[TrafficSession] = []
         self.server_note = ""
         """Sentence that lists the servers, empty if there is only one; set by `events`."""
         self._target = target
         self._identity = identity or IdentityRule.parse(DEFAULT_IDENTITY)
         self._source = source
-        self._channels: dict[str, _Channel] = {}
-        self._session_by_sid: dict[str, EngineSession] = {}
+        self._exchanges: dict[str, _Exchange] = {}
+        self._session_by_key: dict[str, TrafficSession] = {}
         # A browser may report the headers of a request before the request itself.
         self._early_headers = BoundedDict[str, Mapping[str, str]](MAX_EARLY_HEADERS)
         # A browser reports the next request of a session before the body of its handshake can be read.
         self._deferred: dict[str, list[Callable[[], object]]] = {}
-        self._deferred_sid_by_key: dict[str, str] = {}
+        self._deferred_session_by_key: dict[str, str] = {}
 
-    # --- long polling -------------------------------------------------------------------------------------------
+    # --- requests -----------------------------------------------------------------------------------------------
 
     def on_request(
         self,
@@ -139,32 +99,29 @@ class TrafficDemux:
         headers: Mapping[str, str] | None = None,
         body: str | None = None,
     ) -> bool:
-        """Process an HTTP request; `body` is that of a POST. Return False if the URL is not Engine.IO."""
-        engine_url = parse_engine_url(url)
-        if engine_url is None:
+        """Process an HTTP request; `body` is that of a POST. Return False if it belongs to no protocol."""
+        request = _request(Transport.POLLING, url, at, initiator, headers)
+        if request is None:
             return False
-        opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
-        self._after_handshake(key, engine_url, lambda: self._open_request(key, opening, body))
+        self._after_handshake(key, request, lambda: self._open_request(key, request, body))
         return True
 
-    def _open_request(self, key: str, opening: _OpeningRequest, body: str | None) -> None:
-        session, _ = self._find_or_create_session(opening)
-        self._open_channel(key, session, active=True)
+    def _open_request(self, key: str, request: _OpeningRequest, body: str | None) -> None:
+        exchange = self._open_exchange(key, request)
         if body is not None:
-            self._feed_payload(session, body, opening.at, outgoing=True)
+            self._feed(exchange, Direction.SENT, body, request.at)
 
     def on_response(self, key: str, at: float, *, status: int, body: str | bytes | None) -> None:
         """Process a complete HTTP response."""
         if self._is_deferred(key, lambda: self.on_response(key, at, status=status, body=body)):
             return
-        channel = self._channels.pop(key, None)
-        if channel is None:
+        exchange = self._exchanges.pop(key, None)
+        if exchange is None:
             return
         if status >= 400:
-            self._feed_error(channel, at, status, body or "")
-        elif body and body not in ("ok", b"ok"):
-            self._feed_payload(channel.session, body, at, outgoing=False)
-            self._register_session(channel.session)
+            self._feed_error(exchange, at, status, body or "")
+        elif body:
+            self._feed(exchange, Direction.RECEIVED, body, at)
 
     def on_request_failed(self, key: str, at: float, *, cancelled: bool, reason: str = "") -> None:
         """Process a request without a response.
@@ -173,88 +130,75 @@ class TrafficDemux:
         """
         if self._is_deferred(key, lambda: self.on_request_failed(key, at, cancelled=cancelled, reason=reason)):
             return
-        channel = self._channels.pop(key, None)
-        if channel is None:
+        exchange = self._exchanges.pop(key, None)
+        if exchange is None:
             return
-        if not cancelled and channel.session.eio is None:
-            channel.session.refuse(at, "unreachable", reason)
-        if not cancelled and channel.session.transport == "polling":
-            channel.session.end(at)
+        if not cancelled and not exchange.session.is_answered:
+            exchange.session.refuse(at, "unreachable", reason)
+        if not cancelled and exchange.session.transport == Transport.POLLING.value:
+            exchange.session.end(at)
 
-    def _feed_error(self, channel: _Channel, at: float, status: int, body: str | bytes) -> None:
+    def _feed_error(self, exchange: _Exchange, at: float, status: int, body: str | bytes) -> None:
         """Process an HTTP error. Engine.IO explains it as {"code", "message"}; a proxy may send any body."""
         try:
             message = str(json.loads(body)["message"])
         except (ValueError, KeyError, TypeError):
             message = f"HTTP {status}"
-        channel.session.refuse(at, "protocol", message)
-        channel.session.end(at, TRANSPORT_ERROR)
+        exchange.session.refuse(at, "protocol", message)
+        exchange.session.end(at, TRANSPORT_ERROR)
 
-    # --- websockets ---------------------------------------------------------------------------------------------
+    # --- WebSockets ---------------------------------------------------------------------------------------------
 
     def on_websocket_created(
         self, key: str, url: str, at: float, *, initiator: Initiator, headers: Mapping[str, str] | None = None
     ) -> bool:
-        """Process a new websocket. Return False if the URL is not Engine.IO."""
-        engine_url = parse_engine_url(url)
-        if engine_url is None:
+        """Process a new WebSocket. Return False if it belongs to no protocol."""
+        request = _request(Transport.WEBSOCKET, url, at, initiator, headers)
+        if request is None:
             return False
-        opening = _OpeningRequest(engine_url, url, at, initiator, headers or {})
-        self._after_handshake(key, engine_url, lambda: self._open_websocket(key, opening))
+        self._after_handshake(key, request, lambda: self._open_exchange(key, request))
         return True
 
-    def _open_websocket(self, key: str, opening: _OpeningRequest) -> None:
-        session, is_new = self._find_or_create_session(opening)
-        self._open_channel(key, session, active=is_new)
-
     def on_headers(self, key: str, headers: Mapping[str, str]) -> None:
-        """Process the request headers of a request or websocket, if they are reported separately from it."""
+        """Process the request headers of a request or WebSocket, if they are reported separately from it."""
         if self._is_deferred(key, lambda: self.on_headers(key, headers)):
             return
-        if (channel := self._channels.get(key)) is not None:
-            _feed_headers(channel.session, headers)
+        if (exchange := self._exchanges.get(key)) is not None:
+            _feed_headers(exchange.session, headers)
         else:
             self._early_headers.put(key, headers)
 
-    def _open_channel(self, key: str, session: EngineSession, *, active: bool) -> None:
-        self._channels[key] = _Channel(session, active)
-        _feed_headers(session, self._early_headers.pop(key, {}))
+    def on_accepted(self, key: str, at: float, headers: Mapping[str, str] | None = None) -> None:
+        """Process the answer that opens a WebSocket (HTTP 101) or a stream; `headers` are those of the answer."""
+        if self._is_deferred(key, lambda: self.on_accepted(key, at, headers)):
+            return
+        if (exchange := self._exchanges.get(key)) is not None:
+            exchange.session.process(exchange.session.reader.accept(at, _lower(headers or {})))
 
     def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
-        """Process one websocket frame."""
+        """Process one WebSocket frame, or one part of a stream."""
         if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing)):
             return
-        channel = self._channels.get(key)
-        if channel is None:
-            return
-        try:
-            decode = decode_engine_packet_v3 if channel.session.version == ENGINE_IO_3 else decode_engine_packet
-            packet = decode(data)
-        except PacketError as problem:
-            channel.session.record_unreadable(at, str(problem))
-            return
-        if not channel.active and packet.type is EnginePacketType.UPGRADE:
-            channel.active = True
-        if channel.active:
-            self._feed_packet(channel.session, packet, at, outgoing=outgoing)
+        if (exchange := self._exchanges.get(key)) is not None:
+            self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
-    def on_websocket_closed(self, key: str, at: float, *, error: str = "") -> None:
-        """Process the close of a websocket, which also ends its session."""
-        if self._is_deferred(key, lambda: self.on_websocket_closed(key, at, error=error)):
+    def on_websocket_closed(self, key: str, at: float, *, error: str = "", code: int | None = None) -> None:
+        """Process the close of a WebSocket, which also ends its session; `code` is the close code, if it is known."""
+        if self._is_deferred(key, lambda: self.on_websocket_closed(key, at, error=error, code=code)):
             return
-        channel = self._channels.pop(key, None)
-        if channel is None or not channel.active:
+        exchange = self._exchanges.pop(key, None)
+        if exchange is None or not exchange.link.carries:
             return
-        if error and channel.session.eio is None:
-            channel.session.refuse(at, "unreachable", error)
-        channel.session.end(at)
+        if error and not exchange.session.is_answered:
+            exchange.session.refuse(at, "unreachable", error)
+        exchange.session.end(at, code=code)
 
     def on_websocket_refused(self, key: str, at: float, *, status: int, body: str = "") -> None:
-        """Process an HTTP error in response to a websocket's handshake."""
+        """Process an HTTP error in response to a WebSocket's handshake."""
         if self._is_deferred(key, lambda: self.on_websocket_refused(key, at, status=status, body=body)):
             return
-        if (channel := self._channels.get(key)) is not None and channel.active:
-            self._feed_error(channel, at, status, body)
+        if (exchange := self._exchanges.get(key)) is not None and exchange.link.carries:
+            self._feed_error(exchange, at, status, body)
 
     # --- both ---------------------------------------------------------------------------------------------------
 
@@ -264,7 +208,7 @@ class TrafficDemux:
             if session.initiator.target_id == target_id:
                 session.end(at)
 
-    def open_sessions(self) -> list[EngineSession]:
+    def open_sessions(self) -> list[TrafficSession]:
         """Return the sessions that are connected: at least one namespace is."""
         return [session for session in self.sessions if session.sids and session.unused_from is None]
 
@@ -275,11 +219,11 @@ class TrafficDemux:
 
     def flush(self) -> None:
         """Process the traffic of sessions whose handshake was not observed; call it when no more traffic follows."""
-        for sid in list(self._deferred):
-            self._replay_deferred(sid)
+        for session_key in list(self._deferred):
+            self._replay_deferred(session_key)
 
     def events(
-        self, origin_of: Callable[[EngineSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
+        self, origin_of: Callable[[TrafficSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
     ) -> list[Event]:
         """Return the events of all sessions, ordered by time. `origin_of` returns a session's call site."""
         sessions = [(session, session.events(origin_of(session))) for session in self.sessions]
@@ -287,90 +231,98 @@ class TrafficDemux:
         self.server_note = servers.note
         return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)
 
-    def _after_handshake(self, key: str, engine_url: EngineUrl, step: Callable[[], object]) -> None:
+    def _after_handshake(self, key: str, request: _OpeningRequest, step: Callable[[], object]) -> None:
         """Run `step` now, or when the handshake of its session has been read."""
-        if engine_url.sid is None or engine_url.sid in self._session_by_sid:
+        if request.key is None or request.key in self._session_by_key:
             step()
             return
-        self._deferred_sid_by_key[key] = engine_url.sid
-        self._deferred.setdefault(engine_url.sid, []).append(step)
+        self._deferred_session_by_key[key] = request.key
+        self._deferred.setdefault(request.key, []).append(step)
 
     def _is_deferred(self, key: str, step: Callable[[], object]) -> bool:
         """Defer `step` and return True if other steps of its session are deferred."""
-        waiting = self._deferred.get(self._deferred_sid_by_key.get(key, ""))
+        waiting = self._deferred.get(self._deferred_session_by_key.get(key, ""))
         if waiting is None:
             return False
         waiting.append(step)
         return True
 
-    def _replay_deferred(self, sid: str) -> None:
-        for step in self._deferred.pop(sid, ()):
+    def _replay_deferred(self, session_key: str) -> None:
+        for step in self._deferred.pop(session_key, ()):
             step()
 
-    def _find_or_create_session(self, opening: _OpeningRequest) -> tuple[EngineSession, bool]:
-        """Return the session that the URL names, and whether it is new."""
-        sid = opening.engine_url.sid
-        session = self._session_by_sid.get(sid or "")
-        if session is not None:
-            return session, False
-        session = self._create_session(opening)
-        if sid is not None:
-            session.eio = sid
-            self._session_by_sid[sid] = session
-        return session, True
+    def _open_exchange(self, key: str, request: _OpeningRequest) -> _Exchange:
+        """Create the exchange of a request or WebSocket, in the session that it continues or in a new one."""
+        session = self._session_by_key.get(request.key or "")
+        if session is None:
+            session = self._create_session(request)
+            if request.key is not None:
+                session.name(request.key)
+                self._session_by_key[request.key] = session
+        exchange = self._exchanges[key] = _Exchange(session, session.reader.link(request.opening))
+        _feed_headers(session, self._early_headers.pop(key, {}))
+        return exchange
 
-    def _create_session(self, opening: _OpeningRequest) -> EngineSession:
-        engine_url = opening.engine_url
-        session = EngineSession(
-            opening.at,
-            url=self.urls.endpoint(opening.url),
-            version=engine_url.version,
-            transport=engine_url.transport,
+    def _create_session(self, request: _OpeningRequest) -> TrafficSession:
+        opening, protocol = request.opening, request.recognition.protocol
+        query = _application_query(request)
+        session = TrafficSession(
+            request.at,
+            url=self.urls.endpoint(protocol.endpoint(opening.url), query),
+            reader=ConnectionReader(opening, request.recognition, request.at),
+            transport=opening.transport,
             source=self._source,
-            initiator=opening.initiator,
+            initiator=request.initiator,
             identity=self._identity,
             redactor=self.redactor,
         )
-        session.set_credentials("query", engine_url.query)
+        session.set_credentials("query", query)
         _feed_headers(session, opening.headers)
-        if engine_url.version not in (ENGINE_IO_4, ENGINE_IO_3):
-            session.refuse(opening.at, "protocol", f"wscheck does not read Engine.IO {engine_url.version}")
         self.sessions.append(session)
         return session
 
-    def _feed_payload(self, session: EngineSession, body: str | bytes, at: float, *, outgoing: bool) -> None:
-        try:
-            decoded = _decode_payload(session.version, body)
-        except PacketError as problem:
-            session.record_unreadable(at, str(problem))
-            return
-        for packet in decoded:
-            self._feed_packet(session, packet, at, outgoing=outgoing)
-
-    def _feed_packet(self, session: EngineSession, packet: EnginePacket, at: float, *, outgoing: bool) -> None:
-        session.feed_packet(packet, at, outgoing=outgoing)
-        if packet.type is EnginePacketType.OPEN:
-            self._register_session(session)
-
-    def _register_session(self, session: EngineSession) -> None:
-        if session.eio is not None:
-            self._session_by_sid.setdefault(session.eio, session)
+    def _feed(self, exchange: _Exchange, direction: Direction, data: Data, at: float) -> None:
+        session = exchange.session
+        was_answered = session.is_answered
+        session.process(exchange.link.receive(direction, data, at))
+        if session.is_answered and not was_answered and session.eio is not None:
+            self._session_by_key.setdefault(session.eio, session)
             self._replay_deferred(session.eio)
 
 
-def _decode_payload(version: str, body: str | bytes) -> list[EnginePacket]:
-    if version == ENGINE_IO_3:
-        return decode_payload_v3(body)
-    return decode_payload(body if isinstance(body, str) else body.decode("utf-8", "replace"))
+def _request(
+    transport: Transport, url: str, at: float, initiator: Initiator, headers: Mapping[str, str] | None
+) -> _OpeningRequest | None:
+    """Return the data of a request or WebSocket, None if no protocol recognises it."""
+    lower = _lower(headers or {})
+    opening = Opening(url=url, transport=transport, headers=lower, subprotocols=_subprotocols(lower))
+    recognition = recognise(opening)
+    if recognition is None:
+        return None
+    return _OpeningRequest(opening, recognition, recognition.protocol.session_key(opening), at, initiator)
 
 
-def _feed_headers(session: EngineSession, headers: Mapping[str, str]) -> None:
+def _application_query(request: _OpeningRequest) -> dict[str, str]:
+    query = request.recognition.protocol.query(request.opening.url)
+    return dict(parse_qsl(urlsplit(request.opening.url).query, keep_blank_values=True) if query is None else query)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _subprotocols(headers: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(each.strip() for each in headers.get(SUBPROTOCOL, "").split(",") if each.strip())
+
+
+def _feed_headers(session: TrafficSession, headers: Mapping[str, str]) -> None:
     if not headers:
         return
-    session.set_credentials("header", {name.lower(): value for name, value in headers.items()})
-    cookies = next((value for name, value in headers.items() if name.lower() == "cookie"), "")
-    if cookies:
+    lower = _lower(headers)
+    session.set_credentials("header", lower)
+    if cookies := lower.get("cookie", ""):
         session.set_credentials("cookie", _parse_cookies(cookies))
+    session.process(session.reader.set_headers(lower))
 
 
 def _parse_cookies(header: str) -> dict[str, str]:

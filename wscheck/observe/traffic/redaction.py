@@ -16,9 +16,6 @@ from wscheck.model.secrets import Redactor, Secret
 
 MAX_TEXT_LENGTH = 200
 
-ENGINE_PARAMETERS = frozenset({"EIO", "transport", "sid", "t", "b64", "j"})
-"""Query parameters that Engine.IO itself sets."""
-
 _SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
@@ -130,20 +127,15 @@ class UrlFormatter:
         """Return `text` without secrets."""
         return self._redactor.redact(text)
 
-    def endpoint(self, url: str) -> str:
-        """Return the URL of a Socket.IO endpoint, with an HTTP scheme.
+    def endpoint(self, url: str, query: Mapping[str, str]) -> str:
+        """Return the URL of an endpoint, with an HTTP scheme. `query` are the parameters of the application.
 
-        Each query value of the application becomes a short digest, so that different values stay different.
+        Each of their values becomes a short digest, so that different values stay different.
         """
         parts = urlsplit(url)
-        values = dict(parse_qsl(parts.query, keep_blank_values=True))
-        query = "&".join(
-            f"{name}=~{self._redactor.digest(value)[:6]}"
-            for name, value in sorted(values.items())
-            if name not in ENGINE_PARAMETERS
-        )
+        digests = "&".join(f"{name}=~{self._redactor.digest(value)[:6]}" for name, value in sorted(query.items()))
         scheme = _HTTP_SCHEMES.get(parts.scheme, parts.scheme)
-        return self.redact(urlunsplit((scheme, _without_user_info(parts.netloc), parts.path, query, "")))
+        return self.redact(urlunsplit((scheme, _without_user_info(parts.netloc), parts.path, digests, "")))
 
     def page(self, url: str) -> str:
         """Return the URL of a page or worker, with only its credentials redacted."""

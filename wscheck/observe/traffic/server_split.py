@@ -8,12 +8,12 @@ from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT
 from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.model.replacement import may_have_replaced
-from wscheck.observe.traffic.engine_session import EngineSession
+from wscheck.observe.traffic.session import TrafficSession
 
 USER_AT_SERVER = "{} at {}"
 """Label of a user at a server other than the user's home server."""
 
-SessionEvents = Sequence[tuple[EngineSession, Sequence[Event]]]
+SessionEvents = Sequence[tuple[TrafficSession, Sequence[Event]]]
 """Each session with its events."""
 
 
@@ -45,7 +45,7 @@ class ServerSplit:
         names = ", ".join(str(server) for server in (self.main, *others))
         return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
 
-    def server_for(self, session: EngineSession) -> ServerEndpoint:
+    def server_for(self, session: TrafficSession) -> ServerEndpoint:
         """Return the server of a session."""
         return self._server_by_session[id(session)]
 
@@ -79,7 +79,7 @@ class ServerSplit:
                     successors = [other for connected, other in opened if _may_replace(event, connected)]
                     self._merge(session, successors)
 
-    def _merge(self, session: EngineSession, successors: Iterable[EngineSession]) -> None:
+    def _merge(self, session: TrafficSession, successors: Iterable[TrafficSession]) -> None:
         server = self._server_by_session[id(session)]
         others = [self._server_by_session[id(successor)] for successor in successors]
         if others and server not in others:

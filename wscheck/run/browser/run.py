@@ -31,7 +31,7 @@ from wscheck.observe.browser import (
     run_steps,
 )
 from wscheck.observe.browser.storage import load_storage_state
-from wscheck.observe.traffic import EngineSession, IdentityRule
+from wscheck.observe.traffic import IdentityRule, TrafficSession
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
 from wscheck.run import page_report
 from wscheck.run.background import BackgroundTask
@@ -321,7 +321,7 @@ class _BrowserRun:
         while time.monotonic() < deadline and any(map(self._is_unsettled, self._browser.traffic.sessions)):
             await asyncio.sleep(OPENING_POLL_S)
 
-    def _is_unsettled(self, session: EngineSession) -> bool:
+    def _is_unsettled(self, session: TrafficSession) -> bool:
         is_new = time.time() - session.opened_at <= self._plan.options.grace_s + OPENING_POLL_S
         return session.opening or (is_new and not session.ended)
 

@@ -1,0 +1,381 @@
+"""One connection of a browser, whatever its protocol: turns what the protocol reports into events."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from wscheck.model import events as model_events
+from wscheck.model.code_facts import OpenerCode
+from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.model.events import (
+    AttemptOutcome,
+    CodeLocation,
+    Connected,
+    Connecting,
+    ConnectionEvent,
+    Delivered,
+    Disconnected,
+    Emitted,
+    Event,
+    Refused,
+    Unreadable,
+    Upgraded,
+)
+from wscheck.observe.traffic.identity import IdentityRule
+from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor
+from wscheck.protocols.protocol import (
+    Accepted,
+    Closing,
+    Ended,
+    Identified,
+    Malformed,
+    Named,
+    Received,
+    Rejected,
+    Requested,
+    Sent,
+    Subscribed,
+    Transport,
+    TransportChanged,
+    Unsubscribed,
+    WireEvent,
+    WireEvents,
+)
+from wscheck.protocols.reader import ConnectionReader, Restarted
+
+
+class Initiator(msgspec.Struct, frozen=True):
+    """Page or worker that opened a connection, as the event source knows it.
+
+    target_id  id of the page or worker in the event source; `TrafficDemux.on_target_closed` ends the connections of
+               this id
+    page       label of the tab ("tab 1"), or of a worker that several tabs share
+    target     "page http://...", "worker ...", "shared_worker ...", "service_worker ...", "iframe ..."
+    document   number of the document or worker that opened the connection, 0 if unknown; each load has its own
+    raw_stack  stack trace of the opening, in the form of the event source; `ConnectionOrigin` is the resolved form
+    """
+
+    target_id: str = ""
+    page: str = ""
+    target: str = ""
+    document: int = 0
+    raw_stack: Any = None
+
+
+class ConnectionOrigin(msgspec.Struct, frozen=True):
+    """Call site that opened a connection, after source maps were applied.
+
+    opener  call site in the application's code
+    script  URL of the script that contains the opener
+    client  URL of the script that contains the client library
+    target  frame within the page that ran the scripts, empty for the main frame
+    run     number of the evaluation of `script` within its document, from 1; 0 means unknown
+    code    facts from the source code of the opener
+    """
+
+    opener: CodeLocation | None = None
+    stack: tuple[CodeLocation, ...] = ()
+    component: str | None = None
+    script: str | None = None
+    client: str | None = None
+    target: str = ""
+    run: int = 0
+    code: OpenerCode | None = None
+
+
+class _Channel(msgspec.Struct):
+    """One channel of the connection, such as a Socket.IO namespace; the connection itself, if it has no channels.
+
+    left          the client ended it by a message
+    requested_at  time at which the client asked for it
+    """
+
+    sid: str | None = None
+    user: str | None = None
+    fingerprint: str | None = None
+    ended: bool = False
+    left: bool = False
+    requested_at: float | None = None
+
+
+class TrafficSession:
+    """Recorder of one connection: turns the wire events of its protocol into events.
+
+    Feed it in the order of time; call `events` at the end, when the user and the session id are known.
+
+    reader     reader of the connection's protocol
+    eio        id of the connection: that of the Engine.IO session, None before the handshake; for other protocols, a
+               number within the run
+    opened_at  time at which the first request was sent
+    """
+
+    def __init__(
+        self,
+        at: float,
+        *,
+        url: str,
+        reader: ConnectionReader,
+        transport: Transport,
+        source: str,
+        initiator: Initiator,
+        identity: IdentityRule,
+        redactor: TrafficRedactor,
+        number: str = "",
+    ) -> None:
+        self.source, self.initiator, self.url, self.reader = source, initiator, url, reader
+        self.opened_at = at
+        self._first_transport, self._number = transport, number
+        self._identity, self._redactor = identity, redactor
+        self._user: str | None = None
+        self._fingerprint: str | None = None
+        self._restart()
+        self.process(reader.start())
+
+    def _restart(self) -> None:
+        self.transport = self._first_transport.value
+        self.eio = self._number or None
+        self._is_answered = self._is_ended = self._refused = False
+        self._closing_at: float | None = None
+        self._ended_at: float | None = None
+        self._unused_from: float | None = None
+        self._channels: dict[str, _Channel] = {}
+        self._events: list[tuple[str, ConnectionEvent | Unreadable]] = []
+        self._record(Connecting(at=self.opened_at, url=self.url))
+
+    @property
+    def sids(self) -> list[str]:
+        """Ids of the connected channels; for Socket.IO, the socket ids."""
+        return [channel.sid for channel in self._channels.values() if channel.sid is not None]
+
+    @property
+    def identified(self) -> bool:
+        """True if the user is known."""
+        return self._user is not None or any(channel.user is not None for channel in self._channels.values())
+
+    @property
+    def is_left_out(self) -> bool:
+        """True if connections of this protocol are listed, but not evaluated."""
+        return self.reader.recognition.protocol.is_left_out
+
+    @property
+    def is_answered(self) -> bool:
+        """True if the server answered the handshake."""
+        return self._is_answered
+
+    @property
+    def opening(self) -> bool:
+        """True if the response to the handshake or to the request for a channel is pending."""
+        if self.ended or self.sids or self._refused:
+            return False
+        return not self._is_answered or any(not each.ended and not each.left for each in self._channels.values())
+
+    @property
+    def ended_at(self) -> float | None:
+        """Time at which the connection ended, None while it is open."""
+        return self._ended_at if self._ended_at is not None else self._closing_at
+
+    @property
+    def unused_from(self) -> float | None:
+        """Time since which no channel is connected, None while a channel is connected.
+
+        The transport may end later.
+        """
+        return min((at for at in (self._unused_from, self.ended_at) if at is not None), default=None)
+
+    @property
+    def ended(self) -> bool:
+        """True if the connection ended, or the client announced its end."""
+        return self._is_ended or self._closing_at is not None
+
+    def has_delivered(self, name: str, since: float) -> bool:
+        """Return whether an application event of this name, as reports show it, has arrived since a time."""
+        events = (event for _, event in reversed(self._events) if isinstance(event, Delivered))
+        return any(event.name == name and (event.at or 0.0) >= since for event in events)
+
+    # --- input --------------------------------------------------------------------------------------------------
+
+    def set_credentials(self, source: str, values: Mapping[str, Any]) -> None:
+        """Process a query, cookies or headers, which may contain the user. `source` is that of `IdentityRule`."""
+        # Learn the secrets before any text is stored: the identity rule may point at a secret.
+        self._redactor.learn_all(values)
+        self._user = self._redactor.user_label(self._identity.extract_user(source, values)) or self._user
+        if source == "query":
+            self._fingerprint = self._redactor.fingerprint(values)
+
+    def name(self, eio: str) -> None:
+        """Set the id of a connection whose handshake was not observed."""
+        self.eio, self._is_answered = eio, True
+
+    def process(self, events: WireEvents) -> None:
+        """Process what the protocol reports."""
+        for event in events:
+            self._process_event(event)
+
+    def refuse(self, at: float, reason: str, message: str = "") -> None:
+        """Record an attempt that failed.
+
+        Records nothing for a connection that was open before, or that the client closed itself.
+        """
+        self._refused = True
+        if not self.sids and not self.ended and not any(each.left for each in self._channels.values()):
+            self._record(Refused(at=at, reason=reason, message=self._redactor.redact(message) or None))
+
+    def end(self, at: float, reason: str = TRANSPORT_CLOSE, code: int | None = None) -> None:
+        """End the transport, and with it every connected channel."""
+        if not self._is_ended:
+            self.process(self.reader.close(code, reason, at))
+
+    # --- wire events --------------------------------------------------------------------------------------------
+
+    def _process_event(self, event: WireEvent) -> None:
+        if (handler := _HANDLERS.get(type(event))) is not None:
+            handler(self, event)
+
+    def _announce_close(self, event: Closing) -> None:
+        self._closing_at = event.at
+
+    def _change_transport(self, event: TransportChanged) -> None:
+        self.transport = event.transport.value
+        self._record(Upgraded(at=event.at))
+
+    def _identify(self, event: Identified) -> None:
+        self._redactor.learn_all(event.values)
+        self._user = self._redactor.user_label(self._identity.extract_user(event.source, event.values)) or self._user
+        self._fingerprint = self._redactor.fingerprint(event.values) or self._fingerprint
+
+    def _request(self, event: Requested) -> None:
+        self._redactor.learn_all(event.credentials)
+        self._unused_from = None
+        self._channels[event.channel] = _Channel(
+            user=self._redactor.user_label(self._identity.extract_user("auth", event.credentials)) or self._user,
+            fingerprint=self._redactor.fingerprint(event.credentials) or self._fingerprint,
+            requested_at=event.at,
+        )
+
+    def _accept(self, event: Accepted) -> None:
+        self._is_answered = True
+        channel = self._received_on(event.channel)
+        channel.sid = event.id or self._number or None
+        fingerprint = channel.fingerprint or (self._fingerprint if not event.channel else None)
+        self._record(Connected(at=event.at, fingerprint=fingerprint, url=self.url), event.channel)
+
+    def _reject(self, event: Rejected) -> None:
+        if not event.channel:
+            self.refuse(event.at, event.reason, event.message)
+            return
+        channel = self._received_on(event.channel)
+        channel.ended = True
+        message = self._redactor.redact(event.message)
+        refused = Refused(
+            at=event.at, reason=event.reason, message=message, fingerprint=channel.fingerprint, url=self.url
+        )
+        self._record(refused, event.channel)
+
+    def _send(self, event: Sent) -> None:
+        channel = self._channels.setdefault(event.channel, _Channel())
+        user = self._identity.extract_user("event", event.arguments, event.name)
+        channel.user = self._redactor.user_label(user) or channel.user
+        self._record(Emitted(at=event.at, name=self._redactor.redact(event.name)), event.channel)
+
+    def _receive(self, event: Received) -> None:
+        self._received_on(event.channel)
+        identity = self._redactor.identify(event.payload, event.at, *event.attachments)
+        self._record(Delivered(at=event.at, name=self._redactor.redact(event.name), **identity), event.channel)
+
+    def _subscribe(self, event: Subscribed) -> None:
+        self._received_on(event.channel)
+        name, same = self._redactor.redact(event.name), self._redactor.digest([event.name, event.same])
+        self._record(
+            model_events.Subscribed(at=event.at, subscription=self._redactor.redact(event.id), name=name, same=same),
+            event.channel,
+        )
+
+    def _unsubscribe(self, event: Unsubscribed) -> None:
+        self._received_on(event.channel)
+        ended = model_events.Unsubscribed(
+            at=event.at, subscription=self._redactor.redact(event.id), by_server=event.by_server
+        )
+        self._record(ended, event.channel)
+
+    def _received_on(self, name: str) -> _Channel:
+        return self._channels.setdefault(name, _Channel(user=self._user))
+
+    def _end(self, event: Ended) -> None:
+        if not event.channel:
+            self._is_ended, self._ended_at = True, event.at
+        channel = self._channels.get(event.channel)
+        if event.by_client:
+            channel = self._channels.setdefault(event.channel, _Channel())
+            channel.left = True
+        elif channel is not None and event.reason == IO_SERVER_DISCONNECT:
+            self._backdate_acceptance(event.channel, event.at, channel.requested_at)
+        if channel is None or channel.sid is None or channel.ended:
+            return
+        channel.ended = True
+        self._unused_from = event.at if all(each.ended for each in self._channels.values()) else None
+        self._record(Disconnected(at=event.at, reason=event.reason), event.channel)
+
+    def _backdate_acceptance(self, name: str, at: float, requested_at: float | None) -> None:
+        """Date an acknowledgement back to the time of the request, if one poll delivered it with the end.
+
+        The server sent the acknowledgement earlier than the poll shows. With the time of the poll, this connection
+        could seem to open after the connection that replaced it.
+        """
+        for index, (channel, event) in enumerate(self._events):
+            if channel == name and isinstance(event, Connected) and event.at == at and requested_at is not None:
+                self._events[index] = (channel, msgspec.structs.replace(event, at=requested_at))
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _record(self, event: ConnectionEvent | Unreadable, channel: str | None = None) -> None:
+        if isinstance(event, ConnectionEvent) and channel is not None:
+            sid = self._channels[channel].sid
+            event = msgspec.structs.replace(event, namespace=channel or None, sid=sid, transport=self.transport)
+        self._events.append((channel or "", event))
+
+    def events(self, origin: ConnectionOrigin) -> list[Event]:
+        """Return all events, each with the session id, the user and the origin, even if these became known later."""
+        if self._closing_at is not None:
+            self.end(self._closing_at)
+        return [self._complete_event(name, event, origin) for name, event in self._events]
+
+    def _complete_event(self, name: str, event: ConnectionEvent | Unreadable, origin: ConnectionOrigin) -> Event:
+        channel = self._channels.get(name) or next(iter(self._channels.values()), None)
+        user = (channel.user if channel is not None else None) or self._user
+        if user is None and self.sids and self.initiator.page:
+            # Connections of an unknown user are counted per page.
+            user = UNKNOWN_USER.format(self.initiator.page)
+        if isinstance(event, Unreadable):
+            return msgspec.structs.replace(event, source=self.source, user=user)
+        fields: dict[str, Any] = {"component": origin.component, "opener": origin.opener}
+        if isinstance(event, Connecting | Connected | Refused):
+            fields["stack"] = origin.stack
+        if isinstance(event, AttemptOutcome):
+            fields["target"] = origin.target or self.initiator.target or None
+            fields |= {"script": origin.script, "client": origin.client, "run": origin.run, "code": origin.code}
+        if isinstance(event, Connecting | Upgraded):
+            fields["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
+        if isinstance(event, Upgraded):
+            fields["sid"] = channel.sid if channel is not None else None
+        fields |= {"source": self.source, "user": user, "eio": self.eio, "page": self.initiator.page or None}
+        fields["document"] = self.initiator.document or None
+        return msgspec.structs.replace(event, **fields)
+
+
+_HANDLERS: dict[type[WireEvent], Callable[[TrafficSession, Any], object]] = {
+    Restarted: lambda session, event: session._restart(),
+    Named: lambda session, event: session.name(event.id),
+    Identified: TrafficSession._identify,
+    Requested: TrafficSession._request,
+    Accepted: TrafficSession._accept,
+    Rejected: TrafficSession._reject,
+    Sent: TrafficSession._send,
+    Received: TrafficSession._receive,
+    Subscribed: TrafficSession._subscribe,
+    Unsubscribed: TrafficSession._unsubscribe,
+    Closing: TrafficSession._announce_close,
+    Ended: TrafficSession._end,
+    TransportChanged: TrafficSession._change_transport,
+    Malformed: lambda session, event: session._record(Unreadable(at=event.at, reason=event.reason)),
+}

@@ -1,0 +1,300 @@
+"""Interface of a protocol: what a request or WebSocket says, without I/O.
+
+A protocol recognises its connections (`Protocol.recognise`) and creates a `Session` for each. The session turns the
+data of the connection into `WireEvent`s. What happens with a wire event (who the user is, which events are reported,
+which secrets are hidden) is the concern of the reader of the session.
+
+connection    one transport between a client and a server: a WebSocket, a stream, or the long polls of one session
+channel       part of a connection that a client joins and leaves on its own, such as a Socket.IO namespace; "" if the
+              protocol has none
+subscription  a request for a kind of events on a connection, such as a GraphQL subscription or a topic
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import Enum, IntEnum, auto
+from typing import Any, ClassVar
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+Data = str | bytes
+"""Content of a frame, of a body, or of a part of a stream: text or binary data."""
+
+
+class Direction(Enum):
+    """Direction of data, as the client sees it."""
+
+    SENT = auto()
+    RECEIVED = auto()
+
+
+class Confidence(IntEnum):
+    """Confidence with which a protocol recognises a connection. The highest one wins.
+
+    NONE      the connection is not of this protocol
+    FALLBACK  nothing is known but the transport: a plain WebSocket or a plain stream
+    POSSIBLE  the address is a usual one
+    LIKELY    the first data have the form of the protocol
+    CERTAIN   the subprotocol, the query or the handshake names the protocol
+    """
+
+    NONE = 0
+    FALLBACK = 1
+    POSSIBLE = 2
+    LIKELY = 3
+    CERTAIN = 4
+
+
+class Transport(Enum):
+    """Transport of a connection. The value is that of `ConnectionEvent.transport`."""
+
+    WEBSOCKET = "websocket"
+    EVENT_STREAM = "event-stream"
+    POLLING = "polling"
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Facts about a connection from its first moments; more facts may become known until a few frames have passed.
+
+    headers       headers of the request, with names in lower case
+    subprotocols  WebSocket subprotocols that the client offers (Sec-WebSocket-Protocol)
+    accepted      the subprotocol that the server chose, "" if it chose none or has not answered yet
+    sent          first data that the client sent, at most `MAX_FIRST`
+    received      first data that the server sent, at most `MAX_FIRST`
+    """
+
+    url: str
+    transport: Transport
+    headers: Mapping[str, str] = {}
+    subprotocols: tuple[str, ...] = ()
+    accepted: str = ""
+    sent: tuple[Data, ...] = ()
+    received: tuple[Data, ...] = ()
+
+    @property
+    def is_websocket(self) -> bool:
+        """True if the connection is a WebSocket."""
+        return self.transport is Transport.WEBSOCKET
+
+    @property
+    def path(self) -> str:
+        """Path of the URL, empty if the URL is invalid."""
+        try:
+            return urlsplit(self.url).path
+        except ValueError:
+            return ""
+
+    def speaks(self, *names: str) -> bool:
+        """Return whether the connection has one of these subprotocols, or may still get one of them."""
+        return self.accepted in names if self.accepted else any(name in names for name in self.subprotocols)
+
+
+MAX_FIRST = 3
+"""Frames of each direction by which a protocol is recognised."""
+
+
+class WireEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Base class of what a session reports. `at` is the time in seconds since the epoch."""
+
+    at: float
+    channel: str = ""
+
+
+class Named(WireEvent, frozen=True, kw_only=True):
+    """The server gave the session an id."""
+
+    id: str
+
+
+class Identified(WireEvent, frozen=True, kw_only=True):
+    """Values that may name the user, by key. An identity rule chooses one by its source and key.
+
+    source  "auth" (what the client sends in order to log in), "query", "header", "cookie" or "subprotocol"
+    """
+
+    source: str
+    values: Mapping[str, Any]
+
+
+class Requested(WireEvent, frozen=True, kw_only=True):
+    """The client asked for a channel; `credentials` are those that it sent for it."""
+
+    credentials: Mapping[str, Any] = {}
+
+
+class Accepted(WireEvent, frozen=True, kw_only=True):
+    """The server accepted the connection, or one channel of it. `id` is the server's name for it, if it has one."""
+
+    id: str | None = None
+
+
+class Rejected(WireEvent, frozen=True, kw_only=True):
+    """The server, or the reader, refused the connection or one channel of it.
+
+    reason   "refused" (by the server), or "protocol" (of a kind or version that cannot be read)
+    """
+
+    reason: str = "refused"
+    message: str = ""
+
+
+class Sent(WireEvent, frozen=True, kw_only=True):
+    """The client sent an application event."""
+
+    name: str
+    arguments: Sequence[Any] = ()
+
+
+class Received(WireEvent, frozen=True, kw_only=True):
+    """The server sent an application event."""
+
+    name: str
+    payload: Any = None
+    attachments: tuple[bytes, ...] = ()
+
+
+class Subscribed(WireEvent, frozen=True, kw_only=True):
+    """The client started a subscription.
+
+    id    name of the subscription on the connection, which `Unsubscribed` repeats
+    name  what is subscribed to, for reports
+    same  what makes two subscriptions the same: topic, query and variables, ...; any JSON value
+    """
+
+    id: str
+    name: str
+    same: Any = None
+
+
+class Unsubscribed(WireEvent, frozen=True, kw_only=True):
+    """A subscription ended. `by_server` is true if the server ended it."""
+
+    id: str
+    by_server: bool = False
+
+
+class Beat(WireEvent, frozen=True, kw_only=True):
+    """A heartbeat of the protocol. Heartbeats are no application events."""
+
+    direction: Direction
+
+
+class Ended(WireEvent, frozen=True, kw_only=True):
+    """The connection, or one channel of it, ended. `reason` has a wording of `wscheck.model.disconnect_reasons`.
+
+    by_client  the client ended the channel by a message
+    """
+
+    reason: str
+    by_client: bool = False
+
+
+class Closing(WireEvent, frozen=True, kw_only=True):
+    """The client announced that it closes the transport."""
+
+
+class TransportChanged(WireEvent, frozen=True, kw_only=True):
+    """The connection continues on another transport."""
+
+    transport: Transport
+
+
+class Malformed(WireEvent, frozen=True, kw_only=True):
+    """Data could not be read. `reason` quotes none of the data."""
+
+    reason: str
+
+
+class Inner(WireEvent, frozen=True, kw_only=True):
+    """The connection carries a connection of another protocol, such as STOMP in SockJS."""
+
+    opening: Opening
+
+
+class InnerData(WireEvent, frozen=True, kw_only=True):
+    """Data of the carried connection."""
+
+    direction: Direction
+    data: Data
+
+
+WireEvents = list[WireEvent]
+
+
+class Link(ABC):
+    """One request or WebSocket of a session. A session that has exactly one is its own link.
+
+    carries  False while a WebSocket only tries whether it can carry the session: its end does not end the session
+    """
+
+    carries: bool = True
+
+    @abstractmethod
+    def receive(self, direction: Direction, data: Data, at: float) -> WireEvents:
+        """Process one frame, one body, or one part of a stream."""
+
+
+class Session(Link):
+    """One connection of a protocol: a state machine that turns data into wire events.
+
+    Call the methods in the order of time.
+    """
+
+    def start(self, at: float) -> WireEvents:
+        """Process the request for the connection."""
+        return []
+
+    def accept(self, at: float) -> WireEvents:
+        """Process the answer of the server: the connection is open (HTTP 101, or the headers of a stream)."""
+        return [Accepted(at=at)]
+
+    @abstractmethod
+    def close(self, code: int | None, reason: str, at: float) -> WireEvents:
+        """Process the end of the transport.
+
+        code    the WebSocket close code, None if it is unknown
+        reason  reason of the end (`wscheck.model.disconnect_reasons`), which the session may know better
+        """
+
+    def link(self, opening: Opening) -> Link:
+        """Return the link for the first request or WebSocket of this session, or for one that continues it."""
+        return self
+
+
+class Protocol(ABC):
+    """A protocol: recognises its connections and reads them.
+
+    id           name in recordings: "graphql-ws"
+    name         name in reports: "GraphQL (graphql-ws)"
+    is_left_out  its connections are listed, but not evaluated: the hot reload of a development server
+    """
+
+    id: ClassVar[str]
+    name: ClassVar[str]
+    is_left_out: ClassVar[bool] = False
+
+    @abstractmethod
+    def recognise(self, opening: Opening) -> Confidence:
+        """Return the confidence that a connection is of this protocol, by what is known about it so far."""
+
+    @abstractmethod
+    def start_session(self, opening: Opening) -> Session:
+        """Return a session for a new connection."""
+
+    def endpoint(self, url: str) -> str:
+        """Return the URL without parts that are different for each connection. The default returns it unchanged."""
+        return url
+
+    def query(self, url: str) -> Mapping[str, str] | None:
+        """Return the parameters of the application in the URL's query, None for all parameters."""
+        return None
+
+    def session_key(self, opening: Opening) -> str | None:
+        """Return the id of the session that a request or WebSocket continues, None if it starts a session."""
+        return None
+
+
+def with_path(url: str, path: str) -> str:
+    """Return `url` with another path."""
+    return urlunsplit(urlsplit(url)._replace(path=path))
