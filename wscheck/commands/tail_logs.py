@@ -167,7 +167,7 @@ def _request(
     return TailRequest(
         **{**options, "from_start": options["from_start"] or since is not None},
         outputs=outputs,
-        new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.location_of, guess=guess),
+        new_reader=reader_factory(markers, keys, config.tables.get("logs", {}), config.locate_key, guess=guess),
         options=config.judge_options,
         bar=config.bar,
         quiet_after=config["watch.quiet_after"],

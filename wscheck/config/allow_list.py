@@ -35,8 +35,8 @@ def check_rule_ids(rules: Iterable[str], place: str = "") -> None:
         raise UnknownName(problem, unknown, REGISTRY, "List all: wscheck rules.")
 
 
-def read_allow_entries(tables: Any, location_of: Callable[..., str]) -> tuple[AllowEntry, ...]:
-    """Return the entries of the [[allow]] tables. `location_of(key, occurrence)` returns a file and line.
+def read_allow_entries(tables: Any, locate_key: Callable[..., str]) -> tuple[AllowEntry, ...]:
+    """Return the entries of the [[allow]] tables. `locate_key(key, occurrence)` returns a file and line.
 
     Raises:
         UsageError: An entry is invalid. The message contains its file and line.
@@ -44,8 +44,8 @@ def read_allow_entries(tables: Any, location_of: Callable[..., str]) -> tuple[Al
     if tables is None:
         return ()
     if not isinstance(tables, list):
-        raise UsageError(f"{location_of('allow')}: `allow` must be a list of tables.", "Write [[allow]] for each.")
-    return tuple(_parse_entry(table, location_of("allow", number)) for number, table in enumerate(tables))
+        raise UsageError(f"{locate_key('allow')}: `allow` must be a list of tables.", "Write [[allow]] for each.")
+    return tuple(_parse_entry(table, locate_key("allow", number)) for number, table in enumerate(tables))
 
 
 def _parse_entry(table: Any, place: str) -> AllowEntry:

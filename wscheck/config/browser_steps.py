@@ -89,12 +89,12 @@ class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.location}: {self.action} = {shown}"
 
 
-def read_steps(table: Any, location_of: Callable[..., str], environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
+def read_steps(table: Any, locate_key: Callable[..., str], environ: Mapping[str, str]) -> tuple[BrowserStep, ...]:
     """Return the steps of the [browser] table, in order.
 
     Args:
         table: The [browser] table, or None.
-        location_of: Function that returns the file and line of a key, given its name and occurrence.
+        locate_key: Function that returns the file and line of a key, given its name and occurrence.
         environ: Environment variables, for `with_env`.
 
     Raises:
@@ -103,9 +103,9 @@ def read_steps(table: Any, location_of: Callable[..., str], environ: Mapping[str
     tables = table.get("step", []) if isinstance(table, dict) else []
     if not isinstance(tables, list):
         raise UsageError(
-            f"{location_of('browser.step')}: `step` must be a list of tables.", "Write [[browser.step]] for each."
+            f"{locate_key('browser.step')}: `step` must be a list of tables.", "Write [[browser.step]] for each."
         )
-    return tuple(_parse_step(each, location_of("browser.step", number), environ) for number, each in enumerate(tables))
+    return tuple(_parse_step(each, locate_key("browser.step", number), environ) for number, each in enumerate(tables))
 
 
 def _parse_step(table: Any, location: str, environ: Mapping[str, str]) -> BrowserStep:

@@ -149,7 +149,7 @@ class _EncodedOptions(msgspec.Struct, kw_only=True):
 def read_connect_options(
     values: Mapping[str, Any],
     table: Any,
-    location_of: Callable[..., str],
+    locate_key: Callable[..., str],
     environ: Mapping[str, str],
 ) -> ConnectOptions:
     """Return the options of the [connect] table and of its flags.
@@ -157,22 +157,22 @@ def read_connect_options(
     Args:
         values: The parts of the handshake by name: auth, headers, cookies, query.
         table: The [connect] table of the configuration file, or None.
-        location_of: Function that returns the file and line of a key, given its name and occurrence.
+        locate_key: Function that returns the file and line of a key, given its name and occurrence.
         environ: Environment variables, for `{env:NAME}`.
 
     Raises:
         UsageError: A step is invalid.
     """
-    return ConnectOptions(**values, steps=_read_steps(table, location_of)).with_variables(environ)
+    return ConnectOptions(**values, steps=_read_steps(table, locate_key)).with_variables(environ)
 
 
-def _read_steps(table: Any, location_of: Callable[..., str]) -> tuple[ConnectStep, ...]:
+def _read_steps(table: Any, locate_key: Callable[..., str]) -> tuple[ConnectStep, ...]:
     tables = table.get("step", []) if isinstance(table, dict) else []
     if not isinstance(tables, list):
         raise UsageError(
-            f"{location_of('connect.step')}: `step` must be a list of tables.", "Write [[connect.step]] for each."
+            f"{locate_key('connect.step')}: `step` must be a list of tables.", "Write [[connect.step]] for each."
         )
-    return tuple(_parse_step(each, location_of("connect.step", number)) for number, each in enumerate(tables))
+    return tuple(_parse_step(each, locate_key("connect.step", number)) for number, each in enumerate(tables))
 
 
 def _parse_step(table: Any, location: str) -> ConnectStep:

@@ -91,10 +91,10 @@ def mentions_user(payload: object, user: str, depth: int = MAX_DEPTH) -> bool:
     return isinstance(payload, list | tuple) and any(mentions_user(each, user, depth - 1) for each in payload)
 
 
-def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
+def read_contract(tables: Any, locate_key: Callable[..., str]) -> Contract:
     """Return the contract in the [[event]] tables. Without such tables, return the four events of docs/origin.md.
 
-    `location_of(key, occurrence)` returns a file and line, as "wscheck.toml:7".
+    `locate_key(key, occurrence)` returns a file and line, as "wscheck.toml:7".
 
     Raises:
         UsageError: An event is invalid. The message contains its file and line.
@@ -102,34 +102,32 @@ def read_contract(tables: Any, location_of: Callable[..., str]) -> Contract:
     if tables is None:
         return DOCUMENTED_CONTRACT
     if not isinstance(tables, list):
-        raise UsageError(
-            f"{location_of('event')}: `event` must be a list of tables.", "Write [[event]] for each event."
-        )
-    contract = Contract(tuple(_parse_event(table, number, location_of) for number, table in enumerate(tables)))
+        raise UsageError(f"{locate_key('event')}: `event` must be a list of tables.", "Write [[event]] for each event.")
+    contract = Contract(tuple(_parse_event(table, number, locate_key) for number, table in enumerate(tables)))
     for number, event in enumerate(contract.events):
         if contract.event_named(event.name) is not event:
             raise UsageError(
-                f"{location_of('event', number)}: `{event.name}` is described twice.", "Describe each event once."
+                f"{locate_key('event', number)}: `{event.name}` is described twice.", "Describe each event once."
             )
     return contract
 
 
-def _parse_event(table: Any, number: int, location_of: Callable[..., str]) -> ContractEvent:
-    place, known = location_of("event", number), ContractEvent.__struct_fields__
+def _parse_event(table: Any, number: int, locate_key: Callable[..., str]) -> ContractEvent:
+    place, known = locate_key("event", number), ContractEvent.__struct_fields__
     if not isinstance(table, dict):
         raise UsageError(f"{place}: `event` must be a list of tables.", "Write [[event]] for each event.")
     for key in table:
         if key not in known:
-            problem = f"{location_of(f'event.{key}', number)}: unknown key `{key}`."
+            problem = f"{locate_key(f'event.{key}', number)}: unknown key `{key}`."
             raise UnknownName(problem, key, known, f"An [[event]] has: {', '.join(known)}.")
     for key, read in (("name", parse_text), ("within", parse_duration)):
         if key in table:
-            table = {**table, key: _parse_value(read, table[key], location_of(f"event.{key}", number))}
+            table = {**table, key: _parse_value(read, table[key], locate_key(f"event.{key}", number))}
     try:
         return msgspec.convert(table, ContractEvent)
     except msgspec.ValidationError as error:
         key = re.search(r"\$\.(\w+)", str(error))
-        where = location_of(f"event.{key[1]}", number) if key else place
+        where = locate_key(f"event.{key[1]}", number) if key else place
         raise UsageError(f"{where}: {error}.", f"An [[event]] has: {', '.join(known)}.") from None
 
 

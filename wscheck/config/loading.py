@@ -69,7 +69,7 @@ class Config(msgspec.Struct, frozen=True):
     """Settings by dotted name, and the nested tables of the configuration file.
 
     tables       the tables of the file, as the TOML parser returns them
-    location_of  function that returns the file and line of a table or key, as "wscheck.toml:7"
+    locate_key  function that returns the file and line of a table or key, as "wscheck.toml:7"
     steps        the browser steps ([[browser.step]])
     connect      how a client connects ([connect])
     allow        findings that do not count ([[allow]] and the baseline)
@@ -78,7 +78,7 @@ class Config(msgspec.Struct, frozen=True):
     values: dict[str, SettingValue]
     contract: Contract
     tables: dict[str, Any]
-    location_of: Callable[..., str]
+    locate_key: Callable[..., str]
     steps: tuple[BrowserStep, ...] = ()
     connect: ConnectOptions = ConnectOptions()
     allow: AllowList = AllowList()
@@ -142,14 +142,14 @@ def load_config(
     _check_variables(environ)
     file = _read_file(directory) if directory is not None else _ConfigFile(CONFIG_FILE, "", {})
     values = {name: _resolve(name, given, environ, file) for name in SETTINGS}
-    steps = read_steps(file.tables.get("browser"), file.location_of, environ)
+    steps = read_steps(file.tables.get("browser"), file.locate_key, environ)
     handshake = {part: values[f"connect.{part}"].value for part in ("auth", "headers", "cookies", "query")}
-    connect = read_connect_options(handshake, file.tables.get("connect"), file.location_of, environ)
+    connect = read_connect_options(handshake, file.tables.get("connect"), file.locate_key, environ)
     return Config(
         values,
-        read_contract(file.tables.get("event"), file.location_of),
+        read_contract(file.tables.get("event"), file.locate_key),
         file.tables,
-        file.location_of,
+        file.locate_key,
         steps,
         connect,
         _read_allow_list(file, values["policy.baseline"], directory),
@@ -164,7 +164,7 @@ def _read_allow_list(file: "_ConfigFile", baseline: SettingValue, directory: Pat
     # A path in the configuration file is relative to this file.
     folder = Path() if baseline.given or directory is None else directory
     return AllowList(
-        entries=read_allow_entries(file.tables.get("allow"), file.location_of),
+        entries=read_allow_entries(file.tables.get("allow"), file.locate_key),
         baseline=read_baseline(folder / baseline.value) if baseline.value is not None else frozenset(),
         today=datetime.datetime.now(tz=datetime.UTC).date(),
     )
@@ -209,7 +209,7 @@ class _ConfigFile(msgspec.Struct, frozen=True):
     text: str
     tables: dict[str, Any]
 
-    def location_of(self, name: str, occurrence: int = 0) -> str:
+    def locate_key(self, name: str, occurrence: int = 0) -> str:
         """Return the file and line of a table ("target") or key ("target.url"), as "wscheck.toml:7".
 
         `occurrence` selects one of several tables with the same name ([[event]]), counted from 0.
@@ -268,7 +268,7 @@ def _reject_unknown_keys(file: _ConfigFile) -> _ConfigFile:
             continue
         if not isinstance(content, dict):
             raise UsageError(
-                f"{file.location_of(table)}: `{table}` must be a table.", f"Write [{table}] on a line of its own."
+                f"{file.locate_key(table)}: `{table}` must be a table.", f"Write [{table}] on a line of its own."
             )
         for key in content:
             if f"{table}.{key}" not in (*SETTINGS, *NESTED_KEYS):
@@ -282,7 +282,7 @@ def _reject_unknown_keys(file: _ConfigFile) -> _ConfigFile:
 
 def _unknown_key(file: _ConfigFile, name: str, key: str, known: list[str]) -> UsageError:
     return UnknownName(
-        f"{file.location_of(name)}: unknown key `{key}`.", key, known, f"Known names here: {', '.join(known)}."
+        f"{file.locate_key(name)}: unknown key `{key}`.", key, known, f"Known names here: {', '.join(known)}."
     )
 
 
@@ -299,10 +299,10 @@ def _resolve(name: str, given: Mapping[str, Any], environ: Mapping[str, str], fi
     if written is not None:
         if setting.secret:
             raise UsageError(
-                f"{file.location_of(name)}: {name} is a secret and must not be in a file that is committed.",
+                f"{file.locate_key(name)}: {name} is a secret and must not be in a file that is committed.",
                 f"Set {setting.variable} instead.",
             )
-        return SettingValue(_parse_value(setting, written, file.location_of(name)), file.location_of(name))
+        return SettingValue(_parse_value(setting, written, file.locate_key(name)), file.locate_key(name))
     if setting.other_variable is not None and environ.get(setting.other_variable):
         return SettingValue(
             _parse_value(setting, environ[setting.other_variable], setting.other_variable), setting.other_variable

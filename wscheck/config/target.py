@@ -76,7 +76,7 @@ def configured_target(config: "Config") -> ServerTarget:
     connect = config.connect if config.server_url else ConnectOptions()
     if missing := connect.missing_variables:
         raise UsageError(
-            f"{config.location_of('connect')}: the variable {missing[0]} is not set.",
+            f"{config.locate_key('connect')}: the variable {missing[0]} is not set.",
             "Set it. The value of {env:NAME} comes from the environment.",
         )
     if path := urlsplit(config.server_url or "").path.strip("/"):

@@ -111,7 +111,7 @@ def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], load
     request = TailRequest(
         names=[str(path)],
         outputs=[],
-        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.location_of),
+        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.locate_key),
         options=loaded.judge_options,
         bar=loaded.bar,
         follow=False,

@@ -71,14 +71,14 @@ def followable_links(links: Iterable[PageLink], page: str, limit: int) -> list[P
     """
     found: dict[str, PageLink] = {}
     for link in links:
-        if _origin(link.url) == _origin(page) and view_of(link.url) != view_of(page) and _is_followable(link):
-            found.setdefault(view_of(link.url), link)
+        if _origin(link.url) == _origin(page) and view_url(link.url) != view_url(page) and _is_followable(link):
+            found.setdefault(view_url(link.url), link)
     return list(found.values())[:limit]
 
 
 def leads_to(link: PageLink, page: str) -> bool:
     """Return whether a link that may be followed leads to the view at `page`."""
-    return view_of(link.url) == view_of(page) and _is_followable(link)
+    return view_url(link.url) == view_url(page) and _is_followable(link)
 
 
 def _is_followable(link: PageLink) -> bool:
@@ -104,7 +104,7 @@ def _is_unsafe(text: str) -> bool:
     )
 
 
-def view_of(url: str) -> str:
+def view_url(url: str) -> str:
     """Return a URL without its fragment, unless the fragment is a route ("#/orders", "#!orders")."""
     plain, _, fragment = url.partition("#")
     return url if fragment.startswith(("/", "!")) else plain

@@ -23,7 +23,7 @@ from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
 from wscheck.observe.logs.formats.printed_json import PrintedJson
-from wscheck.observe.logs.formats.tables import table_of
+from wscheck.observe.logs.formats.tables import parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -276,10 +276,10 @@ class LogExtractor:
         self._scanner.detect_journal(self._data, self._position, end)
         if not self.lines:
             header = self._data[self._position : min(end, self._position + MAX_HEADER)].partition(b"\n")[0]
-            self._general_reader.table = table_of(decode_line(header))
+            self._general_reader.table = parse_table_header(decode_line(header))
             opening = bytes(self._data[self._position : min(end, self._position + MAX_OPENING)])
             self.is_printed_json = opening.lstrip().partition(b"\n")[0].rstrip() in {b"[", b"{"}
-            self._timestamps.look_ahead(bytes(self._data[self._position : min(end, self._position + RETAINED)]))
+            self._timestamps.detect_date_order(bytes(self._data[self._position : min(end, self._position + RETAINED)]))
         if self._scout is not None:
             self._learn(self._scout, end)
             self._read_requests(end)

@@ -30,7 +30,7 @@ from wscheck.observe.browser.links import (
     followable_links,
     leads_to,
     read_links,
-    view_of,
+    view_url,
 )
 
 QUIET_S, FIRST_QUIET_S = 0.3, 1.0
@@ -148,8 +148,8 @@ class PageLoop:
 
     async def _shows(self, tab: BrowserTab, url: str, link: PageLink) -> bool:
         """Return whether a tab shows the view at `url`, and this view contains `link`."""
-        is_there = any(view_of(each.url) == view_of(link.url) for each in await read_links(tab))
-        return is_there and view_of(await tab.url()) == view_of(url)
+        is_there = any(view_url(each.url) == view_url(link.url) for each in await read_links(tab))
+        return is_there and view_url(await tab.url()) == view_url(url)
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
         """Count what is open after a round of steps, as `StepObserver` describes."""
@@ -163,7 +163,7 @@ class PageLoop:
     def _place(self, url: str) -> str:
         """Return the path of a URL, with its query and its route, without credentials."""
         shown = urlsplit(self._browser.traffic.urls.page(url))
-        query, route = f"?{shown.query}" if shown.query else "", urlsplit(view_of(url)).fragment.partition("?")[0]
+        query, route = f"?{shown.query}" if shown.query else "", urlsplit(view_url(url)).fragment.partition("?")[0]
         return f"{shown.path}{query}" + (f"#{self._browser.traffic.urls.redact(route)}" if route else "")
 
     def _act(self, tab: BrowserTab, action: str) -> None:

@@ -41,7 +41,7 @@ def plan_verify_run(
         raise UsageError(
             "`logs.markers` and `logs.keys` describe a log, and none was given.", "Add `verify.server_log=PATH`."
         )
-    reader_factory = partial(log_reader_factory, markers, keys, config.tables.get("logs", {}), config.location_of)
+    reader_factory = partial(log_reader_factory, markers, keys, config.tables.get("logs", {}), config.locate_key)
     servers = RemoteServer(settings, logs, reader_factory) if config.server_url else EmbeddedServers(settings)
     if isinstance(servers, EmbeddedServers) and logs:
         raise UsageError(

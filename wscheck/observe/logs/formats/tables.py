@@ -23,7 +23,7 @@ class Table(NamedTuple):
         return dict(zip(self.columns, values, strict=True)) if len(values) == len(self.columns) else None
 
 
-def table_of(header: str) -> Table | None:
+def parse_table_header(header: str) -> Table | None:
     """Return the table that starts with the line `header`, None if this line does not name columns.
 
     One of the columns must be the time. Units, as in "TimeGenerated [UTC]", are not part of a column's name.

@@ -173,7 +173,7 @@ class TimestampParser:
         latest = self._log_date + timedelta(days=1)
         return datetime(year, first, second) > latest >= datetime(year, second, first)
 
-    def look_ahead(self, log: bytes) -> None:
+    def detect_date_order(self, log: bytes) -> None:
         """Find out from the first lines of a log whether its dates start with the day or with the month."""
         for match in _NUMERIC_DATE.finditer(log):
             first, second = int(match[1]), int(match[2])

@@ -18,7 +18,7 @@ from wscheck.observe.logs.wording.id_places import (
     user_place,
 )
 from wscheck.observe.logs.wording.pieces import SLOT
-from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of, user_in
+from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, make_reading, user_in
 from wscheck.observe.logs.wording.words import (
     CLOSING_ANOTHER,
     CONNECTION_NOUNS,
@@ -115,7 +115,7 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
         if sid is None and user is None:
             continue
         (plain if group.is_plain else faint).append(
-            (group, reading_of(group, group.kind, {SID: sid, USER: user}, certain=certain))
+            (group, make_reading(group, group.kind, {SID: sid, USER: user}, certain=certain))
         )
     plain += [
         (group, reading._replace(certain=reading.certain and _is_confirmed(group, reading, plain, ends)))
@@ -126,13 +126,13 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     ending = [pair for pair in with_sid if not ends.isdisjoint(pair[0].values(pair[1].places[SID]))]
     chosen = ending or with_sid or [pair for pair in reliable if pair[0].is_plain] or reliable
     if not any(reading.certain for _, reading in chosen):
-        chosen = [pair for pair in chosen if not ends.isdisjoint(_ids_of(pair))] or chosen
+        chosen = [pair for pair in chosen if not ends.isdisjoint(_id_values(pair))] or chosen
     for group, reading in (pair for pair in chosen if pair[1].certain):
         ids.sids.update(group.values(reading.places.get(SID)))
         ids.users.update(map(user_in, group.values(reading.places.get(USER))))
     if not chosen:
         chosen = [
-            (group, reading_of(group, group.kind, {}, certain=True))
+            (group, make_reading(group, group.kind, {}, certain=True))
             for group in connects
             if group.is_plain and is_bare(group.statement[1])
         ]
@@ -151,7 +151,7 @@ def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> 
     return (found[0], True) if len(found) == 1 else (named[0], True) if len(named) == 1 else None
 
 
-def _ids_of(read: tuple[Group, Reading]) -> set[str]:
+def _id_values(read: tuple[Group, Reading]) -> set[str]:
     group, reading = read
     return {value for place in reading.places.values() for value in group.values(place)}
 
@@ -189,12 +189,14 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
             certain = sure  # these connections opened before the log started
         is_likely = user is not None and share(group.values(user), likely) >= 0.5  # only with --guess
         places = {SID: sid, USER: user if named or is_likely else None}
-        found.append((group, reading_of(group, group.kind, places, certain=certain and (group.is_plain or confirmed))))
+        found.append(
+            (group, make_reading(group, group.kind, places, certain=certain and (group.is_plain or confirmed)))
+        )
     found = _without_repeats(found, opened)
     if any(reading.certain for _, reading in found):
         return [pair for pair in found if pair[1].certain]
     bare = [
-        (group, reading_of(group, group.kind, {}, certain=True))
+        (group, make_reading(group, group.kind, {}, certain=True))
         for group in departures
         if group.is_plain and is_bare(group.statement[1])
     ]
@@ -247,7 +249,7 @@ def _replacements(groups: Sequence[Group], ids: Ids, rows: Sequence[Row]) -> _Re
         if not group.is_plain:
             certain = certain and any(share(group.values(place), ids.sids) >= MIN_KNOWN for place in roles.values())
         if certain or user is not None:
-            found.append((group, reading_of(group, group.kind, places, certain=certain)))
+            found.append((group, make_reading(group, group.kind, places, certain=certain)))
     return found
 
 

@@ -45,8 +45,8 @@ from wscheck.observe.logs.wording.words import (
     USER_NOUNS,
     VOCABULARY,
     Meaning,
+    find_meaning,
     is_ordinary,
-    meaning_of,
     reports_event,
     word_parts,
 )
@@ -219,7 +219,7 @@ def _parsed(
     pieces = split_pieces(body, words)
     core = core_length(pieces)
     counted = core < len(pieces) and is_connection_count(pieces[core:])
-    meaning = meaning_of(event_words(pieces[:core] if counted else pieces))
+    meaning = find_meaning(event_words(pieces[:core] if counted else pieces))
     if meaning is NO_MEANING and words is None:
         return None
     if meaning.kind == DISCONNECTED and not counted and (begun := reason_position(pieces)) < len(pieces):

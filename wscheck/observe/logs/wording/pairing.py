@@ -24,7 +24,7 @@ from wscheck.observe.logs.wording.id_places import (
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage
 from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
-from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, reading_of
+from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, make_reading
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     FOREIGN_NOUNS,
@@ -206,9 +206,9 @@ class Pairing:
         position = {row.line: at for at, row in enumerate(rows)}
         self.groups = [group for group in group_rows(rows, words) if not _is_about_other_things(group)]
         self._at = {id(group): [position[row.line] for row in group.rows] for group in self.groups}
-        self._columns = [column for group in self.groups for column in self.columns_of(group)]
+        self._columns = [column for group in self.groups for column in self.id_columns(group)]
 
-    def columns_of(self, group: Group) -> Iterator[Column]:
+    def id_columns(self, group: Group) -> Iterator[Column]:
         """Yield the columns of a statement that may contain ids."""
         for place, slots in group.columns.items():
             if 2 * sum(slot is not None for slot in slots) < len(slots):
@@ -275,11 +275,11 @@ class Pairing:
 
     # --- users --------------------------------------------------------------------------------------------------------
 
-    def user_of(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
+    def find_user(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
         """Return the place of the user in the statement of `sid` (None if it has none), and whether this is certain."""
         ended = _attributes(end) if end is not None else {}
         best = list[tuple[int, str]]()
-        for column in self.columns_of(sid.group):
+        for column in self.id_columns(sid.group):
             place, label = column.place, sid.group.label(column.place)
             if place == sid.place or (len(column.lines) == 1 and column.count > 2) or _is_number_tag(column):
                 continue
@@ -301,7 +301,7 @@ class Pairing:
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
         """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
-        users = next(one for one in self.columns_of(pair.start.group) if one.place == user)
+        users = next(one for one in self.id_columns(pair.start.group) if one.place == user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in _owner(pair.start, users).items():
             if value in pair.end.lines:
@@ -342,11 +342,11 @@ class Pairing:
 
         others = {id(end.group): follows_newer(end) <= MAX_ORDINARY for end in ends}
         for group in self.groups:
-            columns = [one for one in self.columns_of(group) if share(list(one.lines), opened) >= MOST]
+            columns = [one for one in self.id_columns(group) if share(list(one.lines), opened) >= MOST]
             found = self._old_and_new(columns, opened, owner) if group is not sids.group else {}
             is_told = any(other for each, other in others.items() if each != id(group)) or replaces(group.words)
             if NEW in found or (OLD in found and is_told and follows_newer(found[OLD]) >= MOST):
-                known = [one.place for one in self.columns_of(group) if share(list(one.lines), by_user) >= MOST]
+                known = [one.place for one in self.id_columns(group) if share(list(one.lines), by_user) >= MOST]
                 yield group, {role: one.place for role, one in found.items()} | dict(zip([USER], known, strict=False))
 
     def _old_and_new(
@@ -446,20 +446,22 @@ def learn_structure(
     roles = {USER: user} if is_by_user else {SID: pair.start.place, USER: user}
     certain = sure and _tells_of_connections(pair)
     found = {
-        pair.start.group.statement: reading_of(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
+        pair.start.group.statement: make_reading(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
     }
     ends = [pair.end, *(each.end for each in pairing.pairs() if each.start is pair.start and each.end is not pair.end)]
     if not is_by_user:
-        users = next(one for one in pairing.columns_of(pair.start.group) if one.place == user)
+        users = next(one for one in pairing.id_columns(pair.start.group) if one.place == user)
         for group, places in pairing.replacements(pair.start, users, ends):
-            found[group.statement] = reading_of(group, REPLACED, places, certain=certain, by_structure=True)
+            found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
     ended = set[str]()
     for end in ends:
         fresh = [value for value in end.lines if value not in ended]
         if end.group.statement not in found and 2 * len(fresh) >= len(end.lines):
             ended.update(end.lines)
             places = {USER if is_by_user else SID: end.place}
-            found[end.group.statement] = reading_of(end.group, DISCONNECTED, places, certain=certain, by_structure=True)
+            found[end.group.statement] = make_reading(
+                end.group, DISCONNECTED, places, certain=certain, by_structure=True
+            )
     return found
 
 
@@ -471,7 +473,7 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
         start, end = pair.start.group, pair.end.group
         if (start.kind == DISCONNECTED and start.is_plain) or (end.kind == CONNECTED and end.is_plain):
             continue
-        user, sure = pairing.user_of(pair.start, pair.end)
+        user, sure = pairing.find_user(pair.start, pair.end)
         if user is not None and not _speaks(pair) and pairing.is_usually_shared(pair, user):
             shared.add((id(start), id(end)))
         if (id(start), id(end)) in shared:

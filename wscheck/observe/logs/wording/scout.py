@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import stringzilla
 
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
-from wscheck.observe.logs.formats.tables import Table, table_of
+from wscheck.observe.logs.formats.tables import Table, parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary, normalize_key
@@ -112,7 +112,7 @@ class WordingScout:
         first = self._searched
         self._searched += end - begin
         if not first:
-            self._table = table_of(decode_line(data[begin : min(end, begin + MAX_LINE)].partition(b"\n")[0]))
+            self._table = parse_table_header(decode_line(data[begin : min(end, begin + MAX_LINE)].partition(b"\n")[0]))
         if first >= HEAD:
             if self._searched < self._next_sample:
                 return []
@@ -296,10 +296,10 @@ class WordingScout:
 
     def likely_lines(self) -> list[tuple[Reading, list[Row]]]:
         """Return the readings of the statements that are not read, each with its lines, those with most lines first."""
-        found = [(reading, self._rows_of(statement)) for statement, reading in self.likely.items()]
+        found = [(reading, self._statement_rows(statement)) for statement, reading in self.likely.items()]
         return sorted(found, key=lambda pair: -pair[0].lines)
 
-    def _rows_of(self, statement: Statement) -> list[Row]:
+    def _statement_rows(self, statement: Statement) -> list[Row]:
         fitted = (row if row.message.statement == statement else _fitted(row, statement) for row in self._likely_rows)
         return [row for row in fitted if row is not None]
 

@@ -248,7 +248,7 @@ class Group(msgspec.Struct):
         ]
 
 
-def reading_of(
+def make_reading(
     group: Group, kind: str, places: Mapping[str, str | None], *, certain: bool, by_structure: bool = False
 ) -> Reading:
     """Return a reading: the statement reports an event of `kind`.

@@ -153,7 +153,7 @@ class Meaning(NamedTuple):
 NO_MEANING = Meaning("", is_plain=False)
 
 
-def meaning_of(words: Sequence[str]) -> Meaning:
+def find_meaning(words: Sequence[str]) -> Meaning:
     """Return the meaning of the lower-case words of a sentence, which are in their order."""
     known = frozenset(words)
     if not known.isdisjoint(FOREIGN_NOUNS):
