@@ -148,8 +148,10 @@ def main() -> None:
         app()
     except WscheckError as error:
         from wscheck.config.settings import with_flags
+        from wscheck.report.formatting import escape_control
 
-        typer.echo(with_flags(f"wscheck: {error.problem}\n  next: {error.next_step}"), err=True)
+        text = with_flags(f"wscheck: {error.problem}\n  next: {error.next_step}")
+        typer.echo(escape_control(text), err=True)
         _flush_stdout()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, Interrupted):

@@ -22,11 +22,10 @@ def config() -> None:
 
     The origin is a variable, a line of wscheck.toml, or the default. Secrets are hidden.
     """
-    from rich.console import Console
-
     from wscheck.config.loading import load_config
+    from wscheck.report.console import new_console
 
-    console = Console(highlight=False, markup=False)
+    console = new_console()
     if not console.is_terminal:
         console.width = WIDE  # one line per setting, for files and grep
     show(_rows(load_config({})), console)

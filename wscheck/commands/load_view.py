@@ -30,12 +30,12 @@ def show_progress(plan: "LoadPlan") -> "Iterator[ProgressCallback]":
     if not sys.stderr.isatty():
         yield _line_printer(plan)
         return
-    from rich.console import Console
     from rich.live import Live
 
+    from wscheck.report.console import new_console
     from wscheck.run.load.progress_stream import RunProgress
 
-    console = Console(stderr=True, highlight=False)
+    console = new_console(stderr=True)
     with Live(console=console, transient=True, auto_refresh=False, vertical_overflow="crop") as live:
         live.update(live_view(plan, RunProgress(), 0.0), refresh=True)
         updated_at = 0.0

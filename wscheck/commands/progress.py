@@ -13,8 +13,9 @@ def progress_bar(title: str) -> Iterator[ReportProgress]:
     if not sys.stderr.isatty():
         yield lambda scenario, done, total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from wscheck.report.console import new_console
 
     columns = (
         SpinnerColumn(),
@@ -23,7 +24,7 @@ def progress_bar(title: str) -> Iterator[ReportProgress]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=new_console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda scenario, done, total: bar.update(
             task, completed=done, total=total, description=f"{title} [dim]{scenario}[/dim]"

@@ -49,11 +49,10 @@ class TailScreen:
     @staticmethod
     def _start_view(watch: "LogWatch", out: TextIO) -> "LiveView | None":
         """Return the live view, None for a terminal that cannot draw one."""
-        from rich.console import Console
-
         from wscheck.notify.live_view import LiveView
+        from wscheck.report.console import new_console
 
-        console = Console(file=out, highlight=False)
+        console = new_console(out)
         if console.is_dumb_terminal:
             return None
         view = LiveView(watch, console)
@@ -91,11 +90,12 @@ class TailScreen:
             self.note(messages.message_for(event))
 
     def _start_bar(self, size: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+        from wscheck.report.console import new_console
+
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bar = Progress(*columns, console=new_console(stderr=True), transient=True)
         self._bar.add_task("Reading", total=size)
         self._bar.start()
 

@@ -220,7 +220,9 @@ def _plan(config: "Config", chosen: list[str], markers: list[str], keys: list[st
 
 
 def _to_stderr(line: str) -> None:
-    typer.echo(line, err=True)
+    from wscheck.report.formatting import one_line
+
+    typer.echo(one_line(line), err=True)
 
 
 def _run(run: "VerifyRun") -> "VerifyOutcome":

@@ -29,6 +29,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Event
 from wscheck.notify.lines import incident_summary
+from wscheck.report import json_text
 from wscheck.report.finding_text import fix_text
 
 MAX_QUEUED = 1000
@@ -143,7 +144,7 @@ def incident_json(incident: Incident) -> bytes:
     """Return the incident as one JSON object of schema `wscheck.incident/1` (docs/logs.md)."""
     fields = msgspec.to_builtins(incident)
     del fields["type"]
-    return msgspec.json.encode({"schema": "wscheck.incident/1", **fields})
+    return json_text.encode({"schema": "wscheck.incident/1", **fields})
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -172,7 +173,7 @@ class WebhookTarget:
     def compose(self, incident: Incident) -> bytes:
         """Return the request body."""
         if self._form == "slack":
-            return msgspec.json.encode({"text": slack_text(incident)})
+            return json_text.encode({"text": slack_text(incident)})
         return incident_json(incident)
 
     def deliver(self, message: bytes) -> None:

@@ -10,6 +10,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE
 from wscheck.model.events import ConnectionExpired, Event, RecordingHeader, ServerRestarted, Unreadable
+from wscheck.report import json_text
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
 BATCH_BYTES = 1 << 16
@@ -101,7 +102,7 @@ class NdjsonStream:
     """A recording written to `out`. Without a `header`, the stream continues an existing recording."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
-        self._out, self._encoder = out, msgspec.json.Encoder()
+        self._out = out
         self._unwritten = bytearray()
         if header is not None:
             self._add(header)
@@ -121,7 +122,7 @@ class NdjsonStream:
         return False
 
     def _add(self, value: msgspec.Struct) -> None:
-        self._unwritten += self._encoder.encode(value) + b"\n"
+        self._unwritten += json_text.encode(value) + b"\n"
         if len(self._unwritten) > BATCH_BYTES:
             self._flush()
 

@@ -20,7 +20,15 @@ from wscheck.model.report import WordingProposal, suggested_options
 from wscheck.notify.lines import UnreadableMessages, expiry_message, incident_summary
 from wscheck.notify.listener import WatchView
 from wscheck.report.finding_text import fix_text
-from wscheck.report.formatting import format_bytes, format_clock_time, format_duration, format_rate, one_line, plural
+from wscheck.report.formatting import (
+    format_bytes,
+    format_clock_time,
+    format_duration,
+    format_rate,
+    on_one_line,
+    one_line,
+    plural,
+)
 
 REFRESH_S = 0.25
 SPARKS = " ▁▂▃▄▅▆▇█"
@@ -432,7 +440,7 @@ def _incidents(
 def _proposal(proposal: WordingProposal, room: int, width: int) -> list[RenderableType]:
     """Return how the log may be read, in at most `room` lines. The options are more important than examples."""
     first = _line("No line reports a connection in known words.", "yellow")
-    options = suggested_options(proposal.options)
+    options = on_one_line(suggested_options(proposal.options))
     if not proposal.sentences and not options:
         form = "If the log has such lines, name them: --marker connected='user {user} came on {sid}'"
         return [first, Text(form, overflow="fold"), _line("See `wscheck docs logs`.", "dim")]

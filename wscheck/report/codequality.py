@@ -7,11 +7,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Severity
 from wscheck.model.report import Report
+from wscheck.report import json_text
 from wscheck.report.finding_text import OpenerIndex, group_findings, group_lines
 from wscheck.report.formatting import one_line
 from wscheck.report.locations import CONFIGURATION, fingerprint, group_by_location, is_in_checkout
@@ -39,4 +38,4 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
             "location": {"path": code.file, "lines": {"begin": max(code.line, 1)}},
         }
         entries.append(entry)
-    return msgspec.json.format(msgspec.json.encode(entries), indent=2) + b"\n"
+    return json_text.encode_document(entries)

@@ -3,18 +3,34 @@
 import re
 from datetime import UTC, datetime
 
-_UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\ufffe\uffff]"
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+"""Characters that control a terminal, reorder a line or are invisible, and those that XML forbids."""
+
+_CI_COMMAND = re.compile(r"(?im)^(?P<indent>[^\S\n]*):(?=:[a-z][\w-]*(?:[ \t][^\n]*)?::)|#(?=#(?:|vso|teamcity)\[)")
+"""First character of a command that a CI server executes when it reads it in the output of a job.
+
+GitHub reads `::error::` at the start of a line and `##[error]` everywhere, Azure Pipelines `##vso[...]`, TeamCity
+`##teamcity[...]`. An IPv6 address (`::1`, `::ffff:10.0.0.1`) is no command.
+"""
 
 
 def escape_control(text: str) -> str:
     r"""Return `text` with control characters, bidirectional overrides and lone surrogates as escapes such as `\x1b`.
 
-    User ids, event names and disconnect reasons come from the target. They must not control a terminal, break XML or
-    reverse a line. Tabs and line feeds are not escaped.
+    User ids, event names and disconnect reasons come from the target. They must not control a terminal or a CI server,
+    break XML or reverse a line. Tabs and line feeds are not escaped.
     """
-    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+    return escape_ci_commands(UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text))
+
+
+def escape_ci_commands(text: str) -> str:
+    """Return lines of output in which a CI server sees no command."""
+    if "::" not in text and "##" not in text:
+        return text
+    return _CI_COMMAND.sub(lambda found: f"{found['indent'] or ''}\\x{ord(found[0][-1]):02x}", text)
 
 
 def one_line(text: str) -> str:
@@ -22,9 +38,14 @@ def one_line(text: str) -> str:
     return " ".join(escape_control(text).split())
 
 
+def on_one_line(text: str) -> str:
+    """Return `text` with escaped control characters and line feeds. Other white space stays, as an option needs it."""
+    return escape_control(text).replace("\n", "\\n")
+
+
 def escape_markdown(text: str) -> str:
-    """Escape `text` so that Markdown shows it literally. HTML is escaped too."""
-    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    """Return `text` on one line, escaped so that Markdown shows it literally. HTML is escaped too."""
+    escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
 
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from wscheck.model.events import AnyEvent
 from wscheck.model.report import Report
+from wscheck.report import json_text
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     """Return the report as indented JSON, with the fields in the order of docs/json.md. Events are not included."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n"
+    return json_text.encode_document(report)

@@ -122,7 +122,7 @@ def format_threshold(threshold: Threshold) -> str:
         measured = "nothing measured"
     else:
         measured = f"measured {format_amount(threshold.measured, unit)}"
-    return f"--{threshold.id} {limit}: {measured}, {'crossed' if threshold.crossed else 'not crossed'}"
+    return f"--{one_line(threshold.id)} {limit}: {measured}, {'crossed' if threshold.crossed else 'not crossed'}"
 
 
 def format_change(measure: ComparedMeasure) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from wscheck.model.report import AssumedSentence, LogsReport, LogUserSummary, suggested_options
-from wscheck.report.formatting import format_bytes, one_line, plural
+from wscheck.report.formatting import format_bytes, on_one_line, one_line, plural
 
 USERS_SHOWN = 10
 """Largest number of users in the table. `--format json` contains all users."""
@@ -32,7 +32,7 @@ def log_facts(report: LogsReport) -> list[str]:
     kinds = [kind for kind in (*_ALWAYS_SHOWN, "restarted") if kind in _ALWAYS_SHOWN or report.events.get(kind)]
     counts = ", ".join(f"{report.events.get(kind, 0):,} {kind}" for kind in kinds)
     read = f"read {plural(report.lines, 'line')} ({format_bytes(report.bytes)}): {counts}"
-    return [read, *_requests(report), *_assumptions(report), *_limits(report)]
+    return [on_one_line(fact) for fact in (read, *_requests(report), *_assumptions(report), *_limits(report))]
 
 
 def _requests(report: LogsReport) -> Iterator[str]:
@@ -137,7 +137,7 @@ def command_with_markers(report: LogsReport) -> str:
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     paths = " ".join(names) if len(names) < 4 else "..."
     options = "--guess" if report.guessable else suggested_options(report.suggested) or _EXAMPLE_OPTION
-    return f"wscheck tail-logs --no-follow {options} {paths}"
+    return on_one_line(f"wscheck tail-logs --no-follow {options} {paths}")
 
 
 def _has_no_connection_event(report: LogsReport) -> bool:

@@ -54,7 +54,7 @@ def _allowed(report: Report) -> list[str]:
 
 
 def _run_facts(report: Report) -> str:
-    description = f" · {one_line(text)}" if (text := summary.run_description(report)) else ""
+    description = f" · {escape_markdown(text)}" if (text := summary.run_description(report)) else ""
     partial = " · **interrupted: this report is partial**" if report.interrupted else ""
     return f"{_code(report.target)}{description} · {format_duration(report.duration_s)}{partial}"
 
@@ -91,11 +91,11 @@ def _scenario_row(scenario: ScenarioResult) -> str:
     cells = [
         _MARK[scenario.verdict],
         _code(scenario.id),
-        escape_markdown(one_line(scenario.must_hold)),
+        escape_markdown(scenario.must_hold),
         str(scenario.connections_opened),
         str(scenario.connections_peak),
         str(scenario.replacements),
-        escape_markdown(one_line(scenario.reason)),
+        escape_markdown(scenario.reason),
     ]
     return _row(cells)
 
@@ -151,7 +151,7 @@ def _user_table(report: LogsReport) -> list[str]:
 
 
 def _notes(notes: Iterable[str]) -> list[str]:
-    return [f"> {escape_markdown(one_line(note))}" for note in notes]
+    return [f"> {escape_markdown(note)}" for note in notes]
 
 
 def _load_table(report: LoadReport) -> str:
@@ -162,7 +162,7 @@ def _load_table(report: LoadReport) -> str:
 
 def _thresholds(report: LoadReport) -> str:
     return "\n".join(
-        f"- {'❌' if threshold.crossed else '✅'} `{load_figures.format_threshold(threshold)}`"
+        f"- {'❌' if threshold.crossed else '✅'} {_code(load_figures.format_threshold(threshold))}"
         for threshold in report.thresholds
     )
 
@@ -174,14 +174,13 @@ def _server_counts(report: LoadReport) -> str:
 
 def _measure_table(report: CompareReport) -> str:
     before, after = (
-        f"{escape_markdown(one_line(run.label))} ({escape_markdown(one_line(run.variant))})"
-        for run in (report.before, report.after)
+        f"{escape_markdown(run.label)} ({escape_markdown(run.variant)})" for run in (report.before, report.after)
     )
     rows = [_row(("", before, after, "")), "|---|--:|--:|---|"]
     for benefit, measures in load_figures.measures_by_benefit(report):
-        rows.append(f"| **{benefit}** | | | |")
+        rows.append(f"| **{escape_markdown(benefit)}** | | | |")
         for measure in measures:
             old, new = (load_figures.format_amount(value, measure.unit) for value in (measure.before, measure.after))
             change = f"{_CHANGE_MARK[measure.change]} {load_figures.format_change(measure)}".strip()
-            rows.append(_row((measure.name, old, new, change)))
+            rows.append(_row((escape_markdown(measure.name), old, new, change)))
     return "\n".join(rows)

@@ -7,6 +7,7 @@ import msgspec
 from wscheck import __version__
 from wscheck.model.events import RECORDING_SCHEMA, AnyEvent, RecordingHeader
 from wscheck.model.report import Report
+from wscheck.report import json_text
 
 
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
@@ -29,4 +30,4 @@ def encode_recording(header: RecordingHeader, events: Sequence[AnyEvent]) -> byt
     The result is UTF-8 text with one JSON object per line.
     """
     counted = msgspec.structs.replace(header, events=len(events))
-    return msgspec.json.Encoder().encode_lines([counted, *events])
+    return b"".join(json_text.encode(line) + b"\n" for line in [counted, *events])

@@ -6,13 +6,12 @@ file is on the first line of wscheck.toml. The reason of an inconclusive run is 
 Source: OASIS SARIF 2.1.0; GitHub documentation, "SARIF support for code scanning".
 """
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
-
-import msgspec
 
 from wscheck import __version__
 from wscheck.detect.causes import causes_for_rule
@@ -21,6 +20,7 @@ from wscheck.model.code_facts import Patch
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
+from wscheck.report import json_text
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_lines
 from wscheck.report.formatting import escape_control, one_line
 from wscheck.report.locations import (
@@ -36,6 +36,8 @@ SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 RELATED_LOCATIONS = 20
 """Largest number of related locations per result."""
+
+_LINK_START = re.compile(r"\[(?=[^\[\]]*\]\()")
 
 USERS = 20
 """Largest number of users that a result names."""
@@ -59,7 +61,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     rules = list(dict.fromkeys(finding.rule for finding in (*report.findings, *report.allowed)))
     results = [_result(location or _NO_FILE, group, rules, openers) for location, group in (*groups, *allowed)]
     notifications: list[Json] = [
-        {"level": note.severity.value, "message": {"text": note.text}} for note in report.allow_notes
+        {"level": note.severity.value, "message": {"text": _plain_text(note.text)}} for note in report.allow_notes
     ]
     run = {
         "tool": {"driver": {**_DRIVER, "rules": [_rule_descriptor(rule) for rule in rules]}},
@@ -68,7 +70,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
         "results": results,
     }
     log = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
-    return msgspec.json.format(msgspec.json.encode(log), indent=2) + b"\n"
+    return json_text.encode_document(log)
 
 
 def _result(location: FindingLocation, group: Sequence[Finding], rules: Sequence[str], openers: OpenerIndex) -> Json:
@@ -125,7 +127,12 @@ def _by_reason(findings: Sequence[Finding]) -> list[list[Finding]]:
 
 def _message(group: Sequence[Finding], openers: OpenerIndex) -> str:
     lines = group_lines(FindingGroup(group[0], tuple(group[1:])), openers.openers_for(group[0]))
-    return "\n".join(map(one_line, lines))
+    return "\n".join(map(_plain_text, lines))
+
+
+def _plain_text(text: str) -> str:
+    """Return a line of a message in which no viewer sees a link (SARIF 2.1.0, section 3.11.6)."""
+    return _LINK_START.sub(r"\\[", one_line(text))
 
 
 def _location(described: FindingLocation, number: int | None = None) -> Json:
@@ -135,15 +142,15 @@ def _location(described: FindingLocation, number: int | None = None) -> Json:
     if code.function:
         location["logicalLocations"] = [{"name": escape_control(code.function), "kind": "function"}]
     if number is not None:
-        location |= {"id": number, "message": {"text": described.description}}
+        location |= {"id": number, "message": {"text": _plain_text(described.description)}}
     return location
 
 
 def _artifact(file: str) -> Json:
     path = PurePosixPath(file.replace("\\", "/"))
     if path.is_absolute():
-        return {"uri": f"file://{quote(str(path))}"}
-    return {"uri": quote(str(path)), "uriBaseId": "%SRCROOT%"}
+        return {"uri": "file://" + quote(str(path), errors="replace")}
+    return {"uri": quote(str(path), errors="replace"), "uriBaseId": "%SRCROOT%"}
 
 
 def _properties(group: Sequence[Finding]) -> Json:
@@ -164,7 +171,9 @@ def _code_flow(finding: Finding) -> Json | None:
     ]
     if len(steps) < 2:
         return None
-    locations = [{"location": {**_location(step), "message": {"text": step.description}}} for step in steps]
+    locations = [
+        {"location": {**_location(step), "message": {"text": _plain_text(step.description)}}} for step in steps
+    ]
     return {"threadFlows": [{"locations": locations}]}
 
 
@@ -193,7 +202,7 @@ def _invocation(report: Report, notifications: list[Json]) -> Json:
     if has_no_verdict:
         reason = "the run was interrupted: this report is partial" if report.interrupted else one_line(report.reason)
         text = f"{one_line(report.target)}: {reason}"
-        notifications = [*notifications, {"level": "warning", "message": {"text": text}}]
+        notifications = [*notifications, {"level": "warning", "message": {"text": _plain_text(text)}}]
     invocation: Json = {"executionSuccessful": not has_no_verdict, "toolExecutionNotifications": notifications}
     if report.started_at is not None:
         end = report.started_at + report.duration_s

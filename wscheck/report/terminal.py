@@ -25,8 +25,9 @@ from wscheck.model.report import (
 )
 from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_count, allowed_lines
+from wscheck.report.console import new_console
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
-from wscheck.report.formatting import format_duration, one_line, plural
+from wscheck.report.formatting import escape_ci_commands, format_duration, one_line, plural
 
 PLAIN_WIDTH = 100
 """Width of a report in a file or a pipe, in columns."""
@@ -56,19 +57,24 @@ def print_report(report: Report, events: Sequence[AnyEvent], stdout: TextIO, env
 
     The environment variables NO_COLOR and FORCE_COLOR are respected.
     """
-    console = Console(file=stdout, highlight=False, emoji=False, _environ=environ)
+    console = new_console(stdout, environ=environ)
     if console.is_terminal:
-        _print_to_console(report, events, console)
+        stdout.write(_render(report, events, console))
     else:
         stdout.write(_render_plain(report, events, console.width if "COLUMNS" in environ else PLAIN_WIDTH))
 
 
 def _render_plain(report: Report, events: Sequence[AnyEvent], width: int) -> str:
     """Return the report without escape sequences and without trailing spaces."""
-    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, emoji=False, _environ={})
+    console = new_console(StringIO(), width=width, coloured=False, environ={})
+    return "".join(f"{line.rstrip()}\n" for line in _render(report, events, console).splitlines())
+
+
+def _render(report: Report, events: Sequence[AnyEvent], console: Console) -> str:
+    """Return the report in the width and colours of the console. Wrapping can move any text to the start of a line."""
     with console.capture() as captured:
         _print_to_console(report, events, console)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return escape_ci_commands(captured.get())
 
 
 def _print_to_console(report: Report, events: Sequence[AnyEvent], console: Console) -> None:
@@ -171,7 +177,7 @@ def _scenario_table(scenarios: Sequence[ScenarioResult], brief: bool) -> Rendera
     table.add_column(overflow="fold")
     for scenario in scenarios:
         style = _STYLE[scenario.verdict]
-        mark = Text(f"{_MARK[scenario.verdict]} {scenario.id}", style)
+        mark = Text(f"{_MARK[scenario.verdict]} {one_line(scenario.id)}", style)
         table.add_row(mark, Group(*_scenario_lines(scenario, style, brief)))
     return table
 
@@ -295,13 +301,13 @@ def _comparison_figures(report: CompareReport) -> Iterator[RenderableType]:
     table.add_column("", no_wrap=True)
     table.add_row("", *(Text(one_line(run.variant), "dim") for run in runs), "")
     for benefit, measures in load_figures.measures_by_benefit(report):
-        table.add_row(Text(benefit, "bold"), "", "", "")
+        table.add_row(Text(one_line(benefit), "bold"), "", "", "")
         for measure in measures:
             before, after = (
                 load_figures.format_amount(value, measure.unit) for value in (measure.before, measure.after)
             )
             change = Text(load_figures.format_change(measure), _CHANGE_STYLE[measure.change])
-            table.add_row(f"  {measure.name}", before, Text(after, "bold"), change)
+            table.add_row(f"  {one_line(measure.name)}", before, Text(after, "bold"), change)
     yield table
     if report.notes:
         yield _notes(report.notes)

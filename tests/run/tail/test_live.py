@@ -1,5 +1,6 @@
 """The live view on a terminal, and the lines without one."""
 
+import io
 import os
 import pty
 import re
@@ -12,14 +13,21 @@ from pathlib import Path
 from termios import TIOCSWINSZ
 
 import pytest
-from rich.console import Console
+from rich.console import ConsoleDimensions
 
+from tests import hostile
+from tests.hostile import ci_commands, control_characters
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from wscheck.detect.engine import RuleOptions
-from wscheck.model.events import Connected, Replaced
+from wscheck.detect.incidents import Incident, IncidentState
+from wscheck.model.events import Connected, ConnectionExpired, Replaced, ServerRestarted, Unreadable
+from wscheck.model.findings import Confidence, Severity
+from wscheck.notify.lines import IncidentPrinter, NdjsonStream
 from wscheck.notify.live_view import ConnectionRates, IncidentRates, RateHistory, render, sparkline
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.sources import FollowedLog
+from wscheck.report.console import new_console
+from wscheck.report.formatting import one_line
 from wscheck.run.tail.loop import IDLE_S
 from wscheck.run.tail.watch import LogWatch
 
@@ -34,12 +42,23 @@ def watch_with(*events: Connected | Replaced) -> LogWatch:
 
 
 def draw(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None, height: int = 24) -> list[str]:
-    console = Console(width=width, height=height, color_system=None, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
+    console = new_console(io.StringIO(), width=width, coloured=False)
+    console.size = ConsoleDimensions(width, height)
     with console, console.capture() as captured:
         messages = ["12:00:00 resolved"]
         console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, messages, height=height, width=width))
-    console.file.close()
     return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def incident(user: str) -> Incident:
+    return Incident(
+        state=IncidentState.OPENED,
+        rule="connection-replaced",
+        severity=Severity.ERROR,
+        confidence=Confidence.HIGH,
+        user=user,
+        message=user,
+    )
 
 
 def connected(user: str, sid: str, after: float) -> Connected:
@@ -150,7 +169,7 @@ def test_incidents_are_ordered_by_their_current_rate() -> None:
     now = watch.clock.last or 0.0
     current.observe(watch.open_incidents, now)
     current.observe(watch.open_incidents, now + 5)  # nothing happened since
-    console = Console(width=80, height=24, color_system=None)
+    console = new_console(width=80, coloured=False)
     with console.capture() as captured:
         console.print(render(watch, ConnectionRates(), now + 5, current=current))
     assert "/s, since" not in captured.get()
@@ -170,6 +189,33 @@ def test_names_from_a_log_cannot_control_the_terminal() -> None:
     text = "\n".join(draw(watch))
     assert "\x1b" not in text
     assert r"\x1b[2Jada" in text
+
+
+def test_names_from_a_log_are_no_markup_in_the_live_view() -> None:
+    for text in hostile.TEXTS:
+        watch = watch_with(*(connected(user, sid, n) for n, (user, sid) in enumerate([(text, "a1"), (text, text)])))
+        shown = draw(watch)
+        assert not control_characters("".join(shown))
+        assert one_line(text)[:10] in "\n".join(shown)
+
+
+def test_a_line_about_an_incident_is_no_command() -> None:
+    for text in hostile.TEXTS:
+        out = io.StringIO()
+        printer = IncidentPrinter(out)
+        printer.on_event(ConnectionExpired(user=text, sid=text), ())
+        printer.on_event(ServerRestarted(node=text, path=text), ())
+        printer.on_event(Unreadable(path=text, line=1, reason=text), ())
+        printer.on_incident(incident(text))
+        lines = out.getvalue().splitlines()
+        assert len(lines) == 4 and ci_commands(out.getvalue()) == [] and not control_characters("".join(lines))
+        recording = io.BytesIO()
+        stream = NdjsonStream(recording, None)
+        stream.on_event(Connected(user=text, sid="a"), ())
+        stream.on_incident(incident(text))
+        stream.on_poll_end(None)
+        raw = recording.getvalue().decode()
+        assert ci_commands(raw) == [] and not control_characters(raw)
 
 
 def test_a_sparkline_has_the_height_of_its_largest_count() -> None:

@@ -1,0 +1,46 @@
+"""Test that an id with a meaning for an output is read completely, so that nobody takes another user's name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from wscheck.detect.engine import RuleOptions
+from wscheck.observe.logs.options import reader_factory
+from wscheck.observe.logs.sources import FollowedLog
+from wscheck.run.tail.watch import LogWatch
+
+IDS = (
+    *("::error::pwned", "::x", ":a", "@ada", "-x", "--", "#1", "$a", "!a", "<a>", "*a*", "~a", "&a", "|a", "/a", "::1"),
+    *("=1+1", "%61", "+49", "..a", "\u202ea", "##[error]"),
+)
+QUOTED_IDS = (*IDS, "[/]", "[admin]bob", "(a)", "{a}", "a,", "a;", "a: b")
+
+FORMS: dict[str, tuple[Callable[[str, str], str], tuple[str, ...]]] = {
+    "json": (
+        lambda user, sid: json.dumps({"msg": "WebSocket client connected", "userId": user, "socketId": sid}),
+        QUOTED_IDS,
+    ),
+    "quoted": (lambda user, sid: f'WebSocket client connected userId="{user}" socketId="{sid}"', QUOTED_IDS),
+    "inspect": (lambda user, sid: f"WebSocket client connected {{ userId: '{user}', socketId: '{sid}' }}", QUOTED_IDS),
+    "bullets": (lambda user, sid: f"WebSocket client connected\n• socketId: {sid}\n• userId: {user}", QUOTED_IDS),
+    "equals": (lambda user, sid: f"WebSocket client connected userId={user} socketId={sid}", IDS),
+    "colons": (lambda user, sid: f"WebSocket client connected userId: {user}, socketId: {sid}", IDS),
+    "timed": (lambda user, sid: f"2026-11-23T12:00:01Z WebSocket client connected userId={user} socketId={sid}", IDS),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_id_is_read_completely(tmp_path: Path, form: str) -> None:
+    line, ids = FORMS[form]
+    path = tmp_path / "app.log"
+    path.write_text("".join(f"{line(user, f'sock{n:02}aQ')}\n" for n, user in enumerate(ids)), encoding="utf-8")
+    log = FollowedLog(path, reader_factory((), (), {}, guess=None))
+    log.begin()
+    watch = LogWatch([log], RuleOptions(), complete=True)
+    watch.poll(final=True)
+    assert sorted(watch.judge.ledger.users()) == sorted(ids)
+    assert {user: list(watch.connections_for(user)) for user in ids} == {
+        user: [f"sock{n:02}aQ"] for n, user in enumerate(ids)
+    }
