@@ -76,7 +76,7 @@ MAX_DEPTH = 12
 
 
 def mentions_user(payload: object, user: str, depth: int = MAX_DEPTH) -> bool:
-    """Report whether the id `user` is a value or a key anywhere in a payload.
+    """Return whether the id `user` is a value or a key anywhere in a payload.
 
     In longer text, such as "agent:mira", it must stand between punctuation, and be no number.
     """

@@ -69,7 +69,7 @@ class Config(msgspec.Struct, frozen=True):
     """Settings by dotted name, and the nested tables of the configuration file.
 
     tables       the tables of the file, as the TOML parser returns them
-    locate_key  function that returns the file and line of a table or key, as "wscheck.toml:7"
+    locate_key   function that returns the file and line of a table or key, as "wscheck.toml:7"
     steps        the browser steps ([[browser.step]])
     connect      how a client connects ([connect])
     allow        findings that do not count ([[allow]] and the baseline)

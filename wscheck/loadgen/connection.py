@@ -78,10 +78,10 @@ class ConnectionObserver(Protocol):
     """Receiver of the events of a connection."""
 
     def connect_sent(self, connection: "Connection") -> None:
-        """Handle that CONNECT was sent. From now on the server may count the connection."""
+        """Note that CONNECT was sent. From now on the server may count the connection."""
 
     def opened(self, connection: "Connection") -> None:
-        """Handle that the server acknowledged CONNECT and accepted all steps after connecting."""
+        """Handle the opening: the server acknowledged CONNECT and accepted all steps after connecting."""
 
     def refused(self, connection: "Connection", kind: str) -> None:
         """Handle a connection that did not open. Failures are counted per `kind`."""
@@ -337,7 +337,7 @@ class Connection:
             self._protocol_error()
 
     def hung_up(self) -> None:
-        """Handle that the server closed its side of the transport.
+        """Handle the end of the data: the server closed its side of the transport.
 
         This ends the connection, unless the close completed an HTTP response of the handshake.
         """
@@ -346,7 +346,7 @@ class Connection:
         self.closed_by_server(transport_closed=True)
 
     def transport_lost(self, kind: str) -> None:
-        """Handle that the transport broke."""
+        """Handle the loss of the transport."""
         if self.state < ConnectionState.OPEN:
             self._refuse(kind)
         elif self.state < ConnectionState.ENDED:
@@ -687,7 +687,7 @@ class _StepRun:
     def _take_event(self, name: str) -> list[Any] | None:
         """Return the next event with this name that no step has used yet, None if there is none.
 
-        The events that arrived before it are used up then.
+        The events that arrived before it count as used too.
         """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:

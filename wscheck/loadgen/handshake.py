@@ -71,7 +71,7 @@ class HttpResponse:
         return self.is_complete
 
     def data_ended(self) -> bool:
-        """Handle that the server closed the connection, which completes a response without a length.
+        """Handle the end of the data, which completes a response without a length.
 
         Return True if the response is complete.
         """
@@ -231,7 +231,7 @@ class WebSocketHandshake:
             self._connection.handshake_failed(str(refusal))
 
     def hung_up(self) -> bool:
-        """Handle that the server closed its side of the transport.
+        """Handle the end of the data: the server closed its side of the transport.
 
         Return True if the close completed a response (one without a length), which is then processed. Return False if
         the connection has failed.
@@ -313,7 +313,7 @@ class PollingHandshake(WebSocketHandshake):
             self._response_received(data)
 
     def hung_up(self) -> bool:
-        """Handle that the server closed its side of the transport. Return the same as `WebSocketHandshake.hung_up`."""
+        """Handle the end of the data, with the same result as `WebSocketHandshake.hung_up`."""
         if self._stage in (_POLL, _POST) and self._response.data_ended():
             try:
                 self._response_complete()

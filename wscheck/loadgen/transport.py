@@ -54,10 +54,10 @@ class TransportOwner(Protocol):
         """Handle bytes from the peer. May raise TransportError."""
 
     def hung_up(self) -> None:
-        """Handle that the server closed its side of the connection: no more data arrives."""
+        """Handle the end of the data: the server closed its side of the connection."""
 
     def transport_lost(self, kind: str) -> None:
-        """Handle that the transport broke. `kind` is the kind of the TransportError."""
+        """Handle the loss of the transport. `kind` is the kind of the TransportError."""
 
     def handler_failed(self) -> None:
         """End the connection after an unexpected exception."""

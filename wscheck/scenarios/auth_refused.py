@@ -97,7 +97,7 @@ def invalid_credentials(settings: ScenarioSettings) -> Iterator[Credentials]:
 
 
 def _has_expired(claims: str) -> bool:
-    """Report whether the claim `exp` of an encoded claims set lies in the past (RFC 7519, section 4.1.4)."""
+    """Return whether the claim `exp` of an encoded claims set lies in the past (RFC 7519, section 4.1.4)."""
     try:
         content = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
     except (ValueError, RecursionError):

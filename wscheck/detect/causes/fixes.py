@@ -43,7 +43,7 @@ def _opening_frame(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | 
 
 
 def close_when_it_leaves(opening: AttemptOutcome) -> str:
-    """Return the lines that close the connection when its component is unmounted."""
+    """Return the fix that closes the connection when its component is unmounted."""
     code = opening.code
     if code is None or not belongs_to_instance(code):
         return ""
@@ -61,7 +61,7 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
 
 
 def _closing_lines(code: OpenerCode, framework: str | None) -> str:
-    """Return the lines that close a connection, where the framework expects them in this component, hook or class."""
+    """Return the code that closes a connection, where the framework expects them in this component, hook or class."""
     variable = code.assigned_to or "socket"
     close = f"{variable}.disconnect()"
     by_framework = {
@@ -81,7 +81,7 @@ def _closing_lines(code: OpenerCode, framework: str | None) -> str:
 
 
 def move_to_effect(opening: AttemptOutcome) -> str:
-    """Return the lines that open the connection in an effect which closes it."""
+    """Return the fix that opens the connection in an effect which closes it."""
     code = opening.code
     if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
         return ""
@@ -93,12 +93,12 @@ def move_to_effect(opening: AttemptOutcome) -> str:
 
 
 def io_in_render(opening: AttemptOutcome) -> str:
-    """Return the lines that move the connection out of the body of the component."""
+    """Return the fix that moves the connection out of the body of the component."""
     return move_to_effect(opening)
 
 
 def opened_after_cleanup(opening: AttemptOutcome) -> str:
-    """Return the lines that keep an effect from opening a connection after its cleanup has run."""
+    """Return the fix that keeps an effect from opening a connection after its cleanup has run."""
     code = opening.code
     if code is None:
         return ""
@@ -111,7 +111,7 @@ def opened_after_cleanup(opening: AttemptOutcome) -> str:
 
 
 def share(opening: AttemptOutcome, users: Sequence[str]) -> str:
-    """Return the change that lets several users (components or functions) of a connection share it."""
+    """Return the fix that lets several users (components or functions) of a connection share it."""
     code = opening.code
     framework = stack_frames.framework_name(opening.stack)
     if code is None or framework not in ("react", None) or not users:
@@ -124,7 +124,7 @@ def share(opening: AttemptOutcome, users: Sequence[str]) -> str:
 
 
 def provider_mounted_twice(opening: AttemptOutcome) -> str:
-    """Return the change that mounts a provider once."""
+    """Return the fix that mounts a provider once."""
     name = opening.code.owner if opening.code is not None else ""
     return (
         f"Mount <{name}> once, above both places that need it, and remove the inner one: all below it share its socket."
@@ -132,7 +132,7 @@ def provider_mounted_twice(opening: AttemptOutcome) -> str:
 
 
 def page_and_worker(old: AttemptOutcome, new: AttemptOutcome) -> str:
-    """Return the change that leaves the connection to the worker."""
+    """Return the fix for a page and its worker that both connect: only the worker keeps a connection."""
     page = next((one for one in (old, new) if not (one.target or "").split(" ")[0].endswith("worker")), new)
     return (
         f"Let the worker keep the connection, remove io() at {page.opener}, and pass the events to the page "
@@ -141,7 +141,7 @@ def page_and_worker(old: AttemptOutcome, new: AttemptOutcome) -> str:
 
 
 def script_ran_twice(opening: AttemptOutcome) -> str:
-    """Return the change that keeps one connection however often the script runs."""
+    """Return the fix that keeps one connection however often the script runs."""
     return (
         f"Include {opening.script} once. If the page runs it again (Turbo, pjax), keep the connection of the first run "
         f"at {opening.opener}: `globalThis.appSocket ??= io(url)`."
@@ -149,7 +149,7 @@ def script_ran_twice(opening: AttemptOutcome) -> str:
 
 
 def module_in_two_bundles(opening: AttemptOutcome) -> str:
-    """Return the change by which a module in two bundles is evaluated only once."""
+    """Return the fix by which a module in two bundles is evaluated only once."""
     file = opening.opener.file if opening.opener is not None else "the module"
     return (
         f"Build both entries in one build and put {file} into a shared chunk (splitChunks, manualChunks, code "
@@ -158,7 +158,7 @@ def module_in_two_bundles(opening: AttemptOutcome) -> str:
 
 
 def keep_one_connection(opening: AttemptOutcome) -> str:
-    """Return the change that keeps one connection instead of one for each run of the code."""
+    """Return the fix that keeps one connection instead of one for each run of the code."""
     code = opening.code
     if code is None:
         return ""
@@ -172,7 +172,7 @@ def keep_one_connection(opening: AttemptOutcome) -> str:
 
 
 def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = False) -> str:
-    """Return the lines that reuse or close the earlier connection.
+    """Return the fix that reuses or closes the earlier connection.
 
     has_values  the addresses of the connections contain values that vary
     """
@@ -194,7 +194,7 @@ def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = Fals
 
 
 def stop_forcing(places: Sequence[str]) -> str:
-    """Return the change that lets namespaces share one connection: the calls at `places` prevent it with an option."""
+    """Return the fix that lets namespaces share one connection: the calls at `places` prevent it with an option."""
     return (
         f"Remove forceNew (or `multiplex: false`) at {' and '.join(places)}: io() then puts the namespaces of a server "
         "on one connection."
@@ -202,7 +202,7 @@ def stop_forcing(places: Sequence[str]) -> str:
 
 
 def varying_address(opening: AttemptOutcome) -> str:
-    """Return the change for two connections whose addresses differ."""
+    """Return the fix for two connections whose addresses differ."""
     return (
         f"Open one connection at {opening.opener} for all callers, without forceNew and with one URL, and share it. "
         "Send the values that vary with an event, or once in auth: two calls of io() for one namespace share nothing."
@@ -210,7 +210,7 @@ def varying_address(opening: AttemptOutcome) -> str:
 
 
 def leave_out_of_dependencies(opening: AttemptOutcome, tokens: Sequence[str]) -> str:
-    """Return the lines that keep a connection while its token changes."""
+    """Return the fix that keeps the connection open when its token changes: the effect no longer depends on it."""
     code = opening.code
     assert code is not None
     rest = [each for each in code.dependencies or () if each not in tokens]
@@ -222,7 +222,7 @@ def leave_out_of_dependencies(opening: AttemptOutcome, tokens: Sequence[str]) ->
 
 
 def stable_dependencies(opening: AttemptOutcome) -> str:
-    """Return the change that keeps an effect from running with each render."""
+    """Return the fix that keeps an effect from running with each render."""
     code = opening.code
     if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
         return ""

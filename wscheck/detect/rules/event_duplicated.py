@@ -219,7 +219,7 @@ class EventDuplicated(Rule):
             self._report_duplicate(event, message, Severity.NOTE)
 
     def _has_answer(self, burst: list[Delivered]) -> bool:
-        """Report whether one of the arrivals may answer a request."""
+        """Return whether one of the arrivals may answer a request."""
         first, last = burst[0].at or 0.0, burst[-1].at or 0.0
         return any(first - REQUEST_S <= at <= last for at in self._request_times.get(burst[0].sid, ()))
 
@@ -305,7 +305,7 @@ class EventDuplicated(Rule):
 
 
 def _is_periodic(times: list[float]) -> bool:
-    """Report whether arrivals at `times` are a periodic push."""
+    """Return whether arrivals at `times` are a periodic push."""
     intervals = [later - earlier for earlier, later in pairwise(times)]
     if len(times) < MIN_TICKS or min(intervals) < MIN_TICK_S:
         return False
@@ -322,7 +322,7 @@ def _changing_stamps(burst: list[Delivered]) -> set[str]:
 
 
 def _is_repeated(events: list[Delivered], path: str) -> bool:
-    """Report whether two events have the same value at `path`, so that it is no stamp of the event itself."""
+    """Return whether two events have the same value at `path`, so that it is no stamp of the event itself."""
     seen = [value for event in events for place, value in event.stamps if place == path]
     return len(set(seen)) < len(seen)
 

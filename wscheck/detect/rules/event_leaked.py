@@ -37,7 +37,7 @@ class _Try:
         ]
 
     def is_named_in(self, event: Delivered) -> bool:
-        """Report whether the payload contains the id of the user who requested the event, and not the receiver's."""
+        """Return whether the payload contains the id of the user who requested the event, and not the receiver's."""
         return self.request.user in event.mentions and event.user not in event.mentions
 
 
@@ -149,7 +149,7 @@ class EventLeaked(Rule):
 
 
 def _are_enough(tries: list[_Try]) -> bool:
-    """Report whether each of two users requested the event often enough to show a leak."""
+    """Return whether each of two users requested the event often enough to show a leak."""
     requesters = [one.request.user for one in tries]
     return len(set(requesters)) > 1 and min(requesters.count(user) for user in set(requesters)) >= MIN_TRIES
 

@@ -212,9 +212,11 @@ class MultipleConnections(Rule):
             self._recently_ended.append((event, opening))
 
     def _is_alive_since(self, started: float, returned: Iterable[Connected]) -> bool:
-        """Return whether the process of the users who `returned` ended a connection from before the wave, during it.
+        """Return whether the server process logged the end of an older connection after the users began to return.
 
-        The order of the lines decides where the times are equal, as in a log with whole seconds.
+        The process was alive then, so it did not restart. `started` is the start of the wave, and `returned` contains
+        the connections with which the users returned. Of equal times, as in a log with whole seconds, the order of
+        the lines decides.
         """
         first = min(returned, key=lambda one: (one.at or started, one.line or 0))
         nodes = {one.node for one in returned}

@@ -50,7 +50,7 @@ class _OwnConnection(msgspec.Struct):
     opened: Connected
 
     def replaces(self, intruder: _Intruder) -> bool:
-        """Report whether the server closed the intruder's connection while it opened this one, or soon after.
+        """Return whether the server closed the intruder's connection while it opened this one, or soon after.
 
         Some servers close the old connection before they acknowledge the new one.
         """

@@ -270,7 +270,7 @@ async def _read_context(devtools: DevToolsConnection, session: str, context: int
 
 
 def _objects(properties: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return type and id of each object among properties, in order if they are the elements of an array."""
+    """Return (type, id) of each property that is an object. The elements of an array are in order."""
     return [
         (each["value"]["type"], each["value"]["objectId"])
         for each in properties

@@ -195,7 +195,7 @@ def attribute_reconnects(
 def _predecessors_by_socket(
     sessions: Sequence[TrafficSession], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, TrafficSession]:
-    """Return a dict of id(session) of each reconnection to the previous session of the same socket object.
+    """Return for each reconnection the session that the same socket object had before. The keys are id(session).
 
     A reconnection has a new sid, unless the server recovered the connection state.
     """

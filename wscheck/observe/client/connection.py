@@ -329,7 +329,7 @@ class _StepRun:
     def _take_event(self, name: str | None) -> list[Any] | None:
         """Return the next event with this name that no step has used yet, None if there is none.
 
-        Events before it count as used then.
+        The events that arrived before it count as used too.
         """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:

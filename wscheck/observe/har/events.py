@@ -396,13 +396,13 @@ def _headers(entry: HarEntry) -> dict[str, str]:
 
 
 def _replaces_document(document: HarEntry) -> bool:
-    """Report whether a response replaces the document: a redirect and a response without content do not."""
+    """Return whether a response replaces the document: a redirect and a response without content do not."""
     status = document.response.status
     return status >= 200 and status not in (204, 205) and not 300 <= status < 304
 
 
 def _is_devtools_stack(raw: Any) -> bool:
-    """Report whether a JSON value is a valid DevTools stack (Runtime.StackTrace)."""
+    """Return whether a JSON value is a valid DevTools stack (Runtime.StackTrace)."""
     while isinstance(raw, dict):
         frames = raw.get("callFrames")
         if not isinstance(frames, list) or not all(_is_call_frame(frame) for frame in frames):

@@ -193,7 +193,7 @@ def _has_ids(event: Event) -> bool:
 def readings_about(
     log: bytes, ids: Ids, vocabulary: LogVocabulary, kinds: Collection[str]
 ) -> list[tuple[Reading, list[Row]]]:
-    """Return the readings of the statements of a log that contain known ids, each with the lines of its statement.
+    """Return how to read each statement (logging call) whose lines contain known ids, together with these lines.
 
     The known ids decide which values are users and sockets, whatever their keys are.
     """

@@ -62,8 +62,8 @@ MIN_KNOWN = 0.5
 def _names_other_thing(group: Group, reading: Reading) -> bool:
     """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
 
-    A guess is if all its lines contain the same unknown word; a certain reading is if such a word is in front of its
-    id.
+    The unknown word that all lines contain names this thing. For a certain reading, only a word in front of the id
+    counts.
     """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
@@ -283,7 +283,7 @@ def _context(group: Group, place: str) -> str:
 
 
 def _last_clause(words: Sequence[str]) -> Sequence[str]:
-    """Return the words from the last verb of closing on: in "opened a new tab, closing socket", a socket is closed."""
+    """Return the words from the last verb that closes something: "closing socket" of "opened a tab, closing socket"."""
     closing = [at for at, word in enumerate(words) if word in CLOSING_ANOTHER]
     return words[closing[-1] :] if closing else words
 

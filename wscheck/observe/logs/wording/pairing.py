@@ -466,7 +466,7 @@ def learn_structure(
 
 
 def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
-    """Return the pair that most probably reports connections, the place of the user, and whether this is certain."""
+    """Return the pair that most probably starts and ends connections, the place of the user, and if that is certain."""
     best: tuple[tuple[int, ...], StatementPair, str, bool] | None = None
     shared = set[tuple[int, int]]()
     for pair in pairing.pairs():

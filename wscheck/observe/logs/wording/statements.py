@@ -282,7 +282,7 @@ def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
 
 
 def _needles(group: Group) -> tuple[bytes, ...]:
-    """Return the spellings of the longest word of a statement."""
+    """Return the texts to search a log for, to find the lines of a statement: the spellings of its longest word."""
     pattern = group.statement[1]
     fixed = [at for at, piece in enumerate(pattern) if piece != SLOT]
     if not fixed:

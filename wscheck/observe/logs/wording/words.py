@@ -154,7 +154,7 @@ NO_MEANING = Meaning("", is_plain=False)
 
 
 def find_meaning(words: Sequence[str]) -> Meaning:
-    """Return the meaning of the lower-case words of a sentence, which are in their order."""
+    """Return the kind of event that a sentence reports, given its words in lower case and in their order."""
     known = frozenset(words)
     if not known.isdisjoint(FOREIGN_NOUNS):
         return NO_MEANING
