@@ -82,6 +82,9 @@ def test_the_pre_commit_hook_runs_an_existing_command(project: Path) -> None:
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     assert hook["pass_filenames"] is False
     assert run(f"{hook['entry']} src", project).returncode == 1
+    for component in (project / "src").iterdir():
+        component.write_text("export const nothing = 1;\n")
+    assert run(hook["entry"], project).returncode == 0
 
 
 def test_the_image_starts_wscheck_without_root() -> None:

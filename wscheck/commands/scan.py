@@ -26,6 +26,9 @@ def scan(
     diff: Annotated[
         bool, typer.Option("--diff", help="Print the changes that --fix would make as a diff, and write none.")
     ] = False,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Pass if nothing opens a connection, e.g. in a pre-commit hook.")
+    ] = False,
     format: Formats = None,
 ) -> None:
     """Find the places in source code that open connections, and what is certainly wrong with them.
@@ -51,7 +54,7 @@ def scan(
     flags = {"policy.baseline": baseline, "verify.fail_on": fail_on, "verify.strict": strict}
     empty = ScanReport(schema="wscheck.scan/1", target=str(folder), verdict=Verdict.INCONCLUSIVE)
     with write_on_abort(outputs, lambda: empty):
-        plan = plan_scan(load_config(flags), folder)
+        plan = plan_scan(load_config(flags), folder, allow_empty=allow_empty)
         report = run_scan(plan)
         if fix or diff:
             report = _fix(plan, report, write=fix)

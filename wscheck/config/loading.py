@@ -36,13 +36,7 @@ DEFAULT_ORIGIN = "default"
 NESTED_TABLES = ("event", "allow")
 NESTED_KEYS = ("browser.step", "connect.step", "logs.markers", "logs.keys")
 
-OTHER_VARIABLES = (
-    "WSCHECK_LOAD_PROFILE",
-    "WSCHECK_LOAD_STREAM",
-    "WSCHECK_CDP_URL",
-    "WSCHECK_DEBUG",
-    "WSCHECK_LAUNCHER",
-)
+OTHER_VARIABLES = ("WSCHECK_LOAD_PROFILE", "WSCHECK_LOAD_STREAM", "WSCHECK_CDP_URL", "WSCHECK_DEBUG")
 """Environment variables of wscheck that are not settings."""
 
 SIMILARITY = 0.72

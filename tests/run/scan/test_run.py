@@ -50,6 +50,17 @@ def test_a_fault_fails_and_a_folder_without_connections_is_inconclusive(tmp_path
     assert run_scan(ScanPlan(root=tmp_path / "b", bar=Bar(strict=True))).verdict is Verdict.FAILED
 
 
+def test_an_empty_folder_passes_where_that_is_allowed(tmp_path: Path) -> None:
+    root = write(tmp_path, {"a.js": "const a = 1"})
+    report = run_scan(ScanPlan(root=root, allow_empty=True, bar=Bar(strict=True)))
+    assert report.verdict is Verdict.PASSED
+    assert [gap.reason for gap in report.gaps] == ["no call that opens a connection was found in 1 source file"]
+    (root / "unreadable.js").symlink_to(root / "missing")
+    assert run_scan(ScanPlan(root=root, allow_empty=True)).verdict is Verdict.INCONCLUSIVE
+    write(root, {"chat.jsx": LEAK})
+    assert run_scan(ScanPlan(root=root, allow_empty=True)).verdict is Verdict.FAILED
+
+
 def test_installed_built_ignored_and_test_files_are_left_out(tmp_path: Path) -> None:
     left_out = [
         "node_modules/x/a.js",

@@ -54,13 +54,17 @@ _MINIFIED = re.compile(r"[.-]min\.\w+$")
 
 
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Plan of a scan: the folder or file to scan, and the criteria that fail the run."""
+    """Plan of a scan: the folder or file to scan, and the criteria that fail the run.
+
+    allow_empty  source code that opens no connection passes; otherwise it is inconclusive
+    """
 
     root: Path
     bar: Bar = msgspec.field(default_factory=Bar)
+    allow_empty: bool = False
 
 
-def plan_scan(config: Config, root: Path) -> ScanPlan:
+def plan_scan(config: Config, root: Path, *, allow_empty: bool = False) -> ScanPlan:
     """Return the plan of a scan.
 
     Raises:
@@ -68,7 +72,7 @@ def plan_scan(config: Config, root: Path) -> ScanPlan:
     """
     if not root.exists():
         raise UsageError(f"{root} does not exist.", "Name the folder of the frontend's source code: wscheck scan src.")
-    return ScanPlan(root=root, bar=config.bar)
+    return ScanPlan(root=root, bar=config.bar, allow_empty=allow_empty)
 
 
 def run_scan(plan: ScanPlan) -> ScanReport:
@@ -84,7 +88,7 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     uses = _uses(sources, facts, groups)
     findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
     openings = [call for file in facts for call in file.openings]
-    gaps = list(_gaps(sources, facts))
+    gaps = list(_gaps(sources, facts, plan))
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
     return ScanReport(
         schema="wscheck.scan/1",
@@ -235,11 +239,13 @@ def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCa
     return list(openings.certain([folder for _, folder in candidates]))
 
 
-def _gaps(sources: "SourceFiles", facts: list[FileFacts]) -> Iterator[Gap]:
+def _gaps(sources: "SourceFiles", facts: list[FileFacts], plan: ScanPlan) -> Iterator[Gap]:
     if not any(file.openings for file in facts):
+        permitted = plan.allow_empty and not sources.unreadable
         yield Gap(
             reason=f"no call that opens a connection was found in {_files(sources.files)}",
-            closes_with="wscheck scan DIR",
+            closes_with="" if permitted else "wscheck scan DIR",
+            blocks=not permitted,
         )
     for file in facts:
         if file.unchecked:
