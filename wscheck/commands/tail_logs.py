@@ -44,7 +44,7 @@ def tail_logs(
         bool | None,
         typer.Option(
             "--guess/--no-guess",
-            help="Lines without a known marker that may report connections: read all, or none [only certain ones].",
+            help="Read all lines that may report connections without a known marker, or none [the certain ones].",
             show_default=False,
         ),
     ] = None,

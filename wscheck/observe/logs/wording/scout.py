@@ -23,8 +23,6 @@ MAX_LINE = 1 << 12
 MAX_ROWS = 4_000
 MAX_VAIN = 100
 """Lines with words for a replacement that report none, after which a log with known markers is left alone."""
-BESIDE = (-2, -1, 1, 2)
-"""Distances in lines between two lines about one event."""
 MAX_KNOWN = 50
 """Largest number of lines with a known marker that are searched for ids."""
 
