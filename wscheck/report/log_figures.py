@@ -84,7 +84,7 @@ def _limits(report: LogsReport) -> Iterator[str]:
         records = f"{plural(report.untimed, 'record')} {'has' if report.untimed == 1 else 'have'}"
         yield f"{records} no timestamp: overlaps and attempts per second were not checked for them"
         if any(gap.blocks and "excessive-attempts" in gap.rules for gap in report.gaps):
-            yield "for times, add them to the log format, or use `docker logs -t` or `kubectl logs --timestamps`"
+            yield "to get times, add them to the log format, or use `docker logs -t` or `kubectl logs --timestamps`"
     if report.unreadable:
         lines = f"{plural(report.unreadable, 'line')} {'looks' if report.unreadable == 1 else 'look'}"
         yield f"{lines} like an event but could not be read"
