@@ -18,6 +18,9 @@ import { type CheckOptions, type Outcome, type Watch } from "./watch.js";
 export { expect } from "@playwright/test";
 export type { CheckOptions } from "./watch.js";
 
+/** Time that wscheck may take to start and to end on a busy machine. It does not count as the test's. */
+const OWN_TIME_MS = 60_000;
+
 /** The watch of the test that runs in this worker. A worker runs one test at a time. */
 let current: { watch: Watch; defaults: CheckOptions } | undefined;
 
@@ -50,7 +53,7 @@ export const test = base.extend<WscheckFixtures>({
       current = undefined;
       await watch.close();
     },
-    { auto: true },
+    { auto: true, timeout: OWN_TIME_MS },
   ],
 });
 
@@ -70,6 +73,8 @@ export async function expectOneConnection(page: Page, options: CheckOptions = {}
     throw new Error("Nothing is watched: import `test` from '@wscheck/playwright' in this file.");
   }
   const all = { ...current.defaults, ...options };
+  const info = test.info();
+  if (info.timeout > 0) info.setTimeout(info.timeout + OWN_TIME_MS);
   await settled(page, all.settle);
   const outcome: Outcome = await current.watch.check(page, all);
   if (!outcome.passed) {
