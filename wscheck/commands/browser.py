@@ -15,6 +15,7 @@ from wscheck.commands.options import (
     MaxAttempts,
     SourceRoot,
     Strict,
+    Watch,
 )
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def browser(
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
+    watch: Watch = False,
 ) -> None:
     """Watch a real page, and find the line of code that opened each connection.
 
@@ -107,8 +109,8 @@ def browser(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.commands import exit_codes
     from wscheck.commands.fallback_report import write_on_abort
+    from wscheck.commands.watching import finish_run
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.report import formats
@@ -117,12 +119,14 @@ def browser(
 
     outputs = formats.prepare_outputs(format)
     shown = [redact_url(page.partition("#")[0]) for page in pages]
-    with write_on_abort(outputs, lambda: empty_page_report(" ".join(shown))):
-        plan = plan_browser_run(load_config(flags), pages, visit or [], command)
-        plan.thumbnails = any(output.format == "html" for output in outputs)
-        outcome = _run_with_progress(plan)
-    formats.write_outputs(outputs, outcome.report, outcome.events)
-    raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
+
+    def run() -> "PageOutcome":
+        with write_on_abort(outputs, lambda: empty_page_report(" ".join(shown))):
+            plan = plan_browser_run(load_config(flags), pages, visit or [], command)
+            plan.thumbnails = any(output.format == "html" for output in outputs)
+            return _run_with_progress(plan)
+
+    finish_run(run, outputs, watch=watch)
 
 
 def _split_command(arguments: list[str]) -> tuple[list[str], list[str]]:

@@ -92,6 +92,9 @@ FailOn = Annotated[
     str | None, typer.Option(metavar="error|warning|note", help="Lowest severity that fails the run [error].")
 ]
 Strict = Annotated[bool | None, typer.Option("--strict", help="An inconclusive result fails the run.")]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Run again when a source file below this folder changes; print what changed.")
+]
 Formats = Annotated[
     list[str] | None,
     typer.Option(

@@ -27,11 +27,15 @@ from wscheck.commands.options import (
     TokenIn,
     UserIn,
     WaitFor,
+    Watch,
 )
 from wscheck.commands.secret_file import read_secret
 
 SETTINGS_FOR_RECORDINGS = ("verify.fail_on", "verify.strict", "policy.baseline", "policy.connections")
 """Settings that may differ from those of the recorded run. All others are taken from the recording."""
+
+WAIT_FOR_RESTART = "10s"
+"""Time that --watch waits for the server, which may start again after a change of its own files."""
 
 if TYPE_CHECKING:
     from wscheck.config.loading import Config
@@ -124,6 +128,7 @@ def verify(
         typer.Option("--from", metavar="RUN", help="Evaluate a recording (--format ndjson) again, without a server."),
     ] = None,
     format: Formats = None,
+    watch: Watch = False,
     narrate: Annotated[
         bool, typer.Option("--narrate", help="Print the console messages of the simulated client to stderr.")
     ] = False,
@@ -169,23 +174,25 @@ def verify(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
-    from wscheck.commands import exit_codes
     from wscheck.commands.fallback_report import write_on_abort
+    from wscheck.commands.watching import finish_run
     from wscheck.config.loading import load_config
     from wscheck.report import formats
 
     outputs = formats.prepare_outputs(format)
-    with write_on_abort(outputs, lambda: _empty_report(flags, recording), inputs=[recording]):
-        config = load_config(flags)
-        if recording is not None:
-            _reject_other_flags(
-                {**flags, "--scenario": scenario, "--narrate": narrate or None, "--marker": marker, "--key": key}
-            )
-            outcome = _evaluate_recording(recording, config, flags)
-        else:
-            outcome = _run(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
-    formats.write_outputs(outputs, outcome.report, outcome.events)
-    raise typer.Exit(exit_codes.exit_code(outcome.report.verdict, interrupted=outcome.report.interrupted))
+
+    def run() -> "VerifyOutcome":
+        with write_on_abort(outputs, lambda: _empty_report(flags, recording), inputs=[recording]):
+            config = load_config(flags)
+            if watch and config["target.wait_for"] is None:
+                config = load_config({**flags, "target.wait_for": WAIT_FOR_RESTART})
+            if recording is None:
+                return _run(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
+            others = {"--scenario": scenario, "--narrate": narrate or None, "--watch": watch or None}
+            _reject_other_flags({**flags, **others, "--marker": marker, "--key": key})
+            return _evaluate_recording(recording, config, flags)
+
+    finish_run(run, outputs, watch=watch)
 
 
 def _empty_report(flags: dict[str, Any], recording: Path | None) -> "VerifyReport":
