@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import pkgutil
 
 import bench
@@ -12,7 +13,11 @@ def main() -> None:
     names = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and print one table per benchmark.")
     parser.add_argument("name", nargs="*", help=f"benchmarks to run; without names, all: {', '.join(names)}")
-    wanted = parser.parse_args().name or names
+    parser.add_argument("--jobs", type=int, metavar="N", help="cases at a time, of `counter` (default: 1)")
+    options = parser.parse_args()
+    wanted = options.name or names
+    if options.jobs is not None:
+        os.environ["BENCH_JOBS"] = str(options.jobs)
     if unknown := [name for name in wanted if name not in names]:
         parser.error(f"there is no {', '.join(unknown)}: choose from {', '.join(names)}")
     for name in wanted:

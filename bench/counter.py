@@ -1,13 +1,15 @@
 """A count of open websockets beside `wscheck browser`, on the pages of tests/field/pages, in one run of each page.
 
 The count is what a test of 20 lines would do: two websockets of one page to one origin that are open together for more
-than 300 ms are a fault.
+than 300 ms are a fault. A case takes some ten seconds; BENCH_JOBS cases run at a time.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import shutil
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,9 +20,11 @@ from tests.field.pages import score
 from wscheck.observe.browser import launch
 from wscheck.observe.browser.devtools import DevToolsConnection
 
+JOBS = int(os.environ.get("BENCH_JOBS", "1"))
 TOGETHER_S = 0.3
 PAGES = [{"type": "page"}, {"exclude": True}]
 WRONG = ("FALSE PASS", "FALSE ALARM", "INCONCLUSIVE", "ERROR")
+_SHOWN = {True: "right", False: "wrong"}
 
 
 class WebsocketCount:
@@ -75,20 +79,25 @@ async def _run_case(wscheck: str, case: dict[str, Any]) -> tuple[bool, bool]:
     return count.is_faulty == (case["class"] == "faulty"), not any(kind in WRONG for kind, _ in wrong)
 
 
-async def _run_all(cases: list[dict[str, Any]]) -> list[tuple[str, bool, bool, bool]]:
-    wscheck = shutil.which("wscheck") or "wscheck"
-    rows = []
-    for case in cases:
-        by_count, by_wscheck = await _run_case(wscheck, case)
-        rows.append((case["id"], case["class"] == "faulty", by_count, by_wscheck))
-    return rows
+async def _run_all(cases: list[dict[str, Any]], jobs: int) -> list[tuple[str, bool, bool, bool]]:
+    """Return the id of each case, whether it is faulty, and whether the count and wscheck are right."""
+    wscheck = shutil.which("wscheck") or str(Path(sys.executable).with_name("wscheck"))
+    free = asyncio.Semaphore(jobs)
+
+    async def run_case(case: dict[str, Any]) -> tuple[str, bool, bool, bool]:
+        async with free:
+            by_count, by_wscheck = await _run_case(wscheck, case)
+        print(f"{case['id']}: count {_SHOWN[by_count]}, wscheck {_SHOWN[by_wscheck]}", file=sys.stderr, flush=True)
+        return case["id"], case["class"] == "faulty", by_count, by_wscheck
+
+    return await asyncio.gather(*map(run_case, cases))
 
 
 def run() -> None:
     """Run every page with a known result, and print how many each of the two is right about."""
     cases = json.loads((Path(score.HERE) / "truth.json").read_text(encoding="utf-8"))["cases"]
     judged = [c for c in cases if c["kind"] == "socketio" and "har" not in c and c["class"] != "unjudgeable"]
-    rows = asyncio.run(_run_all(judged))
+    rows = asyncio.run(_run_all(judged, JOBS))
     print("| pages | count right | wscheck right |")
     print("|---|---|---|")
     for name, faulty in (("faulty", True), ("healthy", False)):
