@@ -6,6 +6,7 @@ from wscheck.detect.stack_frames import (
     app_frames,
     attribute_to_package,
     divergence,
+    framework_name,
     is_client_frame,
     is_framework_frame,
     is_library_frame,
@@ -127,6 +128,16 @@ def test_a_longer_stack_diverges_where_the_shorter_ends() -> None:
     shared, caller = CodeLocation("src/shared.ts", 1, 1), CodeLocation("src/caller.ts", 2, 1)
     assert divergence((shared, caller), (shared,)) == caller
     assert divergence((shared,), (shared, caller)) is None
+
+
+@pytest.mark.parametrize("build", ["darwin_arm64-fastbuild-ST-199a4f3c4e20", "bazel-out/k8-fastbuild-ST-1/", "k8-opt"])
+def test_a_file_of_angular_has_the_path_of_angulars_own_build(build: str) -> None:
+    frame = CodeLocation(f"{build.rstrip('/')}/bin/packages/core/src/render3/di.ts", 9, 1, "getNodeInjectable")
+    named = attribute_to_package(frame, "http://h/main.js")
+    assert named.file == "node_modules/@angular/core/src/render3/di.ts" and framework_name([named]) == "angular"
+    assert is_library_frame(CodeLocation("ng:/TideFeed/fac.js", 3, 1, "TideFeed_Factory"))
+    mine = CodeLocation("packages/core/src/feed.ts", 9, 1, "open")
+    assert attribute_to_package(mine, "http://h/main.js") == mine
 
 
 def test_a_served_client_script_is_the_clients_whatever_its_map_says() -> None:

@@ -25,8 +25,11 @@ _LIBRARY = re.compile(
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
     r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
     r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
-    r"|^(node:|native |<anonymous>)|^$",
+    r"|^(node:|native |<anonymous>)|^$"
+    r"|^ng:/",  # functions that Angular compiles in the browser
 )
+# Path of a file of Angular in the source maps of its packages: it is that of the build of Angular itself.
+_ANGULAR_BUILD = re.compile(r"^(?:.*/)?[\w.-]+-(?:fastbuild|opt)[\w.-]*/bin/packages/")
 # Folders from which Vite and tools based on it (Nuxt, SvelteKit, Angular) serve each library as one script.
 _PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
 # Names of webpack's own functions, and of the function that wraps each module: it is named after the module.
@@ -139,11 +142,13 @@ def attribute_to_package(frame: CodeLocation, script: str) -> CodeLocation:
     """Return `frame`, which comes from the source map of `script`, with the package name of its library in the path.
 
     If a library is served as one file (socket.io.js), or prepared by a development server (Vite's deps), the file names
-    in its source map may not contain the library.
+    in its source map may not contain the library. Those of Angular's packages do not contain it either.
     """
     served = CodeLocation(script.partition("?")[0])
     if is_library_frame(frame):
         return frame
+    if (of_angular := _ANGULAR_BUILD.match(frame.file)) is not None:
+        return msgspec.structs.replace(frame, file=f"node_modules/@angular/{frame.file[of_angular.end() :]}")
     if is_client_frame(served):
         return msgspec.structs.replace(frame, file=f"socket.io-client/{frame.file}")
     if _PREBUNDLED.search(served.file):
