@@ -24,7 +24,7 @@ OBJECT_GROUP = "wscheck-components"
 # Vue wraps each hook, so that only the scope of the wrapper leads to the hook itself.
 COLLECT = """(() => {
   const MAX_NODES = 20000, MAX_COMPONENTS = 5000;
-  const names = [], frameworks = new Set(), found = new Map(), types = new Map();
+  const names = [], frameworks = new Set(), found = new Map(), types = new Map(), seen = new Set();
   const text = f => { try { return Function.prototype.toString.call(f) } catch { return '' } };
   function add(framework, type, name, functions, wrapped = []) {
     if (names.length >= MAX_COMPONENTS) return;
@@ -70,7 +70,8 @@ COLLECT = """(() => {
       if (!node || typeof node !== 'object') continue;
       if (Array.isArray(node.children)) waiting.push(...node.children);
       if (node.suspense) waiting.push(node.suspense.activeBranch);
-      if (!instance) continue;
+      if (!instance || seen.has(instance)) continue;
+      seen.add(instance);
       const type = instance.type;
       const options = [type.setup, type.render, type.created, type.mounted, type.beforeMount];
       const direct = typeof type === 'function' ? [type] : options;
@@ -102,7 +103,7 @@ COLLECT = """(() => {
       add('react', node.type, node.type.displayName || node.type.name, [node.type, ...effects]);
     }
   }
-  const nodes = [document], seen = new Set();
+  const nodes = [document];
   for (let at = 0; at < nodes.length && at < MAX_NODES; at++) {
     const node = nodes[at];
     for (const child of node.children || []) nodes.push(child);
