@@ -152,10 +152,13 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner        component, hook, class or function with this context, "" at module level
     holder       kind of the owner: "component", "hook", "class", "element" (custom element), "function", "" at module
                  level
+    effect       function or method that makes it an effect: "useEffect", "onActivated"; "" for another context
     dependencies dependencies of the effect, None if it has no list
-    cleanup      whether the connection is closed
+    cleanup      whether the connection is closed, by the component or by the function that opened it
+    late_cleanup hook for the cleanup that the code calls after an `await`, when the framework ignores it; "" if none
     after_await  an `await` or a callback precedes the call, so it may run after the cleanup
     guarded      a condition checks whether the connection exists already
+    races        this check precedes an `await` in front of the call, so that several calls pass it
     overwrites   the variable of the connection outlives the function, which neither checks nor closes it before
     forces_new   the options contain `forceNew: true` or `multiplex: false`
     provides     the owner gives the connection to the components below it (a provider)
@@ -169,10 +172,13 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     context: CallContext | None = None
     owner: str = ""
     holder: str = ""
+    effect: str = ""
     dependencies: tuple[str, ...] | None = None
     cleanup: Cleanup = Cleanup.UNKNOWN
+    late_cleanup: str = ""
     after_await: bool = False
     guarded: bool = False
+    races: bool = False
     overwrites: bool = False
     forces_new: bool = False
     provides: bool = False

@@ -108,6 +108,60 @@ def test_opened_after_cleanup() -> None:
     assert why(same(code(after_await=False, cleanup=Cleanup.UNKNOWN, mounted=1))) == "unmount-without-cleanup"
 
 
+def test_guard_before_await() -> None:
+    callers = (OPENER, DASHBOARD), (OPENER, WIZARD)
+    for facts in (code(CallContext.FUNCTION, races=True, after_await=True), code(races=True, cleanup=Cleanup.CLOSES)):
+        assert why(same(facts, *callers)) == "guard-before-await" and "pending ??=" in fix(same(facts, *callers))
+    assert why(same(code(CallContext.FUNCTION, after_await=True), *callers)) == "two-openers"
+    forgotten = code(CallContext.FUNCTION, races=True, overwrites=True, dropped_at="src/session.ts:13")
+    assert why(same(forgotten, (OPENER,), (OPENER,))) == "reopened-without-closing"
+
+
+def test_a_cleanup_that_is_registered_after_an_await_never_runs() -> None:
+    facts = code(after_await=True, cleanup=Cleanup.MISSING, late_cleanup="onCleanup", mounted=0)
+    text = fix(same(facts))
+    assert "`onCleanup` never runs" in text and "before the first await" in text
+    assert "never runs" not in fix(same(code(after_await=True, cleanup=Cleanup.MISSING, mounted=0)))
+
+
+@pytest.mark.parametrize(
+    ("effect", "line"),
+    [
+        ("onActivated", "onDeactivated(() => socket.disconnect())"),
+        ("activated", "deactivated() { socket.disconnect();"),
+    ],
+)
+def test_a_component_that_is_kept_alive_closes_when_it_is_hidden(effect: str, line: str) -> None:
+    vue = (CodeLocation("src/Map.vue", 4, 2),) * 2
+    assert line in fix(same(code(effect=effect, cleanup=Cleanup.MISSING, mounted=1), vue, vue))
+    mounted = code(effect="onMounted", cleanup=Cleanup.MISSING, mounted=1)
+    assert "onUnmounted" in fix(same(mounted, vue, vue))
+
+
+def test_two_workers_of_one_script_are_left_by_their_component() -> None:
+    workers: dict[str, Any] = {"target": ("worker http://h/w.js",) * 2}
+    conversation = same(code(CallContext.EVENT_HANDLER, guarded=True), document=(4, 5), **workers)
+    assert why(conversation) == "unmount-without-cleanup" and "worker.terminate()" in fix(conversation)
+    once = same(code(CallContext.EVENT_HANDLER, guarded=True), document=(4, 4), **workers)
+    assert "terminate" not in fix(once)
+
+
+def test_a_service_belongs_to_the_component_that_creates_it() -> None:
+    for context in (CallContext.CONSTRUCTOR, CallContext.SETUP):
+        facts = code(context, holder="class", owner="TideFeed", mounted=1)
+        assert why(same(facts, (OPENER, DASHBOARD), (OPENER, WIZARD))) == "two-openers"
+        assert why(same(facts, (OPENER, DASHBOARD), (OPENER, DASHBOARD))) != "two-openers"
+
+
+def test_an_effect_that_leaves_a_connection_for_each_address() -> None:
+    def leaves(answer: float, **facts: Any) -> str | None:
+        return why(asked(code(cleanup=Cleanup.MISSING, mounted=1, **facts), answer, *((OPENER, *EFFECT),) * 3))
+
+    assert leaves(0.1) == "unmount-without-cleanup"
+    assert leaves(9) == "forced-new-connection", "one run opened them, for example a loop"
+    assert why(asked(code(cleanup=Cleanup.CLOSES, mounted=1), 0.1)) == "forced-new-connection"
+
+
 def in_strict_mode(*functions: str) -> tuple[tuple[CodeLocation, ...], ...]:
     """Return two stacks of one render, in which React called the first function from two of its lines."""
     calls = [CodeLocation("node_modules/react-dom/index.js", line, 9, functions[0]) for line in (8650, 8654)]
@@ -361,6 +415,13 @@ def test_unstable_dependency(pause: float) -> None:
     assert found is not None and found.id == "unstable-dependency" and "`user`" in found.fix
 
 
+def test_a_subscription_that_is_new_with_each_render() -> None:
+    facts = code(effect="useSyncExternalStore", cleanup=Cleanup.CLOSES, holder="hook")
+    found = cause(swapping(facts), "excessive-attempts")
+    assert found is not None and found.id == "unstable-dependency"
+    assert "outside of the component" in found.fix and "useCallback" in found.fix
+
+
 @pytest.mark.parametrize("pause", [0.01, 0.4])
 def test_the_dependencies_decide_why_an_effect_runs_again(pause: float) -> None:
     def found(facts: OpenerCode | None, **more: Any) -> tuple[str, str] | None:
@@ -403,6 +464,13 @@ def test_opened_per_action(context: CallContext, pause: float) -> None:
     assert plain is not None and "forceNew" not in plain.fix
 
 
+@pytest.mark.parametrize("context", [CallContext.FUNCTION, CallContext.EVENT_HANDLER])
+def test_runs_of_a_function_that_closes_its_connection_at_the_end(context: CallContext) -> None:
+    conversation = same(code(context, cleanup=Cleanup.CLOSES), (OPENER,), (OPENER,))
+    assert why(conversation) == "opened-per-action" and "outside of the code that runs again" in fix(conversation)
+    assert why(same(code(context), (OPENER,), (OPENER,))) == "reopened-without-closing"
+
+
 def test_opened_per_action_is_no_effect_that_calls_code_elsewhere() -> None:
     assert why(swapping(code(CallContext.FUNCTION), stack=EFFECT), "excessive-attempts") is None
 
@@ -417,6 +485,20 @@ def test_opened_per_action_that_wscheck_performs(context: CallContext, expected:
         conversation.acts(at=n + 0.8, action="click")
     conversation.events.sort(key=lambda event: event.at or 0.0)
     assert why(conversation, "excessive-attempts") == expected
+
+
+def test_two_openers_that_a_server_ends_in_turn_have_both_causes() -> None:
+    conversation = user("A", page="tab-1")
+    for n in range(12):
+        place = (DASHBOARD, WIZARD)[n % 2]
+        conversation.attempts(at=n, eio=f"e{n}").connects(f"s{n}", at=n, opener=place, stack=(place,), eio=f"e{n}")
+        if n:
+            conversation.disconnects(f"s{n - 1}", at=n + 0.1, reason="transport close")
+    judge = Judge()
+    for event in conversation.watched(until=60).events:
+        judge.feed(event)
+    found = probable_causes("excessive-attempts", judge._histories.history("A"))
+    assert [each.id for each in found] == ["two-openers", "transport-closed"]
 
 
 def test_attempts_that_the_server_ends_are_not_opened_per_action() -> None:

@@ -56,6 +56,78 @@ def test_what_closes_when_the_component_leaves(text: str, path: str, cleanup: in
     assert facts(text, path).cleanup is (Cleanup.CLOSES if cleanup else Cleanup.MISSING)
 
 
+IO = "io('/')"
+
+
+@pytest.mark.parametrize(
+    ("text", "races"),
+    [
+        (f"create((set, get) => ({{ async open() {{ const old = get().s; if (old) return old; await ask();"
+         f" const s = {IO}; set({{ s }}); return s; }} }}));", True),
+        (f"let link; async function open() {{ if (link) return link; await ask(); link = {IO}; return link; }}", True),
+        (f"class Feed {{ async start() {{ if (this.on) return; await ask(); this.on = 1; this.s = {IO}; }} }}", True),
+        (f"let s; function start() {{ if (!s) {{ return ask().then(() => {{ s = {IO}; }}); }} }}", True),
+        # A check after the wait, a flag that is set before it, a promise that is kept, no wait, no check.
+        (f"let s; async function open() {{ if (s) return s; await ask(); if (s) return s; s = {IO}; }}", False),
+        (f"let s, busy; async function open() {{ if (busy) return; busy = true; await ask(); s = {IO}; }}", False),
+        (f"let p; const open = () => {{ if (p) return p; p = ask().then(() => {IO}); return p; }};", False),
+        (f"let p; const open = () => (p ??= (async () => {{ await ask(); return {IO}; }})());", False),
+        (f"let s; async function open() {{ await ask(); if (s) return s; s = {IO}; }}", False),
+        (f"async function open() {{ const t = await ask(); const s = {IO}; return s; }}", False),
+    ],
+)  # fmt: skip
+def test_a_check_that_precedes_a_wait_lets_two_calls_pass(text: str, races: bool) -> None:
+    assert facts(text, "link.js").races is races
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "cleanup", "late"),
+    [
+        ("export function useTide() { let s; onActivated(() => { s = io(); }); onUnmounted(() => s?.close()); }",
+         "tide.js", Cleanup.MISSING, ""),
+        ("export default { activated() { this.s = io(); }, beforeUnmount() { this.s.disconnect(); } };",
+         "Tide.vue", Cleanup.MISSING, ""),
+        ("export function useTide() { let s; onActivated(() => { s = io(); }); onDeactivated(() => s?.close()); }",
+         "tide.js", Cleanup.CLOSES, ""),
+        ("export function useTide() { let s; onActivated(() => { s?.close(); s = io(); }); }",
+         "tide.js", Cleanup.UNKNOWN, ""),
+        ("function Lock() { onMount(async () => { await ready(); const s = io(); onCleanup(() => s.close()); }); }",
+         "Lock.jsx", Cleanup.MISSING, "onCleanup"),
+        ("function useGate() { onMounted(() => ask().then(() => { const s = io(); onUnmounted(() => s.close()); })); }",
+         "gate.ts", Cleanup.MISSING, "onUnmounted"),
+        ("function Lock() { onMount(() => { const s = io(); onCleanup(() => s.close()); }); }",
+         "Lock.jsx", Cleanup.CLOSES, ""),
+        ("function useGate() { watch(a, async (now, old, onCleanup) => { await ask(); const s = io();"
+         " onCleanup(() => s.close()); }); }",
+         "gate.ts", Cleanup.CLOSES, ""),
+    ],
+)  # fmt: skip
+def test_a_hook_that_does_not_run_closes_nothing(text: str, path: str, cleanup: Cleanup, late: str) -> None:
+    script = f"<script>\n{text}\n</script>" if path.endswith(".vue") else text
+    code = facts(script, path)
+    assert (code.cleanup, code.late_cleanup) == (cleanup, late)
+
+
+def test_a_function_that_waits_and_closes_its_connection() -> None:
+    entry = "async onCacheEntryAdded(id, api) { const s = io(); await api.cacheEntryRemoved; s.disconnect(); }"
+    assert facts(f"export const api = {{ {entry} }};").cleanup is Cleanup.CLOSES
+    ask = "async function ask(q) { const s = io(); try { return await s.emitWithAck(q); } finally { s.close(); } }"
+    assert facts(ask).cleanup is Cleanup.CLOSES
+    assert facts("export async function ask(q) { const s = io(); return s.emitWithAck(q); }").cleanup is Cleanup.UNKNOWN
+    closes_first = "let s; export async function ask() { s?.close(); await ready(); s = io(); }"
+    assert facts(closes_first).cleanup is Cleanup.UNKNOWN
+
+
+def test_a_subscription_to_an_external_store_is_an_effect() -> None:
+    code = facts("""
+        export function useTide(user) {
+          return useSyncExternalStore((notify) => { const s = io(); return () => s.close(); }, () => 1);
+        }
+    """)
+    assert (code.context, code.effect, code.dependencies) == (CallContext.EFFECT, "useSyncExternalStore", None)
+    assert (code.cleanup, code.holder) == (Cleanup.CLOSES, "hook")
+
+
 def test_the_stack_names_the_caller_of_a_service() -> None:
     service = frame("socket.js", "export function connect() { return io('/'); }\nconst other = () => connect();")
     effect = frame(

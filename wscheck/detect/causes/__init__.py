@@ -6,6 +6,7 @@ clue       evidence for the cause of one pair of connections
 opener     call site (file, line, component) that opened a connection
 """
 
+from itertools import islice
 from typing import NamedTuple
 
 from wscheck.detect import stack_frames
@@ -65,7 +66,6 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         *_IN_PAGE,
         *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
-    # Too many attempts are a loop: the delay between the attempts identifies the cause better than the openers do.
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
         *RERUN_SIGNATURES.items(),
@@ -74,8 +74,8 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         ),
         ("reconnect-on-kick", reconnect_after_kick),
         ("opened-per-action", opened_per_action),
-        *_LOOPS,
         _PairCauses(("two-openers",)),
+        *_LOOPS,
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
     "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
@@ -95,6 +95,12 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
 }
 """Rule id to the search for the causes that can explain its findings, the most specific first."""
 
+_BESIDE_PAIRS: dict[str, tuple[tuple[str, Signature], ...]] = {"excessive-attempts": _LOOPS}
+"""Rule id to causes of which the first that matches is reported beside those of pairs of connections of one page.
+
+Two openers of a page end each other's connections for ever only if the client connects again each time.
+"""
+
 
 def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> Cause | None:
     """Return the first cause whose signature matches `history`, None if no signature matches."""
@@ -109,6 +115,9 @@ def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Co
     """
     for step in _BY_RULE.get(rule, ()):
         found = _explain(step, history)
+        if found and isinstance(step, _PairCauses):
+            beside = (each for other in _BESIDE_PAIRS.get(rule, ()) for each in _explain(other, history))
+            found = [*found, *islice(beside, 1)]
         if found:
             limit = confidence if rule == "multiple-connections" else Confidence.HIGH
             return [_cause(each, history, min(each.confidence, limit, key=lambda one: one.rank)) for each in found]

@@ -113,6 +113,9 @@ def unstable_dependency(history: UserHistory) -> Explanation | None:
         return None
     if not is_react:
         return Explanation("unstable-dependency", Confidence.MEDIUM, because)
+    if code.effect == "useSyncExternalStore":
+        because = f"{because}; useSyncExternalStore subscribes again if the function that it gets is new"
+        return Explanation("unstable-dependency", Confidence.HIGH, because, fixes.stable_dependencies(found.last))
     listed = f"its dependencies are {', '.join(code.dependencies)}" if code.dependencies else "it lists no dependencies"
     fix = fixes.stable_dependencies(found.last)
     return Explanation("unstable-dependency", Confidence.HIGH, f"{because}; {listed}", fix)

@@ -85,6 +85,12 @@ CATALOGUE: dict[str, CauseDoc] = {
             "Set a flag in the cleanup, and check it after the wait: `if (cancelled) return;` before io().",
         ),
         CauseDoc(
+            "guard-before-await",
+            "two calls check for a connection, wait, and each opens one",
+            "the source checks for an earlier connection in front of an await, and opens and stores one after it",
+            "Keep the promise of the first call, and return it to the later ones: `pending ??= open()`.",
+        ),
+        CauseDoc(
             "opened-on-disconnect",
             "a disconnect handler opens another connection beside the client's own reconnection",
             "the source opens the connection in a handler of `disconnect`, `close` or `connect_error`",

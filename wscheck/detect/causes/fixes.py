@@ -52,12 +52,21 @@ def close_when_it_leaves(opening: AttemptOutcome) -> str:
     if code.context is not CallContext.EFFECT:
         return move_to_effect(opening)
     if code.after_await:
-        return opened_after_cleanup(opening)
+        return _register_cleanup_early(opening, code) if code.late_cleanup else opened_after_cleanup(opening)
     who = f"{_owner(code)} ({_opening_frame(opening, code)})"
     if code.cleanup is Cleanup.CLOSES:
         return f"A connection of {who} stayed open although the code closes one: close the socket of the same run."
     lines = _closing_lines(code, stack_frames.framework_name(opening.stack))
     return f"Disconnect when {who} leaves: {lines}."
+
+
+def _register_cleanup_early(opening: AttemptOutcome, code: OpenerCode) -> str:
+    variable, hook = code.assigned_to or "socket", code.late_cleanup
+    return (
+        f"`{hook}` never runs for the connection of {opening.opener}: it is called after an await, where the framework "
+        f"no longer knows the component. Call it before the first await: `let {variable}, gone = false; "
+        f"{hook}(() => {{ gone = true; {variable}?.disconnect(); }});`, and check `if (gone) return;` before io()."
+    )
 
 
 def _closing_lines(code: OpenerCode, framework: str | None) -> str:
@@ -71,6 +80,9 @@ def _closing_lines(code: OpenerCode, framework: str | None) -> str:
     }
     if code.holder == "element":
         return f"add `disconnectedCallback() {{ {close}; }}`"
+    if code.effect in ("onActivated", "activated"):
+        hidden = f"onDeactivated(() => {close})" if code.effect == "onActivated" else f"deactivated() {{ {close}; }}"
+        return f"`{hidden}`, because <KeepAlive> hides the component without unmounting it"
     if framework in by_framework:
         return by_framework[framework]
     if variable.startswith("this.") and code.holder in ("component", "class"):
@@ -107,6 +119,23 @@ def opened_after_cleanup(opening: AttemptOutcome) -> str:
     return (
         f"Check after the wait whether the effect is still active: `let cancelled = false;` at its start, "
         f"`if (cancelled) return;` before io() at {opening.opener}, and `cancelled = true; {closes}` in its cleanup."
+    )
+
+
+def guard_before_await(opening: AttemptOutcome) -> str:
+    """Return the lines that let a second call wait for the connection of the first."""
+    return (
+        "Keep the promise of the first call, not only its socket: `let pending; const connect = () => (pending ??= "
+        f"open());`, where `open` is the async function that waits and calls io() at {opening.opener}. Every caller "
+        "gets the same promise. Or store a flag before the first await."
+    )
+
+
+def terminate_worker(opening: AttemptOutcome) -> str:
+    """Return the change that ends a worker together with the component that started it."""
+    return (
+        "End the worker when the code that started it leaves, which closes its connection: `worker.terminate()` in the "
+        f"cleanup. Or start one worker outside of the components, and share it ({opening.opener} then runs once)."
     )
 
 
@@ -226,6 +255,11 @@ def stable_dependencies(opening: AttemptOutcome) -> str:
     code = opening.code
     if code is None or stack_frames.framework_name(opening.stack) not in ("react", None):
         return ""
+    if code.effect == "useSyncExternalStore":
+        return (
+            f"Give useSyncExternalStore the same function with each render ({opening.opener}): define `subscribe` "
+            "outside of the component, or wrap it in useCallback. It subscribes again whenever the function is new."
+        )
     if code.dependencies is None:
         return f"Give the effect at {opening.opener} a list of dependencies, `[]` or the values that it uses."
     names = ", ".join(f"`{each}`" for each in code.dependencies)

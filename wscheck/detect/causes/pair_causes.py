@@ -96,12 +96,14 @@ class Pair(NamedTuple):
 def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
     """Return the application's frames from the opener up to the effect, handler or component that called it.
 
-    All application frames are returned if functions of the page called each other up to the end of the stack.
+    All application frames are returned if functions of the page called each other up to the end of the stack, and for
+    a class that is no component: the code that creates an instance owns its connection.
     """
     code = opening.code
     if code is None or code.context is None or opening.opener not in opening.stack:
         return opening.stack
-    if code.context in _CALLED_BY_PAGE:
+    is_service = code.context in (CallContext.CONSTRUCTOR, CallContext.SETUP) and code.holder == "class"
+    if code.context in _CALLED_BY_PAGE or is_service:
         return stack_frames.app_frames(opening.stack)
     return opening.stack[: opening.stack.index(opening.opener) + code.frames]
 
@@ -333,6 +335,25 @@ def opened_after_cleanup(pair: Pair) -> PairClue | None:
     return PairClue(confidence, because, fixes.opened_after_cleanup(pair.new))
 
 
+def guard_before_await(pair: Pair) -> PairClue | None:
+    """Detect two calls that passed a check for an earlier connection before either of them had stored one."""
+    code = pair.new.code
+    if code is None or not code.races or code.dropped_at or not pair.has_one_opener:
+        return None
+    because = f"the check for an earlier connection precedes a wait, and two calls passed it before {pair.place} ran"
+    return PairClue(Confidence.HIGH, because, fixes.guard_before_await(pair.new))
+
+
+def opened_per_action(pair: Pair) -> PairClue | None:
+    """Detect a function that opens a connection in each run and closes it at the end, and of which two runs overlap."""
+    code = pair.new.code
+    is_function = code is not None and code.context in _CALLED_ANY_TIME and code.cleanup is Cleanup.CLOSES
+    if not is_function or not pair.has_one_opener or pair.divergence() is not None:
+        return None
+    because = f"each run of {pair.place} opens a connection and closes it at its end, and two runs overlapped"
+    return PairClue(Confidence.HIGH, because, fixes.keep_one_connection(pair.new))
+
+
 def strict_mode(pair: Pair) -> PairClue | None:
     """Detect two connections of which exactly one was opened when React's StrictMode ran an effect again."""
     # The order of the acknowledgements proves nothing: on a slow network, the second run may be acknowledged first.
@@ -366,7 +387,7 @@ def token_refresh(pair: Pair) -> PairClue | None:
 
 def reopened_without_closing(pair: Pair) -> PairClue | None:
     code = pair.new.code
-    if code is None or code.context not in _CALLED_ANY_TIME or code.guarded:
+    if code is None or code.context not in _CALLED_ANY_TIME or code.guarded or code.cleanup is Cleanup.CLOSES:
         return None
     old = pair.old.code
     same_variable = old is not None and code.overwrites and code.assigned_to == old.assigned_to
@@ -392,7 +413,7 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
             because = f"{' and '.join(forced)} forced a connection of its own, so the namespaces {names} share none"
             return PairClue(Confidence.HIGH, because, fixes.stop_forcing(forced))
     differing = _differing_address(pair)
-    if differing and not _opens_at_each_event(pair):
+    if differing and not _opens_at_each_event(pair) and not _is_left_by_effect(pair):
         because = f"{old.opener} opened two connections whose {differing} differ"
         fix = fixes.varying_address(new) if old.namespace == new.namespace else ""
         return PairClue(Confidence.HIGH, because, fix)
@@ -403,6 +424,13 @@ def _opens_at_each_event(pair: Pair) -> bool:
     """Return whether a listener or a later run opened the connection: it would open another with one address too."""
     is_later = pair.context is CallContext.EVENT_HANDLER or are_separate_runs(pair)
     return is_later and reopened_without_closing(pair) is not None
+
+
+def _is_left_by_effect(pair: Pair) -> bool:
+    """Return whether the effect of one component ran again, and the connection of the run before stayed open."""
+    code = pair.new.code
+    is_unclosed = code is not None and code.context is CallContext.EFFECT and code.cleanup is Cleanup.MISSING
+    return is_unclosed and (pair.mounted or 0) < 2 and are_separate_runs(pair)
 
 
 def _endpoint(opening: Connected) -> str:
@@ -523,6 +551,10 @@ def unmount_without_cleanup(pair: Pair) -> PairClue | None:
         return None
     code, confidence = pair.new.code, Confidence.MEDIUM
     because = f"{pair.place} opened another connection while its first was still open"
+    if _kind(pair.new) == _kind(pair.old) == "worker" and pair.new.document != pair.old.document:
+        url = (pair.new.target or "").partition(" ")[2]
+        because = f"two workers of {url} run at once, and each opened a connection at {pair.place}"
+        return PairClue(Confidence.HIGH, because, fixes.terminate_worker(pair.new))
     if code is not None and code.mounted is not None and fixes.belongs_to_instance(code):
         because, confidence = f"{because}; mounted components that use it: {code.mounted}", Confidence.HIGH
     return PairClue(confidence, because, fixes.close_when_it_leaves(pair.new))
@@ -542,9 +574,11 @@ PAIR_CAUSES: dict[str, PairSignature] = {
     "strict-mode-initialiser": strict_mode_initialiser,
     "io-in-render": io_in_render,
     "forced-new-connection": forced_new_connection,
+    "guard-before-await": guard_before_await,
     "opened-after-cleanup": opened_after_cleanup,
     "effect-without-cleanup": strict_mode,
     "token-refresh": token_refresh,
+    "opened-per-action": opened_per_action,
     "reopened-without-closing": reopened_without_closing,
     "provider-mounted-twice": provider_mounted_twice,
     "two-openers": two_openers,

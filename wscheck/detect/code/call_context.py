@@ -40,7 +40,7 @@ _EFFECTS = frozenset(
         ),
         *("onMount", "createEffect", "createRenderEffect", "$effect", "$effect.pre"),
         *("onMounted", "onBeforeMount", "onActivated", "watch", "watchEffect", "watchPostEffect", "watchSyncEffect"),
-        *("effect", "afterNextRender", "useVisibleTask$", "useFocusEffect"),
+        *("effect", "afterNextRender", "useVisibleTask$", "useFocusEffect", "useSyncExternalStore"),
     }
 )
 _MOUNTING_METHODS = frozenset(
@@ -69,11 +69,19 @@ _LEAVING_HOOKS = frozenset(
 )
 """Functions that run what they receive when the component leaves."""
 
+_KEPT_ALIVE = {"onActivated": "onDeactivated", "activated": "deactivated"}
+"""Hook of a component that Vue keeps alive when it is not shown, to the hook that runs when it is hidden.
+
+Vue unmounts such a component only with the place that keeps it, so its other hooks do not run when it is hidden.
+"""
+
 _VUE_HOOKS = frozenset({"mounted", "created", "beforeMount", "activated"})
 _EVENT_LISTENERS = frozenset({"addEventListener", "addListener", "on", "once", "subscribe"})
 _ENDINGS = re.compile(r"^['\"`](?:disconnect|connect_error|close|error|reconnect_failed)['\"`]$")
-_DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "requestAnimationFrame", "nextTick"})
-_LATER = frozenset({*_DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
+DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "requestAnimationFrame", "nextTick"})
+"""Functions that call later what they receive."""
+
+_LATER = frozenset({*DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
 CLOSES = re.compile(
     r"\b(?:disconnect\w*|(?:close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release"
@@ -143,7 +151,7 @@ def _contexts(
         yield Context(kind, function, outermost_owner(function), via, effect, after_await)
         return
     if _runs_inline(function):
-        deferred = _receiver_name(function) in _DEFERRED
+        deferred = receiver_name(function) in DEFERRED
         yield from _contexts(source, function, via, after_await or deferred, visited, max_callers=max_callers)
         return
     name = function_name(function)
@@ -218,7 +226,7 @@ def _property_role(source: SourceCode, function: Node) -> tuple[CallContext, Nod
 def _role_as_argument(function: Node, receiver: Node | None) -> tuple[CallContext, Node | None] | None:
     if receiver is None:
         return None
-    name, last = node_text(receiver.child_by_field_name("function")), _receiver_name(function)
+    name, last = node_text(receiver.child_by_field_name("function")), receiver_name(function)
     if name.removeprefix("React.") in _EFFECTS or last in ("useEffect", "useLayoutEffect"):
         return CallContext.EFFECT, receiver
     if last == "useState":
@@ -297,7 +305,8 @@ def _receiver(function: Node) -> Node | None:
     return call if call is not None and call.type == "call_expression" else None
 
 
-def _receiver_name(function: Node) -> str:
+def receiver_name(function: Node) -> str:
+    """Return the name of the function or method to which `function` is passed as an argument, "" if there is none."""
     receiver = _receiver(function)
     called = receiver.child_by_field_name("function") if receiver is not None else None
     if called is None:
@@ -307,7 +316,7 @@ def _receiver_name(function: Node) -> str:
 
 def _runs_inline(function: Node) -> bool:
     """Return whether `function` runs as part of the code around it: at once, or when the call that receives it runs."""
-    name = _receiver_name(function)
+    name = receiver_name(function)
     if name in _LATER or name in _ITERATION:
         return True
     holder = function.parent
@@ -376,19 +385,30 @@ def effect_dependencies(effect: Node | None) -> tuple[str, ...] | None:
     return tuple(node_text(each) for each in given[1].named_children)
 
 
+def effect_name(context: Context) -> str:
+    """Return the function or method that makes a context an effect, such as "onMounted", "" for another context."""
+    if context.kind is not CallContext.EFFECT or context.function is None:
+        return ""
+    if context.effect is None:
+        return function_name(context.function)
+    return node_text(context.effect.child_by_field_name("function")).removeprefix("React.")
+
+
 def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     """Return whether the component closes the connection that `call` opens in `context`.
 
     The result is MISSING only if the code certainly does not close the connection. All three must hold: the effect
     returns no cleanup or one that only removes listeners; nothing around the effect has the name of a function that
-    closes something; and no code outside of the component gets the connection.
+    closes something, except in hooks that do not run when the component leaves; and no code outside of the component
+    gets the connection.
     """
     if context.kind is not CallContext.EFFECT or context.function is None:
         return Cleanup.UNKNOWN
     returned = _returned_cleanup(context.function)
     if returned is not None and CLOSES.search(_identifiers(returned)):
         return Cleanup.CLOSES
-    if _closes_when_it_leaves(source.root if source.suffix in MARKUP_SUFFIXES else context.owner):
+    hooks = _leaving_hooks(source, context)
+    if any(hook.runs and CLOSES.search(_identifiers(hook.body)) for hook in hooks):
         return Cleanup.CLOSES
     target = assigned_variable(call)
     owner = context.owner
@@ -398,9 +418,63 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     if is_root(source, context):
         return Cleanup.UNKNOWN
     may_close = returned is not None and not (returned.type in FUNCTIONS and only_harmless_calls(returned))
-    if may_close or CLOSES.search(_identifiers(owner)) or _leaves(owner, call, target):
+    idle = tuple(hook.body for hook in hooks if not hook.runs)
+    if may_close or CLOSES.search(_identifiers(owner, without=idle)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
+
+
+def late_cleanup(source: SourceCode, context: Context) -> str:
+    """Return the hook that an effect calls after an `await` to close a connection, "" if there is none."""
+    if context.kind is not CallContext.EFFECT:
+        return ""
+    late = (hook for hook in _leaving_hooks(source, context) if hook.is_late)
+    return next((hook.name for hook in late if CLOSES.search(_identifiers(hook.body))), "")
+
+
+class _LeavingHook(NamedTuple):
+    """Code that a component gives the framework for the time when it leaves.
+
+    body     the method, or the arguments of the function
+    is_late  the function is called after an `await`: the framework no longer knows for which component
+    runs     the framework runs the code when the component leaves, or when Vue hides a component that it keeps alive
+    """
+
+    name: str
+    body: Node
+    is_late: bool
+    runs: bool
+
+
+def _leaving_hooks(source: SourceCode, context: Context) -> list[_LeavingHook]:
+    owner = source.root if source.suffix in MARKUP_SUFFIXES else context.owner
+    needed = _KEPT_ALIVE.get(effect_name(context), "")
+    found = []
+    for node in descendants(owner) if owner is not None else ():
+        is_late = False
+        if node.type == "method_definition":
+            name, body = node_text(node.child_by_field_name("name")), node
+            is_hook = name in _LEAVING_METHODS or name == needed
+        elif node.type == "call_expression":
+            name = node_text(node.child_by_field_name("function"))
+            is_hook, body = name in _LEAVING_HOOKS, node.child_by_field_name("arguments") or node
+            is_late = is_hook and _is_called_late(node, name)
+        else:
+            continue
+        if is_hook:
+            found.append(_LeavingHook(name, body, is_late, not is_late and needed in ("", name)))
+    return found
+
+
+def _is_called_late(call: Node, name: str) -> bool:
+    """Return whether a hook of the framework is called after an `await`. A parameter of the effect works then too."""
+    function = enclosing_function(call)
+    if function is None:
+        return False
+    parameters = function.child_by_field_name("parameters") or function.child_by_field_name("parameter")
+    if re.search(rf"\b{re.escape(name)}\b", node_text(parameters)):
+        return False
+    return _follows_await(call, function) or receiver_name(function) in DEFERRED
 
 
 def is_root(source: SourceCode, context: Context) -> bool:
@@ -427,20 +501,6 @@ _HARMLESS = re.compile(
     r"^(?:console\.\w+|clear(?:Timeout|Interval)|set[A-Z]\w*"
     r"|[\w.?!]*\.(?:off|removeListener|removeAllListeners|emit|removeEventListener))$"
 )
-
-
-def _closes_when_it_leaves(owner: Node | None) -> bool:
-    """Return whether a function that runs when the component is unmounted, such as `onUnmounted`, closes something."""
-    for node in descendants(owner) if owner is not None else ():
-        if node.type == "method_definition" and node_text(node.child_by_field_name("name")) in _LEAVING_METHODS:
-            leaving: Node | None = node
-        elif node.type == "call_expression" and node_text(node.child_by_field_name("function")) in _LEAVING_HOOKS:
-            leaving = node.child_by_field_name("arguments")
-        else:
-            continue
-        if leaving is not None and CLOSES.search(_identifiers(leaving)):
-            return True
-    return False
 
 
 def _leaves(owner: Node, call: Node, target: str) -> bool:
@@ -490,13 +550,30 @@ def _gives_away(node: Node, states: frozenset[str]) -> bool:
 STATE_SETTER = re.compile(r"^set[A-Z]\w*$")
 
 
-def _identifiers(node: Node) -> str:
-    """Return the identifiers of a node, separated by spaces. Strings and comments are left out."""
+def _identifiers(node: Node, without: tuple[Node, ...] = ()) -> str:
+    """Return the identifiers of a node, separated by spaces. Strings, comments and the parts `without` are left out."""
     return " ".join(
         node_text(each)
         for each in descendants(node)
         if each.type
         in ("identifier", "property_identifier", "shorthand_property_identifier", "private_property_identifier")
+        and not any(part.start_byte <= each.start_byte < part.end_byte for part in without)
+    )
+
+
+def closes_itself(call: Node) -> bool:
+    """Return whether the function that opens a connection waits and then closes this connection."""
+    function, target = enclosing_function(call), assigned_variable(call)
+    if function is None or not target:
+        return False
+    own = list(descendants(function, into_functions=False))
+    waits = [node.end_byte for node in own if node.type == "await_expression" and node.start_byte >= call.end_byte]
+    return any(
+        node.type == "member_expression"
+        and node.start_byte >= min(waits, default=node.end_byte)
+        and node_text(node.child_by_field_name("object")) == target
+        and CLOSES.fullmatch(node_text(node.child_by_field_name("property"))) is not None
+        for node in own
     )
 
 
@@ -532,62 +609,6 @@ def is_returned(call: Node) -> bool:
         each.start_byte <= call.start_byte < each.end_byte or (target and node_text(each) == target)
         for each in returned
     )
-
-
-def is_guarded(call: Node) -> bool:
-    """Return whether the code opens a connection only if something is not set that the code sets after opening one.
-
-    This may be the variable of the connection, a variable or state that receives the connection, or a flag.
-    """
-    names = _set_with(call)
-    inner = call
-    for outer in ancestors(call):
-        if outer.type in FUNCTIONS:
-            return False
-        if any(_mentions(condition, names) for condition in _conditions(outer, inner)):
-            return True
-        inner = outer
-    return False
-
-
-def conditions_around(node: Node) -> Iterator[Node]:
-    """Yield the conditions that decide whether `node` is evaluated, the innermost first."""
-    inner = node
-    for outer in ancestors(node):
-        yield from (condition for condition in _conditions(outer, inner) if condition is not None)
-        inner = outer
-
-
-def _conditions(outer: Node, inner: Node) -> Iterator[Node | None]:
-    """Yield the conditions in `outer` that decide whether `inner`, a node in it, is evaluated."""
-    if outer.type in ("if_statement", "ternary_expression") and outer.child_by_field_name("condition") != inner:
-        yield outer.child_by_field_name("condition")
-    if outer.type in ("binary_expression", "augmented_assignment_expression"):
-        yield outer.child_by_field_name("left")
-    if outer.type == "statement_block":
-        for statement in outer.named_children:
-            ends = "return" in node_text(statement.child_by_field_name("consequence"))
-            if statement.type == "if_statement" and statement.end_byte <= inner.start_byte and ends:
-                yield statement.child_by_field_name("condition")
-
-
-def _mentions(condition: Node | None, names: frozenset[str]) -> bool:
-    text = node_text(condition)
-    return any(re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", text) for name in names)
-
-
-def _set_with(call: Node) -> frozenset[str]:
-    """Return the variables, properties and states that the function around `call` sets."""
-    function = enclosing_function(call)
-    names = {assigned_variable(call)}
-    for node in descendants(function) if function is not None else ():
-        if node.type in ("assignment_expression", "augmented_assignment_expression"):
-            names.add(node_text(node.child_by_field_name("left")))
-        elif node.type == "call_expression" and STATE_SETTER.match(
-            name := node_text(node.child_by_field_name("function"))
-        ):
-            names.add(name[3].lower() + name[4:])
-    return frozenset(names - {""})
 
 
 def assigned_variable(call: Node) -> str:

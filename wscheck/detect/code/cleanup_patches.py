@@ -31,7 +31,7 @@ from wscheck.model.secrets import redact_source_code
 _CLEANUP_RETURNED = frozenset(
     {
         *("useEffect", "useLayoutEffect", "useInsertionEffect", "useIsomorphicLayoutEffect", "useEffectOnce"),
-        *("React.useEffect", "React.useLayoutEffect", "$effect", "$effect.pre"),
+        *("React.useEffect", "React.useLayoutEffect", "useSyncExternalStore", "$effect", "$effect.pre"),
     }
 )
 """Functions that call, as the cleanup, what the function given to them returns. Svelte's `onMount` does so too."""
@@ -39,6 +39,7 @@ _CLEANUP_RETURNED = frozenset(
 _HOOKS = {
     ("vue", "onMounted"): "onUnmounted",
     ("vue", "onBeforeMount"): "onUnmounted",
+    ("vue", "onActivated"): "onDeactivated",
     ("svelte", "onMount"): "onDestroy",
 }
 """(module, function for a component that mounts) to the function of the module for a component that unmounts."""

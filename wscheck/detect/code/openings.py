@@ -13,13 +13,16 @@ from wscheck.detect.code.call_context import (
     Context,
     assigned_variable,
     call_contexts,
+    closes_itself,
     effect_dependencies,
+    effect_name,
     find_cleanup,
-    is_guarded,
+    late_cleanup,
     owner_name,
     renders_elements,
 )
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
+from wscheck.detect.code.guards import is_guarded, is_guarded_too_early
 from wscheck.detect.code.syntax import (
     SourceCode,
     declares,
@@ -62,6 +65,7 @@ _ELEMENT = re.compile(r"\b(?:HTMLElement|LitElement|ReactiveElement)\b")
 
 _NAMES = frozenset({"identifier", "property_identifier"})
 _HAVE_CALLERS = frozenset({CallContext.FUNCTION, CallContext.CONSTRUCTOR})
+_CALLED_ANY_TIME = frozenset({CallContext.FUNCTION, CallContext.EVENT_HANDLER})
 _OF_AN_INSTANCE = frozenset(
     {
         *(CallContext.EFFECT, CallContext.RENDER, CallContext.STATE_INITIALISER, CallContext.MEMO),
@@ -154,15 +158,18 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         # Without further frames, the callers in the same file are the best evidence.
         context = most_telling(call_contexts(source, node))
         after_await = after_await or context.after_await
-    owner = context.owner
+    owner, cleanup = context.owner, find_cleanup(source, node, context)
     return OpenerCode(
         context=context.kind,
         owner=owner_name(owner)[:MAX_TEXT],
         holder=_owner_kind(owner),
+        effect=effect_name(context)[:MAX_TEXT],
         dependencies=_shortened(effect_dependencies(context.effect)),
-        cleanup=find_cleanup(source, node, context),
+        cleanup=Cleanup.CLOSES if context.kind in _CALLED_ANY_TIME and closes_itself(opening) else cleanup,
+        late_cleanup=late_cleanup(source, context)[:MAX_TEXT],
         after_await=after_await,
         guarded=guarded,
+        races=not of_instance and is_guarded_too_early(opening),
         overwrites=not (guarded or of_instance or context.kind in _OF_AN_INSTANCE) and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
         provides=owner is not None and _provides(source, owner),

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePosixPath
 
-from wscheck.detect.code.call_context import conditions_around
 from wscheck.detect.code.connection_calls import ConnectionCall
+from wscheck.detect.code.guards import conditions_around
 from wscheck.detect.code.syntax import SourceCode, ancestors, node_text
 from wscheck.model.code_facts import Api, CallContext, OpeningCall
 
