@@ -112,6 +112,7 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     client  URL of the script that contains the code of the client library
     run     number of the evaluation of `script` within its document, from 1; 0 means unknown
     code    facts from the source code of the opener
+    shared_key  key in the session storage of the tab whose value the client sent, and which another tab has too
     """
 
     credential: str | None = None
@@ -122,6 +123,7 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
     client: str | None = None
     run: int = 0
     code: OpenerCode | None = None
+    shared_key: str | None = None
 
 
 class Connected(AttemptOutcome, frozen=True, kw_only=True):

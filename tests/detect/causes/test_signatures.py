@@ -304,6 +304,33 @@ def test_zombie_is_not_an_older_one_that_disconnected() -> None:
     assert why(conversation) is None
 
 
+def tabs_in_turn(*keys: str | None, reason: str = "io server disconnect") -> Conversation:
+    """Two tabs connect in turn, and the server ends the older connection each time."""
+    conversation = user("A")
+    for n in range(8):
+        tab = n % 2
+        conversation.connects(f"s{n}", at=n, page=f"tab {tab + 1}", shared_key=keys[tab])
+        if n:
+            conversation.disconnects(f"s{n - 1}", at=n + 0.01, reason=reason)
+    return conversation.watched(until=60)
+
+
+@pytest.mark.parametrize("reason", ["io server disconnect", "transport close"])
+@pytest.mark.parametrize("rule", ["connection-replaced", "excessive-attempts", "tab-displaced"])
+def test_session_inherited(rule: str, reason: str) -> None:
+    found = cause(tabs_in_turn("slot", "slot", reason=reason), rule)
+    assert found is not None and found.id == "session-inherited"
+    assert "tab 1 and tab 2" in found.because and "`slot`" in found.because
+    for keys in (("slot", None), (None, None)):
+        assert why(tabs_in_turn(*keys, reason=reason), rule) != "session-inherited"
+
+
+def test_session_inherited_is_nothing_while_no_connection_ends() -> None:
+    both = user("A").connects("s1", at=0, page="tab 1", shared_key="slot")
+    both.connects("s2", at=1, page="tab 2", shared_key="slot")
+    assert why(both.watched(until=60)) != "session-inherited"
+
+
 def test_every_signature_has_its_test() -> None:
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     recognised = {doc.id for rule in REGISTRY for doc in causes_for_rule(rule)}

@@ -23,6 +23,7 @@ from wscheck.detect.causes.connection_signatures import (
     PAGE_SIGNATURES,
     SERVER_SIGNATURES,
     newcomer_ended,
+    session_inherited,
     transport_closed_first,
     two_openers_one_kept,
 )
@@ -31,6 +32,7 @@ from wscheck.detect.causes.pair_causes import PAIR_CAUSES, explain_pairs, same_p
 from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
 from wscheck.model.findings import Cause, Confidence
 
+_INHERITED = ("session-inherited", session_inherited)
 _SEVERAL_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
@@ -63,11 +65,13 @@ _NEED_PAGE_DATA = frozenset(
 _BY_RULE: dict[str, tuple[_Step, ...]] = {
     "multiple-connections": (*_IN_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
+        _INHERITED,
         *_IN_PAGE,
         *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
+        _INHERITED,
         *RERUN_SIGNATURES.items(),
         _PairCauses(
             ("opened-on-disconnect", "io-in-render", "hot-reload", "script-ran-twice", "reopened-without-closing")
@@ -91,7 +95,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         _PairCauses(("two-openers",)),
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
-    "tab-displaced": (_LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
+    "tab-displaced": (_INHERITED, _LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
 }
 """Rule id to the search for the causes that can explain its findings, the most specific first."""
 

@@ -186,6 +186,13 @@ CATALOGUE: dict[str, CauseDoc] = {
             "Use a room per user on the server, or one connection shared by the tabs (SharedWorker, leader election).",
         ),
         CauseDoc(
+            "session-inherited",
+            "two tabs have one session id and replace each other",
+            "two tabs send the same value of their session storage, and the server keeps one connection for it",
+            "Give each page load an id of its own (`crypto.randomUUID()` in a variable): a browser copies the session "
+            "storage to a duplicated tab and to a window that the page opens. Do not reconnect when replaced.",
+        ),
+        CauseDoc(
             "token-refresh",
             "a new connection opens for a new token while the old one stays open",
             "two open connections of one page with different tokens",

@@ -9,7 +9,13 @@ from math import dist, fsum, sqrt
 from wscheck.detect.causes.history import Clue, Signature, UserHistory
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.rules.rule import are_separate_connections, opener_label
-from wscheck.model.disconnect_reasons import FORCED_CLOSE, IO_SERVER_DISCONNECT, TRANSPORT_ENDED, reports_silent_client
+from wscheck.model.disconnect_reasons import (
+    FORCED_CLOSE,
+    IO_SERVER_DISCONNECT,
+    SERVER_ENDED,
+    TRANSPORT_ENDED,
+    reports_silent_client,
+)
 from wscheck.model.events import SOURCE_CLIENT, Connected
 from wscheck.model.findings import Confidence
 
@@ -42,6 +48,19 @@ def _met_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
     """
     yield from history.replaced_pairs()
     yield from history.met
+
+
+def session_inherited(history: UserHistory) -> Clue | None:
+    """Detect tabs that send one value of their session storage, where the server ended a connection of one of them."""
+    ended = (closed.opening for closed in history.closings if closed.reason in (*SERVER_ENDED, *TRANSPORT_ENDED))
+    for old in ended:
+        if old is None or old.shared_key is None:
+            continue
+        tabs = {each.page for each in history.openings if each.shared_key == old.shared_key}
+        if len(tabs) > 1:
+            names = " and ".join(sorted(filter(None, tabs)))
+            return Confidence.HIGH, f"{names} sent the same value of `{old.shared_key}` in their session storage"
+    return None
 
 
 def two_openers(history: UserHistory) -> Clue | None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -82,6 +82,7 @@ class Browser:
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
         self._handlers = HandlerPoller(self._devtools, self.traffic, self._scripts, self._targets)
+        self._session_storage: dict[str, set[tuple[str, str]]] = {}
         self.rest = PageRest(self.traffic, self._targets)
         self._tabs: dict[str, BrowserTab] = {}
         self._tab_arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
@@ -186,6 +187,7 @@ class Browser:
         """Close a tab, and wait until it is gone. Its connections end."""
         if (target := self._targets.by_session.get(tab.session)) is None:
             return
+        await self._read_session_storage([target])
         await self._devtools.call("Target.closeTarget", {"targetId": target.id})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TAB_TIMEOUT_S):
@@ -302,10 +304,16 @@ class Browser:
         if final:
             self.traffic.flush()
         components = {} if self.ended else await self._read_components(self.traffic.sessions)
+        if not self.ended:
+            await self._read_session_storage(self._targets.tabs.values())
         # Nothing may be awaited from here on: pages open further sessions at any time.
         sessions = list(self.traffic.sessions)
         resolved = {id(session): self._resolve_origin(session, components) for session in sessions}
         origins = attribute_reconnects(sessions, resolved, self._handlers.sids_by_socket())
+        for session in sessions:
+            if (key := shared_key(session.initiator.page, session.sent, self._session_storage)) is not None:
+                name = self.traffic.redactor.redact(key)
+                origins[id(session)] = msgspec.structs.replace(origins[id(session)], shared_key=name)
         connections = self.traffic.events(lambda session: origins[id(session)])
         events = sorted([*connections, *self._handlers.events(connections)], key=lambda event: event.at or 0.0)
         tabs = self._targets.tabs
@@ -334,6 +342,15 @@ class Browser:
         )
         return {page.session: components for page, components in zip(pages, found, strict=True)}
 
+    async def _read_session_storage(self, targets: Iterable[DevToolsTarget]) -> None:
+        """Store the session storage of tabs. Skip tabs that do not respond, and pages that may not have one."""
+        tabs = [each for each in targets if each.type == "page" and not self._handlers.is_busy(each)]
+        arguments = {"expression": _SESSION_STORAGE, "returnByValue": True, "silent": True}
+        calls = (self._devtools.call("Runtime.evaluate", arguments, each.session) for each in tabs)
+        for tab, result in zip(tabs, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            if isinstance(result, dict) and isinstance(items := result["result"].get("value"), list):
+                self._session_storage[tab.tab] = {(str(key), str(value)) for key, value in items}
+
     def _resolve_origin(self, session: TrafficSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
         stack = session.initiator.raw_stack
         if not isinstance(stack, DevToolsStack):
@@ -347,6 +364,20 @@ class Browser:
         code = self._code.read(stack, origin)
         return msgspec.structs.replace(origin, target=frame_label, code=_with_components(code, stack, origin, mounted))
 
+
+def shared_key(tab: str, sent: Collection[str], storages: Mapping[str, set[tuple[str, str]]]) -> str | None:
+    """Return the first key in the session storage of a tab whose value was sent, and which another tab has too.
+
+    storages  entries of the session storage of each tab
+    """
+    others = {entry for label, entries in storages.items() if label != tab for entry in entries}
+    return min((key for key, value in storages.get(tab, set()) & others if value in sent), default=None)
+
+
+_SESSION_STORAGE = """(() => { try {
+  return Object.entries(sessionStorage).slice(0, 100).filter(([key, value]) => value.length > 5 && value.length < 500);
+} catch { return [] } })()"""
+"""JavaScript for the entries of the session storage. Short values, such as "true", may be equal by chance."""
 
 _PARTLY_COUNTED = frozenset({"vue"})
 """Frameworks whose components may run code that is not found, such as Vue's watchers: no component is then unknown."""

@@ -44,6 +44,9 @@ from wscheck.protocols.protocol import (
 )
 from wscheck.protocols.reader import ConnectionReader, Restarted
 
+MAX_SENT = 50
+"""Largest number of identifying texts that are stored of one connection."""
+
 
 class Initiator(msgspec.Struct, frozen=True):
     """Page or worker that opened a connection, as the event source knows it.
@@ -72,6 +75,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     target  frame within the page that ran the scripts, empty for the main frame
     run     number of the evaluation of `script` within its document, from 1; 0 means unknown
     code    facts from the source code of the opener
+    shared_key  key in the session storage of the tab whose value the client sent, and which another tab has too
     """
 
     opener: CodeLocation | None = None
@@ -82,6 +86,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     target: str = ""
     run: int = 0
     code: OpenerCode | None = None
+    shared_key: str | None = None
 
 
 class _Channel(msgspec.Struct):
@@ -108,6 +113,7 @@ class TrafficSession:
     eio        id of the connection: that of the Engine.IO session, None before the handshake; for other protocols, a
                number within the run
     opened_at  time at which the first request was sent
+    sent       texts that the client sent to identify itself; they may be secrets
     """
 
     def __init__(
@@ -125,6 +131,7 @@ class TrafficSession:
     ) -> None:
         self.source, self.initiator, self.url, self.reader = source, initiator, url, reader
         self.opened_at = at
+        self.sent: set[str] = set()
         self._first_transport, self._number = transport, number
         self._identity, self._redactor = identity, redactor
         self._user: str | None = None
@@ -199,6 +206,7 @@ class TrafficSession:
         """Process a query, cookies or headers, which may contain the user. `source` is that of `IdentityRule`."""
         # Learn the secrets before any text is stored: the identity rule may point at a secret.
         self._redactor.learn_all(values)
+        self._remember(values)
         self._user = self._redactor.user_label(self._identity.extract_user(source, values)) or self._user
         if source == "query":
             self._fingerprint = self._redactor.fingerprint(values)
@@ -232,6 +240,18 @@ class TrafficSession:
         if (handler := _HANDLERS.get(type(event))) is not None:
             handler(self, event)
 
+    def _remember(self, values: Any) -> None:
+        """Store the texts in the values of an object, at any depth, up to `MAX_SENT` of them."""
+        waiting = [values]
+        while waiting and len(self.sent) < MAX_SENT:
+            value = waiting.pop()
+            if isinstance(value, str):
+                self.sent.add(value)
+            elif isinstance(value, Mapping):
+                waiting += list(value.values())[:MAX_SENT]
+            elif isinstance(value, list | tuple):
+                waiting += value[:MAX_SENT]
+
     def _announce_close(self, event: Closing) -> None:
         self._closing_at = event.at
 
@@ -241,11 +261,13 @@ class TrafficSession:
 
     def _identify(self, event: Identified) -> None:
         self._redactor.learn_all(event.values)
+        self._remember(event.values)
         self._user = self._redactor.user_label(self._identity.extract_user(event.source, event.values)) or self._user
         self._fingerprint = self._redactor.fingerprint(event.values) or self._fingerprint
 
     def _request(self, event: Requested) -> None:
         self._redactor.learn_all(event.credentials)
+        self._remember(event.credentials)
         self._unused_from = None
         self._channels[event.channel] = _Channel(
             user=self._redactor.user_label(self._identity.extract_user("auth", event.credentials)) or self._user,
@@ -354,6 +376,7 @@ class TrafficSession:
         if isinstance(event, AttemptOutcome):
             fields["target"] = origin.target or self.initiator.target or None
             fields |= {"script": origin.script, "client": origin.client, "run": origin.run, "code": origin.code}
+            fields["shared_key"] = origin.shared_key
         if isinstance(event, Connecting | Upgraded):
             fields["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
         if isinstance(event, Upgraded):
