@@ -20,7 +20,7 @@ from wscheck.model.events import Connected, Event, HandlersRegistered
 from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
-from wscheck.observe.traffic import TrafficDemux
+from wscheck.observe.traffic.demux import TrafficDemux
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
 MAX_CONTEXTS = 8

@@ -19,7 +19,8 @@ from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToo
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.browser.page import BrowserTab
 from wscheck.observe.browser.targets import DevToolsTargets
-from wscheck.observe.traffic import Initiator, TrafficDemux
+from wscheck.observe.traffic.demux import TrafficDemux
+from wscheck.observe.traffic.session import Initiator
 from wscheck.protocols.socket_io_session import parse_engine_url
 
 TrafficStep = Callable[[], object]
