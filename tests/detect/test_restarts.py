@@ -7,6 +7,7 @@ from wscheck.detect.changes import OpenedChange
 from wscheck.detect.engine import Judge
 from wscheck.detect.restarts import PresumedEnds
 from wscheck.detect.rules.multiple_connections import MultipleConnections
+from wscheck.model.disconnect_reasons import SERVER_SHUTTING_DOWN
 from wscheck.model.events import Connected, Disconnected, ServerRestarted
 from wscheck.model.findings import Finding
 
@@ -88,6 +89,12 @@ def test_an_earlier_connection_that_ends_shows_that_the_server_is_alive() -> Non
     ended = log_of("A").disconnects("A1", at=62)
     found, gap, _ = evaluated(*everybody(), ended)
     assert ({each.user for each in found}, gap) == (set(USERS), "")
+
+
+def test_an_earlier_connection_that_ends_because_the_server_stops_shows_no_life() -> None:
+    ended = log_of("A").disconnects("A1", at=62, reason=SERVER_SHUTTING_DOWN)
+    found, gap, _ = evaluated(*everybody(), ended)
+    assert found == [] and "users connected again" in gap
 
 
 def test_earlier_connections_that_end_later_are_reported_although_everybody_returned_at_once() -> None:

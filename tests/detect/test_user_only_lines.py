@@ -1,11 +1,15 @@
 """Lines of a log that name the user and not the socket."""
 
+from typing import Any
+
 import pytest
 
 from tests.conversation import Conversation, log_of, user
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import MultipleConnections
+from wscheck.detect.socket_ids import is_logged
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected
 from wscheck.model.findings import Finding
 
 
@@ -24,6 +28,20 @@ def evaluated(conversation: Conversation) -> tuple[list[Finding], str]:
     return judge.finish(), "; ".join(gap.reason for gap in judge.gaps if gap.blocks)
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, True),
+        ({"page": "tab-1"}, True),
+        ({"eio": "e1"}, True),
+        ({"page": "tab-1", "eio": "e1"}, False),
+        ({"page": "tab-1", "component": "Dashboard"}, False),
+    ],
+)
+def test_a_log_reports_neither_session_nor_component_of_a_page(known: dict[str, Any], expected: bool) -> None:
+    assert is_logged(Connected(at=0.0, source=SOURCE_SERVER_LOG, user="A", sid="s1", **known)) is expected
+
+
 def test_an_end_without_socket_closes_the_only_connection() -> None:
     ledger = ledger_after(log_of("A").connects("s1", at=0).disconnects(None, at=5).connects("s2", at=6))
     assert (ledger.open_connections("A"), ledger.counts_for("A").max_open) == (("s2",), 1)
@@ -32,7 +50,7 @@ def test_an_end_without_socket_closes_the_only_connection() -> None:
 def test_an_end_without_socket_of_a_user_with_several_is_a_gap() -> None:
     found, gap = evaluated(log_of("A").connects("s1", at=0).connects("s2", at=0.1).disconnects(None, at=0.2))
     assert found == []
-    assert "1 line reports an end of a user with several and do not name the socket" in gap
+    assert "1 line reports the end of a connection by its user, who has several" in gap
 
 
 def test_an_overlap_is_counted_although_its_ends_name_no_socket() -> None:

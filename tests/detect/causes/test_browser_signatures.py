@@ -142,11 +142,11 @@ def test_a_framework_component_created_twice_is_not_two_openers() -> None:
     assert causes(opened("a", 0, ONE, RENDER), opened("b", 1, ONE, RENDER, later)) == {"io-in-render"}
 
 
-def swaps(count: int, answered_after: float = 0.01) -> list[Event]:
+def swaps(count: int, answered_after: float = 0.01, requested_after: float = 0.001) -> list[Event]:
     """The client closes its connection and opens the next at once, several times."""
     events: list[Event] = [opened("s0", 0, ONE, EFFECT)]
     for n in range(1, count + 1):
-        events += [closed(f"s{n - 1}", n, "io client disconnect"), requested(f"s{n}", n + 0.001)]
+        events += [closed(f"s{n - 1}", n, "io client disconnect"), requested(f"s{n}", n + requested_after)]
         events.append(opened(f"s{n}", n + answered_after, ONE, EFFECT))
     return events
 
@@ -157,6 +157,14 @@ def test_visits_by_wscheck_are_no_effect_that_runs_again() -> None:
     leak = (opened("t0", 9, TWO, EFFECT), opened("t1", 10, TWO, EFFECT))
     assert "unstable-dependency" not in causes(*healthy, *leak)
     assert "unstable-dependency" in causes(*swaps(6), *leak), "without the visits it is one"
+
+
+def test_a_request_at_the_time_of_the_close_follows_the_close() -> None:
+    """A busy page may send both in the same millisecond. An action after it is not the reason for the request."""
+    events = swaps(6, answered_after=0.6, requested_after=0.0)
+    actions = [ActionPerformed(at=START + n + 0.3, page="tab 1", action="visit /gate") for n in range(1, 7)]
+    assert causes(*sorted([*events, *actions], key=lambda event: event.at or 0.0)) == {"unstable-dependency"}
+    assert causes(*swaps(6, answered_after=0.0, requested_after=0.0)) == {"unstable-dependency"}
 
 
 @pytest.mark.parametrize("answered_after", [0.01, 0.6], ids=["fast", "a busy server"])

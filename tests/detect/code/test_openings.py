@@ -45,6 +45,7 @@ def opened(code: str, path: str = "src/app.tsx") -> OpeningCall:
         'require("socket.io-client").connect(URL)',
         "const socket = io(URL)",
         "const socket = window.io(URL)",
+        "const socket = window.io.connect(URL)",
         "io.connect(URL)",
     ],
 )

@@ -74,6 +74,11 @@ def test_a_connection_that_got_an_answer_was_not_refused() -> None:
     assert one(judged(Rule, conversation)).severity is Severity.ERROR
 
 
+def test_an_answer_that_names_nobody_shows_that_the_connection_was_accepted() -> None:
+    conversation = intruder("invalid", about=None).disconnects("s1", at=0.3, reason=KICKED_CLIENT)
+    assert one(judged(Rule, conversation)).message == "connected with an invalid token"
+
+
 @pytest.mark.parametrize(
     ("credential", "words"),
     [

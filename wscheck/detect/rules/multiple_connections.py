@@ -461,10 +461,10 @@ class MultipleConnections(Rule):
             )
             gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id,)))
         if (unclear := self.ledger.user_only_lines.unclear_ends) > 0:
-            ends = f"{unclear} lines report the end of a connection" if unclear > 1 else "1 line reports an end"
+            lines = "1 line reports" if unclear == 1 else f"{unclear} lines report"
             reason = (
-                f"{ends} of a user with several and do not name the socket: which of them ended, and whether it was "
-                "replaced, is unknown"
+                f"{lines} the end of a connection by its user, who has several: which of them ended, and whether it "
+                "was replaced, is unknown"
             )
             gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id, "connection-replaced")))
         if self._is_coarse:
