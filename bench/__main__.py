@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import inspect
 import os
 import pkgutil
 
@@ -14,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, and print one table per benchmark.")
     parser.add_argument("name", nargs="*", help=f"benchmarks to run; without names, all: {', '.join(names)}")
     parser.add_argument("--jobs", type=int, metavar="N", help="cases at a time, of `counter` (default: 1)")
+    parser.add_argument("--minutes", type=float, help="duration of `chaos` and `soak`")
     options = parser.parse_args()
     wanted = options.name or names
     if options.jobs is not None:
@@ -23,7 +25,8 @@ def main() -> None:
     for name in wanted:
         module = importlib.import_module(f"bench.{name}")
         print(f"\n{name}: {(module.__doc__ or '').strip()}\n")
-        module.run()
+        has_duration = options.minutes is not None and "minutes" in inspect.signature(module.run).parameters
+        module.run(**({"minutes": options.minutes} if has_duration else {}))
 
 
 if __name__ == "__main__":

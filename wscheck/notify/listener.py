@@ -25,6 +25,7 @@ class LogCounters(Protocol):
 class WatchView(Protocol):
     """Read-only view of the logs that are followed and of their current connections, for listeners that display it.
 
+    lines, bytes, unreadable  number of lines and bytes that were read, and of lines that could not be read
     event_count       number of events read
     connection_count  connections open now
     users_over_one    dict of each user with more than one open connection to the log time in seconds when this started
@@ -37,7 +38,11 @@ class WatchView(Protocol):
     @property
     def logs(self) -> Sequence[LogCounters]: ...
     @property
+    def lines(self) -> int: ...
+    @property
     def bytes(self) -> int: ...
+    @property
+    def unreadable(self) -> int: ...
     @property
     def event_count(self) -> int: ...
     @property

@@ -204,8 +204,8 @@ def _title(watch: WatchView, now: float | None) -> RenderableType:
     names = ", ".join(log.name for log in watch.logs[:3]) + (
         f" and {len(watch.logs) - 3} more" if watch.logs[3:] else ""
     )
-    read = f"{plural(sum(log.lines for log in watch.logs), 'line')}, {format_bytes(watch.bytes)}"
-    unreadable = sum(log.unreadable for log in watch.logs)
+    read = f"{plural(watch.lines, 'line')}, {format_bytes(watch.bytes)}"
+    unreadable = watch.unreadable
     line = Table.grid(expand=True, padding=(0, 2, 0, 0))
     line.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     line.add_column(justify="right", no_wrap=True)

@@ -91,7 +91,7 @@ class PrometheusMetrics:
         """Update the counters of the logs and the time of the last poll."""
         self._polled_at = time.monotonic()
         for counter, name in ((self._lines, "lines"), (self._bytes, "bytes"), (self._unreadable, "unreadable")):
-            total = sum(getattr(log, name) for log in self._watch.logs)
+            total = getattr(self._watch, name)
             counter.inc(total - self._counted[name])
             self._counted[name] = total
         return False

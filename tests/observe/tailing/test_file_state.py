@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from wscheck.observe.tailing.checkpoint import output_state, truncate_output
-from wscheck.observe.tailing.generations import take_fingerprints
-from wscheck.observe.tailing.gzip_log import GzipReader
+from wscheck.observe.tailing.generations import known_files
 from wscheck.observe.tailing.open_file import FileReader, OpenLog
+from wscheck.observe.tailing.packed_log import PackedReader
 from wscheck.observe.tailing.stream import LogStream
 
 
 def test_a_shorter_file_does_not_match_its_fingerprint(tmp_path: Path) -> None:
     path = tmp_path / "app.log.1"
     path.write_bytes(b"x" * 1000)
-    trace = take_fingerprints([path])[path]
+    trace = known_files([path])[path]
     for size, same in ((1000, True), (300, False)):
         os.truncate(path, size)
         reader = FileReader(path)
@@ -27,7 +27,7 @@ def test_a_shorter_file_does_not_match_its_fingerprint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("after", "broken"), [(b"", False), (b"\0" * 512, False), (b"junk", True)])
 def test_zero_padding_after_gzip_data_is_not_damage(after: bytes, broken: bool) -> None:
     whole = gzip.compress(b"one\n") + gzip.compress(b"two\n") + after
-    packed = GzipReader(lambda at: whole[at : at + 7])
+    packed = PackedReader(lambda at: whole[at : at + 7])
     assert packed.read_at(100, 0) == b"one\ntwo\n"
     assert (packed.size(), packed.damaged) == (8, broken)
 

@@ -89,6 +89,11 @@ class TailProcess:
         return bool(caught & (1 << (signal.SIGTERM - 1)))
 
     @property
+    def recording(self) -> Path:
+        """The file with its standard output."""
+        return self._out
+
+    @property
     def out(self) -> str:
         return self._out.read_text(errors="surrogateescape")
 

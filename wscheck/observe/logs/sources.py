@@ -5,10 +5,10 @@ import os
 import select
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +17,8 @@ from wscheck.observe.logs.access_log import AccessLog
 from wscheck.observe.logs.ordering import with_times
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.follower import INCOMPLETE_GZIP, LogFollower, ResumePoint
-from wscheck.observe.tailing.gzip_log import GZIP_MAGIC, GzipReader
+from wscheck.observe.tailing.open_file import HOLE_BYTES, OpenFiles, leading_zeros
+from wscheck.observe.tailing.packed_log import GZIP_MAGIC, PackedReader
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.observe.tailing.stream import LogStream
 
@@ -66,6 +67,32 @@ StopReading = Callable[[int], bool]
 """Function that receives the number of bytes read after each batch. Reading stops if it returns True."""
 
 
+class _EndedReaders(msgspec.Struct):
+    """What the readers of files that have ended counted."""
+
+    lines: int = 0
+    bytes: int = 0
+    unreadable: int = 0
+    levels: Counter[str] = msgspec.field(default_factory=Counter)
+    latest: float | None = None
+    is_printed_json: bool = False
+    access_logs: list[AccessLog] = msgspec.field(default_factory=list)
+    scouts: list[WordingScout] = msgspec.field(default_factory=list)
+
+
+Found = TypeVar("Found")
+
+
+def _levels(reader: LogReader) -> dict[str, int]:
+    return {str(level): count for level, count in reader.levels.items()}
+
+
+def _attributes(readers: Iterable[LogReader], name: str, kind: type[Found]) -> list[Found]:
+    """Return the attributes of this name that are of this kind, each once."""
+    found = (getattr(reader, name, None) for reader in readers)
+    return list({id(each): each for each in found if isinstance(each, kind)}.values())
+
+
 class LogInput:
     """One log: the readers of its current file and its rotated files, with what they counted."""
 
@@ -74,54 +101,66 @@ class LogInput:
         self.name, self.node = name, node
         self._buffer = buffer or ReadBuffer()
         self.ended = False
-        self._new_reader, self._readers = new_reader, list[LogReader]()
+        self._new_reader, self._readers, self._ended = new_reader, list[LogReader](), _EndedReaders()
         self._last_read_at = 0.0
 
     def _open_reader(self) -> LogReader:
         self._readers.append(self._new_reader(self.name))
         return self._readers[-1]
 
+    def _retire(self, reader: LogReader) -> None:
+        """Keep only the counts of a reader whose file has ended."""
+        self._readers.remove(reader)
+        ended = self._ended
+        ended.lines += reader.lines
+        ended.bytes += reader.bytes
+        ended.unreadable += reader.unreadable
+        ended.levels.update(_levels(reader))
+        ended.latest = reader.latest if reader.latest is not None else ended.latest
+        ended.is_printed_json |= bool(getattr(reader, "is_printed_json", False))
+        ended.access_logs += _attributes([reader], "access_log", AccessLog)
+        ended.scouts = list(dict.fromkeys((*ended.scouts, *_attributes([reader], "scout", WordingScout))))
+
     @property
     def lines(self) -> int:
-        return sum(reader.lines for reader in self._readers)
+        return self._ended.lines + sum(reader.lines for reader in self._readers)
 
     @property
     def bytes(self) -> int:
-        return sum(reader.bytes for reader in self._readers)
+        return self._ended.bytes + sum(reader.bytes for reader in self._readers)
 
     @property
     def unreadable(self) -> int:
-        return sum(reader.unreadable for reader in self._readers)
+        return self._ended.unreadable + sum(reader.unreadable for reader in self._readers)
 
     @property
     def levels(self) -> Counter[str]:
         """Return the number of events per completeness: with all ids, with the user only, and so on (docs/logs.md)."""
-        total = Counter[str]()
+        total = Counter(self._ended.levels)
         for reader in self._readers:
-            total.update({str(level): count for level, count in reader.levels.items()})
+            total.update(_levels(reader))
         return total
 
     @property
     def access_logs(self) -> list[AccessLog]:
         """Return the counted requests of each file of this log that is an access log."""
-        found = (getattr(reader, "access_log", None) for reader in self._readers)
-        return [each for each in found if isinstance(each, AccessLog)]
+        return [*self._ended.access_logs, *_attributes(self._readers, "access_log", AccessLog)]
 
     @property
     def is_printed_json(self) -> bool:
         """Return whether a file of this log is one JSON document over several lines."""
-        return any(getattr(reader, "is_printed_json", False) for reader in self._readers)
+        return self._ended.is_printed_json or any(getattr(each, "is_printed_json", False) for each in self._readers)
 
     @property
     def scouts(self) -> list[WordingScout]:
         """Return the searches of this log for connections that no known marker reports."""
-        found = (getattr(reader, "scout", None) for reader in self._readers)
-        return list({id(scout): scout for scout in found if isinstance(scout, WordingScout)}.values())
+        return list(dict.fromkeys((*self._ended.scouts, *_attributes(self._readers, "scout", WordingScout))))
 
     @property
     def latest(self) -> float | None:
         """Return the time of the last line that contains a time."""
-        return next((at for reader in reversed(self._readers) if (at := reader.latest) is not None), None)
+        found = (at for reader in reversed(self._readers) if (at := reader.latest) is not None)
+        return next(found, self._ended.latest)
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
@@ -146,12 +185,17 @@ class FollowedLog(LogInput):
         node: str | None = None,
         *,
         batch_s: float = BATCH_S,
+        files: OpenFiles | None = None,
     ) -> None:
-        """Create the log. `batch_s` is the longest time to read before events are returned."""
+        """Create the log.
+
+        batch_s  longest time to read before events are returned
+        files    closes the files of some logs while too many are open
+        """
         super().__init__(str(path), new_reader, node, buffer)
         self.path, self._batch_s = path, batch_s
-        self._follower = LogFollower(path, self._buffer.payload, note)
-        self._by_stream: dict[int, LogReader] = {}
+        self._follower = LogFollower(path, self._buffer.payload, note, files)
+        self._by_stream: dict[LogStream, LogReader] = {}
 
     def begin(self, resume_point: ResumePoint | None = None, *, at_end: bool = False) -> None:
         """Start at `resume_point`. Without one, start at the end of the file if `at_end`, otherwise at its start."""
@@ -177,6 +221,32 @@ class FollowedLog(LogInput):
             if stop(size):
                 return
             size, until = 0, time.monotonic() + self._batch_s
+        yield from self._retire_ended()
+
+    def _retire_ended(self) -> Iterator[list[Event]]:
+        """Yield the last events of the files that nobody writes to any more, and drop their readers."""
+        if len(self._by_stream) == 1 and self._follower.main in self._by_stream:
+            return
+        streams = set(self._follower.streams)
+        for stream in [stream for stream in self._by_stream if stream not in streams]:
+            if events := self._by_stream[stream].flush(at_end=True):
+                yield self._events(stream, events)
+            self._retire(self._by_stream.pop(stream))
+
+    @property
+    def has_changed(self) -> bool:
+        """True if the log may contain something new, or could not be read completely."""
+        return self._follower.has_changed
+
+    @property
+    def losses(self) -> Sequence[tuple[str, int | None]]:
+        """Bytes that were lost: what happened, and their number, None if nobody knows it."""
+        return self._follower.losses
+
+    @property
+    def is_gone(self) -> bool:
+        """True if the file was deleted and nobody writes to it any more."""
+        return self._follower.is_gone
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
         """Yield the events of records that have waited long enough for further lines, or `at_once` of all records.
@@ -184,27 +254,27 @@ class FollowedLog(LogInput):
         at_end  the log has ended, so its last line is complete even without a line end
         """
         for stream in self._follower.streams:
-            reader = self._by_stream.get(id(stream))
+            reader = self._by_stream.get(stream)
             if reader is not None and (at_once or (reader.pending and now - self._last_read_at >= IDLE_S)):
                 yield self._events(stream, reader.flush(at_end=at_end))
 
     @property
     def read_errors(self) -> Mapping[Path, str]:
         """Return a dict of current or rotated file to the reason why the file could not be read to its end."""
-        return self._follower.damaged
+        return self._follower.read_errors
 
     def resume_point(self) -> ResumePoint | None:
         """Return the position at which a later run can continue."""
         return self._follower.resume_point()
 
     def _reader_for(self, stream: LogStream) -> LogReader:
-        reader = self._by_stream.get(id(stream))
+        reader = self._by_stream.get(stream)
         if reader is None:
-            reader = self._by_stream[id(stream)] = self._open_reader()
+            reader = self._by_stream[stream] = self._open_reader()
         return reader
 
     def _events(self, stream: LogStream, events: list[Event]) -> list[Event]:
-        reader = self._by_stream[id(stream)]
+        reader = self._by_stream[stream]
         stream.consumed, stream.lines = reader.offset, reader.lines
         if stream.numbered_as_read:
             return events
@@ -229,7 +299,7 @@ class PipedLog(LogInput):
         super().__init__(name, new_reader, node, buffer)
         self.fd = fd
         self._reader = self._open_reader()
-        self._packed: GzipReader | None = None
+        self._packed: PackedReader | None = None
         self._waiting, self._unpacked = b"", 0
         self._failure = ""
 
@@ -240,6 +310,7 @@ class PipedLog(LogInput):
             size_read = self._fill_buffer()
             self.ended, self._last_read_at = not size_read, now
             size += size_read
+            size_read = self._drop_zeros(size_read)
             for waiting in self._scan(size_read):
                 if waiting >= BATCH:
                     yield self._reader.read()
@@ -249,6 +320,17 @@ class PipedLog(LogInput):
             if stop(size):
                 return
             size, until = 0, time.monotonic() + BATCH_S
+
+    def _drop_zeros(self, size: int) -> int:
+        """Remove a long run of zeros from the start of the buffer: a hole in a file that `cat` reads."""
+        payload = self._buffer.payload
+        if not size or payload[0] or self._packed is not None:
+            return size
+        data = bytes(payload[:size])
+        if (zeros := leading_zeros(data)) < HOLE_BYTES:
+            return size
+        payload[: size - zeros] = data[zeros:]
+        return size - zeros
 
     def _fill_buffer(self) -> int:
         """Read available bytes into the buffer; return 0 at the end or on a failure (a terminal that hung up)."""
@@ -265,7 +347,7 @@ class PipedLog(LogInput):
         """Read `size` bytes of the buffer; yield the number of waiting events after each piece."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
-            self._packed = GzipReader(self._next_packed)
+            self._packed = PackedReader(self._next_packed)
         if self._packed is None:
             yield self._reader.scan(self._buffer, size)
             return

@@ -4,9 +4,10 @@ docs/logs.md (Rotation) lists the cases, also those with lines that `tail -F` lo
 number guarantees.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -15,27 +16,49 @@ from wscheck.observe.tailing.generations import (
     MAX_SCANS,
     Continuation,
     DirectoryUnstable,
+    Generations,
+    KnownFile,
+    count_lines,
     file_identity,
     find_continuation,
-    find_generations,
     find_rewritten_copy,
+    find_trimmed,
     is_empty,
+    known_files,
     older_generations,
     scan_stable,
-    take_fingerprints,
     unread_generations,
 )
-from wscheck.observe.tailing.open_file import FileIdentity, FilePosition, FileReader, OpenLog
+from wscheck.observe.tailing.open_file import (
+    FileIdentity,
+    FilePosition,
+    FileReader,
+    OpenFiles,
+    OpenLog,
+    end_of_hole,
+)
+from wscheck.observe.tailing.packed_log import FORMATS, ZSTD_HEADER_BYTES, cannot_unpack, zstd_content_size
 from wscheck.observe.tailing.stream import LogStream, StreamChunk
 
 LATE_WRITER_S = 60.0
 """Seconds without new bytes after which a renamed file is no longer read."""
 MAX_LATE_FILES = 4
-MAX_FINISHED = 16
+MAX_FINISHED = 64
+MAX_KNOWN = 64
+MAX_SAVED = 16
+"""Files of each kind in a resume point."""
 MISSING = (-1, -1)
 """The identity of a missing file. If a file appears meanwhile, it does not match, and the next read opens it."""
 NEWLINE = memoryview(b"\n")
 INCOMPLETE_GZIP = "is not a complete gzip file"
+
+FileState = tuple[FileIdentity, int, int]
+"""(identity, size, time of the last change) of the file that has the log's name."""
+
+START_OF_FILE = FilePosition(b"", b"", 0)
+FIRST_LINE_BYTES = 1 << 12
+COMPARED_LINES = 200
+"""Lines at the end of a file with which the first line of the next one is compared."""
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
@@ -46,6 +69,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     since_ns   modification time of the current file when it was opened; a file that is rotated later is not older
     file       identity of the current file
     copied     the current file is a copy, made before the log was truncated
+    known      files that existed before reading started
+    moved_to   see Generations
     """
 
     positions: tuple[FilePosition, ...]
@@ -53,6 +78,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     since_ns: int = 0
     file: FileIdentity | None = None
     copied: bool = False
+    known: tuple[KnownFile, ...] = ()
+    moved_to: tuple[tuple[str, str], ...] = ()
 
 
 class LateFile(msgspec.Struct):
@@ -72,17 +99,28 @@ class LogFollower:
     called with a message about lost lines and about each file that cannot be opened.
 
     damaged  dict of each file that could not be read to its end to the reason
+    losses   bytes that were lost: what happened, and their number, None if nobody knows it
     """
 
-    def __init__(self, name: Path, buffer: memoryview, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: Path, buffer: memoryview, note: Callable[[str], None], files: OpenFiles | None = None
+    ) -> None:
         self.name = name
+        self._files = files
         self.main: LogStream | None = None
         self._buffer, self._note = buffer, note
         self.damaged: dict[Path, str] = {}
+        self.losses: list[tuple[str, int | None]] = []
         self._late_files: list[LateFile] = []
-        self._finished: deque[FilePosition] = deque(maxlen=MAX_FINISHED)
-        self._initial = list(take_fingerprints(find_generations(name)).values())
+        self._finished: deque[FilePosition] = deque()
+        self._finished_ns: deque[int] = deque()
+        self._generations = Generations(name)
+        self._known: list[KnownFile] = []
         self._since_ns = 0
+        self._read_state: FileState | tuple[()] | None = None
+        self._missing_since: float | None = None
+        self._missing_length = 0
+        self._unreadable: dict[Path, str] = {}
         self._settled: FilePosition | None = None
         self._resumed_at: ResumePoint | None = None
 
@@ -90,46 +128,72 @@ class LogFollower:
 
     def start(self, *, at_end: bool = False) -> None:
         """Start with the file that has the log's name now. A file that appears later is read from its start."""
-        for path in find_generations(self.name)[-MAX_LATE_FILES:]:
-            self._mark_as_read(path)
+        self._known = list(known_files(earlier := self._generations.find()).values())[-MAX_KNOWN:]
+        if len(earlier) > MAX_KNOWN:
+            self._since_ns = _changed_ns(earlier[-MAX_KNOWN])
         log = self._open(Continuation(self.name, 0))
         if log is not None:
             self.main = LogStream(log, log.skip_to_end(self._buffer) if at_end else 0)
-
-    def _mark_as_read(self, path: Path) -> None:
-        """Count the content of `path` as read, because it existed before the start."""
-        log = self._open(Continuation(path, 0))
-        if log is not None:
-            log.move_to(log.reader.size)
-            self._finished.append(log.position())
-            log.close()
 
     def resume(self, resume_point: ResumePoint) -> None:
         """Start at the position of an earlier run, in the file that contains this position now."""
         self._resumed_at = resume_point
         *late, current = resume_point.positions
-        self._initial = []
-        self._finished.extend(resume_point.finished)
-        finder = _StreamFinder(self.name, self._open)
+        self._known, self._since_ns = list(resume_point.known), resume_point.since_ns
+        self._generations = Generations(self.name, resume_point.moved_to)
+        for position in resume_point.finished:
+            self._remember_end(position, resume_point.since_ns)
+        finder = _StreamFinder(self._generations, self._open)
         self.main = finder.find(current)
         if self.main is not None:
             # If the file that was read still has its name, it was truncated: the found file is a copy of its content.
             truncated = resume_point.file == file_identity(self.name) not in {None, self.main.log.reader.identity}
             self.main.log.is_copy = resume_point.copied or truncated
         self._late_files = [LateFile(stream) for stream in finder.find_late(late, self._finished, self.main)]
-        self._since_ns = resume_point.since_ns
         if self.main is None and current.offset:
-            self._finished.append(current)
-            self._report_loss(current)
+            self._remember_end(current, resume_point.since_ns)
+            trimmed = find_trimmed(self._generations, current)
+            if trimmed is not None and (log := self._open(trimmed)) is not None:
+                self.main = LogStream(log, count_lines(log.reader, trimmed.offset))
+            else:
+                self._report_loss(current)
 
     def resume_point(self) -> ResumePoint | None:
         """Return the point from which a restart reads every complete record once; None before a file was opened."""
         if self.main is None:
             return self._resumed_at
-        positions = tuple(stream.position() for stream in self.streams)
         log = self.main.oldest_log
-        finished = tuple(self._finished)[-MAX_LATE_FILES:]
-        return ResumePoint(positions, finished, self._since_ns, log.reader.identity, log.is_copy)
+        positions = tuple(stream.position() for stream in self.streams)
+        return self._resume_point(positions, log.reader.identity, is_copy=log.is_copy)
+
+    def _resume_point(
+        self, positions: tuple[FilePosition, ...], file: FileIdentity | None, *, is_copy: bool
+    ) -> ResumePoint:
+        since_ns = self._since_ns
+        if len(self._finished_ns) > MAX_SAVED:
+            since_ns = max(since_ns, self._finished_ns[-MAX_SAVED - 1] + 1)
+        if len(self._known) > MAX_SAVED:
+            since_ns = max(since_ns, self._known[-MAX_SAVED - 1].changed_ns + 1)
+        return ResumePoint(
+            positions,
+            tuple(self._finished)[-MAX_SAVED:],
+            since_ns,
+            file,
+            is_copy,
+            tuple(self._known[-MAX_SAVED:]),
+            tuple(self._generations.moved_to),
+        )
+
+    def _finish(self, log: OpenLog) -> None:
+        """Remember where a file ended, so that it is not read again under another name."""
+        self._remember_end(log.position(), log.reader.status.st_mtime_ns)
+
+    def _remember_end(self, position: FilePosition, changed_ns: int) -> None:
+        self._finished.append(position)
+        self._finished_ns.append(changed_ns)
+        if len(self._finished) > MAX_FINISHED:
+            self._finished.popleft()
+            self._since_ns = max(self._since_ns, self._finished_ns.popleft() + 1)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -138,11 +202,56 @@ class LogFollower:
         """Every stream that may still have new bytes, the current one last."""
         return [late.stream for late in self._late_files] + ([self.main] if self.main is not None else [])
 
+    @property
+    def is_gone(self) -> bool:
+        """True if the log was deleted, after everything in it was read."""
+        return self.main is None and self._resumed_at is not None and not self._late_files and self._read_state == ()
+
+    @property
+    def has_changed(self) -> bool:
+        """True if there may be something new: the name of the log says so without opening a file."""
+        return self._read_state is None or self._read_state != self._state()
+
+    def _state(self) -> FileState | tuple[()]:
+        try:
+            status = self.name.stat()
+        except OSError:
+            return ()
+        return (status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns
+
     def read(self, now: float) -> Iterator[StreamChunk]:
         """Yield everything new since the last read. `now` is a monotonic clock in seconds."""
+        state = self._state()
+        if self._read_state is not None and self._read_state == state:
+            return
+        self._read_state = None
         yield from self._read_late_files(now)
-        with suppress(DirectoryUnstable):
+        try:
             yield from self._read_main()
+        except DirectoryUnstable:
+            return
+        if not state and self.main is not None:
+            self._close_missing(self.main, now)
+        elif state:
+            self._missing_since = None
+        if self.main is None:
+            has_settled = not state
+        else:
+            log = self.main.log
+            has_settled = state[:1] == (log.reader.identity,) and not log.failure
+        if has_settled and not self._late_files:
+            self._read_state = state
+
+    def _close_missing(self, stream: LogStream, now: float) -> None:
+        """Close a deleted log to which nobody writes any more. Until then, its space on the disk is not free."""
+        quiet_since = self._missing_since
+        if quiet_since is None or stream.length != self._missing_length:
+            self._missing_since, self._missing_length = now, stream.length
+        elif now - quiet_since > LATE_WRITER_S:
+            self._finish(stream.log)
+            stream.close()
+            self.main, self._missing_since = None, None
+            self._resumed_at = self._resume_point((START_OF_FILE,), None, is_copy=False)
 
     def _read_main(self) -> Iterator[StreamChunk]:
         if self.main is not None:
@@ -161,13 +270,19 @@ class LogFollower:
 
     def _read_to_end(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
         """Yield the rest of the file; return whether the file no longer contains what was read from it."""
-        before = stream.length
-        while size := stream.log.read_into(self._buffer):
+        before, log = stream.length, stream.log
+        while True:
+            offset = log.offset
+            size = log.read_into(self._buffer)
+            if log.skipped_zeros:
+                stream.skip_to(log.offset - (size or 0), offset)
+            if not size:
+                break
             stream.length += size
             yield StreamChunk(stream, self._buffer[:size])
         if stream.length > before:
             yield StreamChunk(stream, self._buffer[:0])
-        self._update_damage(stream.log)
+        self._update_damage(log)
         return size is None
 
     def _update_damage(self, log: OpenLog) -> None:
@@ -175,7 +290,10 @@ class LogFollower:
         path = log.reader.path
         before = self.damaged.pop(path, "")
         if log.reader.is_damaged:
-            self.damaged[path] = f"{INCOMPLETE_GZIP}: only its first {log.offset} unpacked bytes can be read"
+            kind = FORMATS[path.suffix]
+            self.damaged[path] = (
+                f"is not a complete {kind} file: only its first {log.offset} unpacked bytes can be read"
+            )
         elif log.failure:
             self.damaged[path] = f"cannot be read beyond byte {log.offset}: {log.failure}"
         if (reason := self.damaged.get(path, "")) != before and reason:
@@ -188,7 +306,7 @@ class LogFollower:
             if late.quiet_since is None or late.stream.length > before:
                 late.quiet_since = now
             if truncated or now - late.quiet_since > LATE_WRITER_S:
-                self._finished.append(late.stream.log.position())
+                self._finish(late.stream.log)
                 self._late_files.remove(late)
                 late.stream.close()
 
@@ -200,6 +318,8 @@ class LogFollower:
         if identity == stream.log.reader.identity:
             self._settled = stream.log.position()
             return False
+        if (path := stream.log.reader.current_path()) is not None:
+            self._generations.learn(path)
         # While the new file is empty, the writer may still be in the old one.
         return (identity is not None and not is_empty(self.name)) or bool(self._unread())
 
@@ -211,19 +331,20 @@ class LogFollower:
         log = self._open(copy or following)
         if log is None:
             return False
-        if copy is None and not previous.is_copy:
+        if copy is None and not previous.is_copy and not _continues_line(previous, log):
             yield from self._end_line(stream)
-        self._finished.append(previous.position())
-        if not (previous.is_copy or previous.reader.is_gzip):
+        self._finish(previous)
+        if not (previous.is_copy or previous.reader.is_packed):
             self._add_late_file(stream)
-        stream.continue_in(log, stream.line(stream.lines) if copy else 0)
+        stream.continue_in(log, count_lines(log.reader, log.offset) if copy else 0)
         return True
 
     def _leave_truncated(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
         """Continue after a truncation: in a copy of the old content if there is one, else in the current file."""
         previous = stream.log
         copy = scan_stable(
-            self.name, lambda: find_continuation(self.name, previous.position(), [previous.reader.identity])
+            self._generations,
+            lambda: find_continuation(self._generations, previous.position(), [previous.reader.identity]),
         )
         if copy is not None:
             reader = self._open_reader(copy)
@@ -233,10 +354,13 @@ class LogFollower:
         log = self._open(self._next_file())
         if log is None:
             return False
-        self._report_loss(previous.position())
-        yield from self._end_line(stream)
-        self._finished.append(previous.position())
-        stream.continue_in(log)
+        if kept := previous.overlap(log.reader):
+            log.move_to(kept)
+        else:
+            self._report_loss(previous.position(), log.reader)
+            yield from self._end_line(stream)
+        self._finish(previous)
+        stream.continue_in(log, count_lines(log.reader, kept))
         stream.drop_earlier_files()
         return True
 
@@ -251,7 +375,9 @@ class LogFollower:
         """Continue to read the renamed file, because its writer may not have reopened the log yet."""
         self._late_files.append(LateFile(LogStream(stream.log.duplicate(), stream.line(stream.lines))))
         if len(self._late_files) > MAX_LATE_FILES:
-            self._late_files.pop(0).stream.close()
+            oldest = self._late_files.pop(0).stream
+            self._finish(oldest.log)
+            oldest.close()
 
     def _step_back(self, stream: LogStream) -> None:
         """Read an older rotated file first, if nothing of the current file was read.
@@ -260,7 +386,7 @@ class LogFollower:
         """
         if stream.log.offset:
             return
-        older = scan_stable(self.name, lambda: older_generations(self.name, stream.log.reader))
+        older = scan_stable(self._generations, lambda: older_generations(self._generations, stream.log.reader))
         missed = next((file for file in self._unread() if file.identity in older), None)
         if missed is not None and (log := self._open(missed)) is not None:
             stream.continue_in(log)
@@ -273,21 +399,44 @@ class LogFollower:
 
     def _unread(self) -> list[Continuation]:
         logs = [stream.log for stream in self.streams]
+        self._report_packed()
         return scan_stable(
-            self.name, lambda: unread_generations(self.name, self._since_ns, self._finished, self._initial, logs)
+            self._generations,
+            lambda: unread_generations(self._generations, self._since_ns, self._finished, self._known, logs),
         )
+
+    def _report_packed(self) -> None:
+        """Report each rotated file that is packed in a format for which no library is installed."""
+        self._unreadable = {}
+        for path in self._generations.find():
+            reason = cannot_unpack(path)
+            if not reason:
+                continue
+            with suppress(OSError), closing(FileReader(path, raw=True)) as reader:
+                if any(file.matches(reader) for file in self._known):
+                    continue
+                size = zstd_content_size(reader.read_raw(ZSTD_HEADER_BYTES, 0))
+                if size is not None and any(size == position.offset for position in self._finished):
+                    continue  # it was read before it was packed
+                number = f"{size} bytes" if size is not None else "its content"
+                self._unreadable[path] = f"is not read ({number}): {reason}"
+                self._note(f"{path} {self._unreadable[path]}.")
+
+    @property
+    def read_errors(self) -> dict[Path, str]:
+        """Return a dict of each file that could not be read to its end to the reason."""
+        return {**self.damaged, **self._unreadable}
 
     def _open(self, continuation: Continuation) -> OpenLog | None:
         reader = self._open_reader(continuation)
         if reader is None:
             return None
-        self._since_ns = max(self._since_ns, reader.status.st_mtime_ns)
         return OpenLog(reader, continuation.offset)
 
     def _open_reader(self, continuation: Continuation) -> FileReader | None:
         """Return a reader, None if the file cannot be opened or was replaced meanwhile. The next read tries again."""
         try:
-            reader = FileReader(continuation.path)
+            reader = FileReader(continuation.path, files=self._files, locate=self._locate)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -298,10 +447,22 @@ class LogFollower:
         reader.close()
         return None
 
-    def _report_loss(self, position: FilePosition) -> None:
+    def _locate(self, identity: FileIdentity) -> Path | None:
+        """Return the present name of a file of this log, None if it has none."""
+        paths = (self.name, *self._generations.find())
+        return next((path for path in paths if file_identity(path) == identity), None)
+
+    def _report_loss(self, position: FilePosition, current: FileReader | None = None) -> None:
+        """Report the bytes after `position`. A hole at the start of the `current` file shows how many there were."""
+        hole = end_of_hole(current) if current is not None else 0
+        missing = hole - position.offset if hole >= position.offset else None
+        if missing == 0:
+            return
+        self.losses.append((f"{self.name} was truncated or replaced after byte {position.offset}", missing))
+        lost = f"{missing} bytes are lost" if missing else "Lines written there after the last read are lost"
         self._note(
             f"{self.name} was truncated or replaced, and no rotated copy contains the bytes after {position.offset}. "
-            "Lines written there after the last read are lost."
+            f"{lost}."
         )
 
     def close(self) -> None:
@@ -313,8 +474,8 @@ class LogFollower:
 class _StreamFinder:
     """Search for the positions of an earlier run, although files may have been renamed, copied, packed or replaced."""
 
-    def __init__(self, name: Path, open_log: Callable[[Continuation], OpenLog | None]) -> None:
-        self._name, self._open_log = name, open_log
+    def __init__(self, generations: Generations, open_log: Callable[[Continuation], OpenLog | None]) -> None:
+        self._generations, self._open_log = generations, open_log
 
     def find(
         self,
@@ -328,7 +489,9 @@ class _StreamFinder:
         """
         for _ in range(MAX_SCANS if position.offset else 0):
             with suppress(DirectoryUnstable):
-                found = scan_stable(self._name, lambda: find_continuation(self._name, position, excluded, finished))
+                found = scan_stable(
+                    self._generations, lambda: find_continuation(self._generations, position, excluded, finished)
+                )
                 if found is None:
                     return None
                 if (log := self._open_log(found)) is not None:
@@ -344,10 +507,44 @@ class _StreamFinder:
         reading from the nearer position would read lines twice.
         """
         finished, found = list(finished), dict[int, LogStream]()
-        excluded = {file_identity(self._name), current.log.reader.identity if current is not None else None}
+        excluded = {file_identity(self._generations.name), current.log.reader.identity if current is not None else None}
         for index in sorted(range(len(positions)), key=lambda index: -positions[index].offset):
             later = [position for position in finished if position.offset > positions[index].offset]
             if (stream := self.find(positions[index], excluded, later)) is not None:
                 found[index] = stream
                 excluded.add(stream.log.reader.identity)
         return [found[index] for index in sorted(found)]
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _continues_line(previous: OpenLog, log: OpenLog) -> bool:
+    """Return whether `log` starts with the rest of the unfinished line at the end of `previous`.
+
+    The rest of a line starts unlike the lines of a log, which start alike: with a time, a brace, a level.
+    """
+    *lines, unfinished = previous.recent.split(b"\n")
+    rest = log.reader.read_at(FIRST_LINE_BYTES, log.offset).partition(b"\n")[0]
+    starts = {_line_start(line) for line in lines[-COMPARED_LINES:] if line}
+    if not (unfinished and rest and starts) or _is_json(unfinished):
+        return False
+    return _is_json(unfinished + rest) or _line_start(rest) not in starts
+
+
+def _line_start(line: bytes) -> bytes:
+    """Return the first four words, numbers and signs of a line, each word as "a" and each number as "0"."""
+    tokens = re.findall(rb"[A-Za-z\x80-\xff]+|\d+|.", line[:64], re.DOTALL)[:4]
+    return b"".join(b"a" if token[:1].isalpha() else b"0" if token.isdigit() else token for token in tokens)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True

@@ -1,11 +1,16 @@
-"""Rotated files of a log, also copied and packed ones, in the directory of the log. They are called generations.
+"""Rotated files of a log, also copied and packed ones. They are called generations.
 
-Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
-(`stem__2026-01-15.log`, `stem-2026-01-15.log`).
+They are in the directory of the log, in a folder in it (`olddir old` of logrotate), or where an open file was seen to
+move. Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
+(`stem__2026-01-15.log`, `stem-2026-01-15.log`), rotating-file-stream (`20260115-0300-01-name`), or are those that an
+open file was seen to get.
 """
 
+import bisect
 import os
 import re
+import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from itertools import takewhile
@@ -14,11 +19,28 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from wscheck.observe.tailing.open_file import HEAD_BYTES, FileIdentity, FilePosition, FileReader, OpenLog
+from wscheck.observe.tailing.open_file import (
+    HEAD_BYTES,
+    TAIL_BYTES,
+    FileIdentity,
+    FilePosition,
+    FileReader,
+    OpenLog,
+    find_overlap,
+)
+from wscheck.observe.tailing.packed_log import PACKED_SUFFIXES
 
 ScanResult = TypeVar("ScanResult")
 MAX_SCANS = 50
-UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".bz2", ".xz", ".zst", ".checkpoint")
+UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".checkpoint", ".partial")
+MAX_FOLDERS = 16
+"""Folders beside a log in which its rotated files are searched; of more, none."""
+MAX_LEARNED = 8
+SETTLED_NS = 50_000_000
+COARSE_NS = 2_000_000_000
+"""Time after the last change of a directory after which its list is kept: more than the resolution of its time."""
+MAX_LISTINGS = 1_000
+LINES_CHUNK = 1 << 20
 
 
 class DirectoryUnstable(Exception):
@@ -36,45 +58,202 @@ class Continuation(NamedTuple):
     identity: FileIdentity | None = None
 
 
-class FileFingerprint(msgspec.Struct, frozen=True):
-    """The identity, size and first bytes of a file, by which the file is recognised after it was renamed."""
+class KnownFile(msgspec.Struct, frozen=True, array_like=True):
+    """A file whose content does not count, because it existed before reading started.
+
+    Its identity, size, first and last bytes recognise it, also after it was renamed, copied or packed.
+    """
 
     identity: FileIdentity
     size: int
     head: bytes
+    tail: bytes
+    changed_ns: int
 
-    def matches(self, reader: FileReader) -> bool:
+    @classmethod
+    def of(cls, reader: FileReader) -> "KnownFile":
+        """Return what recognises the file of `reader`."""
+        status = reader.status
+        size = status.st_size
+        tail = min(TAIL_BYTES, size)
+        head = reader.read_raw(min(HEAD_BYTES, size), 0)
+        return cls(reader.identity, size, head, reader.read_raw(tail, size - tail), status.st_mtime_ns)
+
+    def is_same_file(self, reader: FileReader) -> bool:
         """Return whether `reader` reads this file. Another file that reuses its inode has other first bytes."""
         return (
             reader.identity == self.identity
             and reader.status.st_size >= self.size
-            and reader.read_at(len(self.head), 0) == self.head
+            and reader.read_raw(len(self.head), 0) == self.head
+        )
+
+    def matches(self, reader: FileReader) -> bool:
+        """Return whether `reader` reads this file, a copy of it, or the file packed."""
+        if self.is_same_file(reader):
+            return True
+        if not self.size:
+            return False
+        if reader.status.st_size == self.size and self._is_at(reader.read_raw):
+            return True
+        return reader.is_packed and self._is_at(reader.read_at) and not reader.read_at(1, self.size)
+
+    def _is_at(self, read_at: Callable[[int, int], bytes]) -> bool:
+        return (
+            read_at(len(self.head), 0) == self.head and read_at(len(self.tail), self.size - len(self.tail)) == self.tail
         )
 
 
-def find_generations(name: Path, *, include_packed_twins: bool = False) -> list[Path]:
-    """Return the files that may be rotated files (generations) of `name`, the oldest first.
+class _Listing:
+    """The names in a directory, found by their first letters."""
+
+    def __init__(self, path: Path) -> None:
+        names, self.folders = list[str](), list[Path]()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    names.append(entry.name)
+                    if entry.is_dir(follow_symlinks=False):
+                        self.folders.append(path / entry.name)
+        except OSError:
+            pass
+        self.names = frozenset(names)
+        # Sorted, the names that start alike follow each other.
+        self._sorted = sorted((name, name) for name in names)
+        self._after_date = sorted((name_after_date(name), name) for name in names if name[:1].isdigit())
+
+    def starting_with(self, stem: str) -> Iterator[str]:
+        """Yield the names that start with `stem` and a separator, also after a date."""
+        for keys in (self._sorted, self._after_date):
+            for start in (stem + separator for separator in SEPARATORS):
+                for position in range(bisect.bisect_left(keys, (start, "")), len(keys)):
+                    if not keys[position][0].startswith(start):
+                        break
+                    yield keys[position][1]
+
+
+SEPARATORS = "._-"
+_DATE = re.compile(r"\d[-\d_.:TZ]*[-._]")
+
+
+def name_after_date(name: str) -> str:
+    """Return the name without a date at its start."""
+    date = _DATE.match(name)
+    return name[date.end() :] if date is not None else name
+
+
+_listings: dict[Path, tuple[int, _Listing]] = {}
+
+
+def _list(path: Path) -> _Listing:
+    """Return what is in a directory. A list is kept until the directory changes."""
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:
+        return _Listing(path)
+    kept = _listings.get(path)
+    if kept is not None and kept[0] == changed:
+        return kept[1]
+    before = time.time_ns()
+    listing = _Listing(path)
+    resolution = COARSE_NS if changed % 1_000_000_000 == 0 else SETTLED_NS
+    # Changes within the resolution of the directory's time would not be seen.
+    if changed + resolution < before:
+        if len(_listings) >= MAX_LISTINGS:
+            _listings.clear()
+        _listings[path] = changed, listing
+    return listing
+
+
+class Generations:
+    """The rotated files of the log `name`, found by their names.
 
     If `name` is a link, the generations of its target are included: Kubernetes rotates the file to which the link
-    points. `include_packed_twins` also returns a packed file whose unpacked original still exists.
+    points.
+
+    moved_to  (folder, pattern of the name) of files that had the name of the log and got another one
     """
-    found: dict[FileIdentity, tuple[tuple[int, int, tuple[int, ...]], Path]] = {}
-    for base in dict.fromkeys((name, resolve_links(name))):
-        for path in _named_like(base, include_packed_twins):
-            try:
-                status = path.stat()
-            except OSError:
-                continue
-            found[status.st_dev, status.st_ino] = ((status.st_mtime_ns, *_age_in_name(base, path)), path)
-    return [path for _, path in sorted(found.values())]
+
+    def __init__(self, name: Path, moved_to: Iterable[tuple[str, str]] = ()) -> None:
+        self.name = name
+        self.moved_to = list(moved_to)
+
+    def learn(self, path: Path) -> None:
+        """Remember that a file of the log was moved to `path`: later ones will get similar names."""
+        if is_generation(self.name, path) or path in {self.name, resolve_links(self.name)}:
+            return
+        pattern = re.sub(r"\d+", r"\\d+", re.escape(path.name)) + f"(?:{_PACKED})?"
+        if (str(path.parent), pattern) not in self.moved_to:
+            self.moved_to = [*self.moved_to, (str(path.parent), pattern)][-MAX_LEARNED:]
+
+    def find(self, *, include_packed_twins: bool = False) -> list[Path]:
+        """Return the files that may be generations of the log, the oldest first.
+
+        `include_packed_twins` also returns a packed file whose unpacked original still exists.
+        """
+        found: dict[FileIdentity, tuple[GenerationAge, Path]] = {}
+        for base in dict.fromkeys((self.name, resolve_links(self.name))):
+            for path in self._paths(base, include_packed_twins):
+                try:
+                    status = path.stat()
+                except OSError:
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    found[status.st_dev, status.st_ino] = (generation_age(base, path, status.st_mtime_ns), path)
+        return sort_by_age(found.values())
+
+    def _paths(self, base: Path, include_packed_twins: bool) -> Iterator[Path]:
+        beside = _list(base.parent)
+        yield from _named_like(base, base.parent, beside, include_packed_twins)
+        for folder in beside.folders if len(beside.folders) <= MAX_FOLDERS else ():
+            listing = _list(folder)
+            # A folder with a file of the same name has a log of its own.
+            if base.name not in listing.names:
+                yield from _named_like(base, folder, listing, include_packed_twins)
+        for name, pattern in self.moved_to:
+            folder = Path(name)
+            listing = _list(folder)
+            if folder != base.parent:
+                yield from _named_like(base, folder, listing, include_packed_twins)
+            yield from _matching(re.compile(pattern, re.DOTALL), folder, listing.names, listing, include_packed_twins)
+
+
+def find_generations(name: Path, *, include_packed_twins: bool = False) -> list[Path]:
+    """Return the files that may be rotated files (generations) of `name`, the oldest first."""
+    return Generations(name).find(include_packed_twins=include_packed_twins)
+
+
+GenerationAge = tuple[int, int, tuple[int, ...]]
+"""(time of the last change, whether the name has a date, numbers in the name): a sort key, the oldest first."""
+
+
+def generation_age(base: Path, path: Path, changed_ns: int) -> GenerationAge:
+    """Return the key that sorts generations of `base`, the oldest first."""
+    return (changed_ns, *_age_in_name(base, path))
+
+
+def sort_by_age(found: Iterable[tuple[GenerationAge, Path]]) -> list[Path]:
+    """Return the paths, the oldest first.
+
+    The number in `app.log.2` is worth more than the time of the file, which packing and copying can change.
+    """
+    ordered = list[tuple[GenerationAge, Path]]()
+    latest: int | None = None
+    for (changed, dated, numbers), path in sorted(found, key=lambda each: (each[0][1], each[0][2]), reverse=True):
+        if not dated:
+            latest = changed if latest is None else min(changed, latest)
+        ordered.append(((changed if dated or latest is None else latest, dated, numbers), path))
+    return [path for _, path in sorted(ordered)]
 
 
 def is_generation(name: Path, path: Path) -> bool:
     """Return whether `path` has the name of a rotated file of `name` or of the file to which `name` links."""
-    return any(
-        path.parent == base.parent and _generation_pattern(base.name).fullmatch(path.name)
-        for base in {name, resolve_links(name)}
-    )
+    bases = {name, resolve_links(name)}
+    return any(path.parent == base.parent and has_generation_name(base, path.name) for base in bases)
+
+
+def has_generation_name(base: Path, name: str) -> bool:
+    """Return whether `name` is the name of a rotated file of the file `base`."""
+    return _generation_pattern(base.name).fullmatch(name) is not None
 
 
 def resolve_links(path: Path) -> Path:
@@ -82,27 +261,38 @@ def resolve_links(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _named_like(base: Path, include_packed_twins: bool) -> Iterator[Path]:
-    pattern = _generation_pattern(base.name)
-    try:
-        entries = list(base.parent.iterdir())
-    except OSError:
-        return
-    names = {entry.name for entry in entries}
-    for entry in entries:
-        if pattern.fullmatch(entry.name) is None or entry.name.endswith(UNFINISHED):
+def _named_like(base: Path, folder: Path, listing: _Listing, include_packed_twins: bool) -> Iterator[Path]:
+    names = [name for name in listing.starting_with(base.stem) if name != base.name]
+    if names:
+        yield from _matching(_generation_pattern(base.name), folder, names, listing, include_packed_twins)
+
+
+def _matching(
+    pattern: re.Pattern[str], folder: Path, names: Iterable[str], listing: _Listing, include_packed_twins: bool
+) -> Iterator[Path]:
+    for name in names:
+        if pattern.fullmatch(name) is None or name.endswith(UNFINISHED):
             continue
-        is_packed_twin = entry.suffix == ".gz" and entry.name.removesuffix(".gz") in names
-        if (include_packed_twins or not is_packed_twin) and entry.is_file():
-            yield entry
+        packed_twin = _unpacked_name(name) != name and _unpacked_name(name) in listing.names
+        if include_packed_twins or not packed_twin:
+            yield folder / name
 
 
-@lru_cache
+def _unpacked_name(name: str) -> str:
+    return next((name.removesuffix(suffix) for suffix in PACKED_SUFFIXES if name.endswith(suffix)), name)
+
+
+_PACKED = "|".join(map(re.escape, PACKED_SUFFIXES))
+
+
+@lru_cache(1 << 16)
 def _generation_pattern(name: str) -> re.Pattern[str]:
     """Return the pattern for the names of rotated files of the log `name`."""
     stem, suffix = map(re.escape, (Path(name).stem, Path(name).suffix))
-    dated = rf"{stem}[-._]+\d[-\d_.T:]*{suffix}(\.\d+)?(\.gz)?"
-    return re.compile(rf"{re.escape(name)}[.-].*|{dated}", re.DOTALL)
+    end = rf"(\.\d+)?(?:{_PACKED})?"
+    after = rf"{stem}[-._]+\d[-\d_.:TZ]*{suffix}{end}"
+    before = rf"\d[-\d_.:TZ]*[-._]{re.escape(name)}{end}"
+    return re.compile(rf"{re.escape(name)}(?:[.-]|_\d).*|{after}|{before}", re.DOTALL)
 
 
 def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
@@ -111,40 +301,34 @@ def _age_in_name(base: Path, path: Path) -> tuple[int, tuple[int, ...]]:
     `.10` is older than `.2`, and an earlier date is older than a later date. If both styles exist, the numbered files
     are older: logrotate does not rename them when it is switched to dates.
     """
-    name = path.name.removesuffix(".gz")
+    name = _unpacked_name(path.name)
     extended = name.startswith(base.name)
     age = name.removeprefix(base.name) if extended else name.removeprefix(base.stem).removesuffix(base.suffix)
     numbers = tuple(map(int, re.findall(r"\d+", age)))
     return (0, (-numbers[0],)) if re.fullmatch(r"[-._]+\d{1,3}", age) else (1, numbers)
 
 
-def scan_stable(name: Path, scan: Callable[[], ScanResult]) -> ScanResult:
-    """Return the result of a `scan` during which no rotated file of `name` was renamed.
+def scan_stable(generations: Generations, scan: Callable[[], ScanResult]) -> ScanResult:
+    """Return the result of a `scan` during which no rotated file of the log was renamed.
 
     A rotation renames one file after another, and a scan reads one file after another. If both run at once, the scan
     can miss a file, which later looks like a file that was already read. Raises DirectoryUnstable.
     """
     for _ in range(MAX_SCANS):
-        before = _identities(name)
+        before = _identities(generations)
         result = scan()
-        if _identities(name) == before:
+        if _identities(generations) == before:
             return result
     raise DirectoryUnstable
 
 
-def _identities(name: Path) -> dict[Path, FileIdentity | None]:
-    return {path: file_identity(path) for path in (name, *find_generations(name))}
+def _identities(generations: Generations) -> dict[Path, FileIdentity | None]:
+    return {path: file_identity(path) for path in (generations.name, *generations.find())}
 
 
-def take_fingerprints(paths: Iterable[Path]) -> dict[Path, FileFingerprint]:
-    """Return the fingerprint of each file in `paths` that can be opened."""
-    return {reader.path: _take_fingerprint(reader) for reader in _readers(paths)}
-
-
-def _take_fingerprint(reader: FileReader) -> FileFingerprint:
-    size = reader.status.st_size
-    head = b"" if reader.is_gzip else reader.read_at(min(HEAD_BYTES, size), 0)
-    return FileFingerprint(reader.identity, size, head)
+def known_files(paths: Iterable[Path]) -> dict[Path, KnownFile]:
+    """Return what recognises each file in `paths` that can be opened."""
+    return {reader.path: KnownFile.of(reader) for reader in _readers(paths)}
 
 
 def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
@@ -161,18 +345,18 @@ def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
 
 
 def find_continuation(
-    name: Path,
+    generations: Generations,
     position: FilePosition,
     excluded: Iterable[FileIdentity | None],
     finished: Iterable[FilePosition] = (),
 ) -> Continuation | None:
-    """Return the file that contains everything before `position`: `name` or one of its rotated files.
+    """Return the file that contains everything before `position`: the log or one of its rotated files.
 
     excluded  identities of files that are not considered
     finished  positions at which files were read to their final end; a file that ends there is not considered
     """
     excluded, finished = set(excluded), list(finished)
-    for reader in _readers([name, *reversed(find_generations(name))]):
+    for reader in _readers([generations.name, *reversed(generations.find())]):
         candidate = reader.identity not in excluded and position.matches(reader.read_at)
         if candidate and not any(_ends_at(reader, end) for end in finished):
             return Continuation(reader.path, position.offset, reader.identity)
@@ -180,28 +364,28 @@ def find_continuation(
 
 
 def unread_generations(
-    name: Path,
+    generations: Generations,
     since_ns: int,
     finished: Iterable[FilePosition],
-    initial: Iterable[FileFingerprint],
+    known: Iterable[KnownFile],
     open_logs: Iterable[OpenLog],
 ) -> list[Continuation]:
-    """Return the rotated files of `name` that appeared since the last read and were not read, the oldest first.
+    """Return the rotated files of the log that appeared since the last read and were not read, the oldest first.
 
     since_ns   files that were modified before this time are not considered
     finished   positions at which rotated files ended; a file that ends at such a position was read
-    initial    files that existed before reading started
+    known      files that existed before reading started
     open_logs  logs that are being read; a file with the content of such a log is a copy
     """
-    finished, initial, open_logs = list(finished), list(initial), list(open_logs)
-    current = file_identity(name)
+    finished, known, open_logs = list(finished), list(known), list(open_logs)
+    current = file_identity(generations.name)
     return [
         Continuation(reader.path, 0, reader.identity)
-        for reader in _readers(find_generations(name))
+        for reader in _readers(generations.find())
         if reader.status.st_mtime_ns >= since_ns
         and reader.identity != current
         and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
-        and not any(fingerprint.matches(reader) for fingerprint in initial)
+        and not any(file.matches(reader) for file in known)
         and not any(_ends_at(reader, position) for position in finished)
     ]
 
@@ -210,14 +394,14 @@ def _ends_at(reader: FileReader, position: FilePosition) -> bool:
     return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
-def older_generations(name: Path, reader: FileReader) -> set[FileIdentity]:
+def older_generations(generations: Generations, reader: FileReader) -> set[FileIdentity]:
     """Return the identities of the rotated files that are older than the file of `reader`, even if it was deleted."""
-    paths = (*find_generations(name), name)
-    generations = [identity for identity in map(file_identity, paths) if identity is not None]
-    if reader.identity in generations:
-        return set(generations[: generations.index(reader.identity)])
+    paths = generations.find()
+    identities = [identity for identity in map(file_identity, (*paths, generations.name)) if identity is not None]
+    if reader.identity in identities:
+        return set(identities[: identities.index(reader.identity)])
     last = reader.status.st_mtime_ns
-    return {other.identity for other in _readers(find_generations(name)) if other.status.st_mtime_ns <= last}
+    return {other.identity for other in _readers(paths) if other.status.st_mtime_ns <= last}
 
 
 def file_identity(path: Path) -> FileIdentity | None:
@@ -249,7 +433,26 @@ def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | N
         if settled is not None and settled.offset and settled.matches(reader.read_at):
             common = _common_lines_size(reader, previous, settled.offset)
             return Continuation(path, settled.offset + common, reader.identity)
+        if previous.offset and (kept := previous.overlap(reader)):
+            return Continuation(path, kept, reader.identity)
     return None
+
+
+def find_trimmed(generations: Generations, position: FilePosition) -> Continuation | None:
+    """Return where to continue in the log if its start was removed, but not what was read up to `position`."""
+    for reader in _readers([generations.name]):
+        if kept := find_overlap(position.tail, reader.read_at, position.offset):
+            return Continuation(reader.path, kept, reader.identity)
+    return None
+
+
+def count_lines(reader: FileReader, end: int) -> int:
+    """Return the number of lines in the first `end` bytes of a file."""
+    lines = offset = 0
+    while offset < end and (data := reader.read_at(min(LINES_CHUNK, end - offset), offset)):
+        lines += data.count(b"\n")
+        offset += len(data)
+    return lines
 
 
 def _common_lines_size(reader: FileReader, previous: OpenLog, start: int) -> int:

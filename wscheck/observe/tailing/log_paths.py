@@ -5,7 +5,10 @@ that another file contains. Names and identical first lines prove nothing, becau
 is left out only if all its bytes are at the same offsets in the other file and this cannot be a coincidence.
 """
 
+import fnmatch
+import os
 import re
+import stat
 from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -14,14 +17,19 @@ from typing import NamedTuple
 
 from wscheck.model.errors import UsageError
 from wscheck.observe.tailing.generations import (
-    FileFingerprint,
+    SEPARATORS,
+    KnownFile,
     file_identity,
-    find_generations,
+    generation_age,
+    has_generation_name,
     is_generation,
+    known_files,
+    name_after_date,
     resolve_links,
-    take_fingerprints,
+    sort_by_age,
 )
-from wscheck.observe.tailing.open_file import HEAD_BYTES, FileReader
+from wscheck.observe.tailing.open_file import HEAD_BYTES, FileIdentity, FileReader, is_unique_text
+from wscheck.observe.tailing.packed_log import is_packed
 
 LOG_SUFFIXES = (".log", ".out", ".err", ".txt", ".json", ".jsonl", ".ndjson")
 STDIN = "-"
@@ -31,9 +39,6 @@ HISTORY = 4
 COMPARED_HEAD = 1 << 12
 COMPARED_CHUNK = 1 << 18
 MAX_LISTED = 3
-
-_UNIQUE_TEXT = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\w-])[\w-]{20}(?![\w-])")
-"""Text that two servers do not write alike: a time of day, seconds or milliseconds since the epoch, or a socket id."""
 
 Note = Callable[[str], None]
 
@@ -69,7 +74,8 @@ class LogPaths:
         self.paths = _without((copy.path for copy in copies), found)
         self._open_ended = [name for name in names if Path(name).is_dir() or _has_wildcard(name)]
         self._known = {*found, *(alias.path for alias in aliases)}
-        self._followed = self.paths
+        self._followed = dict.fromkeys(self.paths)
+        self._families = _Families(self.paths) if self._open_ended and not rotated else None
         self._renames = RenameTracker()
         self._renames.update(self._followed if self._open_ended and not rotated else ())
 
@@ -80,24 +86,55 @@ class LogPaths:
     @property
     def directories(self) -> list[Path]:
         """The directories where further logs may appear."""
-        return [Path(name) if Path(name).is_dir() else _literal_part(Path(name)) for name in self._open_ended]
+        found = dict.fromkeys(directory for name in self._open_ended for directory in _directories(name))
+        return list(found)
 
-    def find_new(self) -> list[Path]:
-        """Return the logs that appeared in directories and patterns since the last call."""
-        chosen, aliases = _find_files(self._open_ended, rotated=False, followed=self._followed)
+    def find_new(self, appeared: Iterable[Path] | None = None) -> list[Path]:
+        """Return the logs that appeared in directories and patterns since the last call.
+
+        appeared  the only names that appeared, None to search for them
+        """
+        if appeared is not None:
+            appeared = list(appeared)
+            self._renames.update(path for path in appeared if path in self._followed)
+            if any(path.is_dir() for path in appeared):
+                appeared = None  # it may contain logs already
+        if appeared is None:
+            chosen, aliases = _find_files(self._open_ended, rotated=False, followed=list(self._followed))
+            self._renames.update(self._followed)
+        else:
+            chosen, aliases = self._choose(appeared)
         new = [path for path in chosen if path not in self._known]
         duplicates = [alias for alias in aliases if alias.path not in self._known]
         duplicates += self._renames.renamed(new)
-        self._renames.update(self._followed)
         if not (new or duplicates):
             return []
         self._known.update(new, (duplicate.path for duplicate in duplicates))
         new = _without((duplicate.path for duplicate in duplicates), new)
-        duplicates += [copy for copy in find_copies([*self._followed, *new], growing=True) if copy.path in new]
+        duplicates += [copy for copy in find_copies(new, growing=True, beside=self._followed) if copy.path in new]
         self._report_duplicates(duplicates)
         new = _without((duplicate.path for duplicate in duplicates), new)
-        self._followed = [*self._followed, *new]
+        self._followed.update(dict.fromkeys(new))
+        self._renames.update(new)
+        if self._families is not None:
+            for path in new:
+                self._families.add(path)
         return new
+
+    def _choose(self, appeared: Iterable[Path]) -> tuple[list[Path], list[DuplicateLog]]:
+        """Return which of the names that appeared are logs, and which are other names of followed logs."""
+        found = [path for path in dict.fromkeys(appeared) if path not in self._known and path.is_file()]
+        found = [path for path in found if any(_stands_for(name, path) for name in self._open_ended)]
+        found = [path for path in found if self._families is None or not self._families.logs_of(path)]
+        aliases = []
+        for path in found:
+            followed = self._renames.name_of(path)
+            if followed is not None and file_identity(followed) == file_identity(path):
+                aliases.append(DuplicateLog(path, followed, "another name of"))
+        found = _without((alias.path for alias in aliases), found)
+        # Several names of one file may have appeared at once.
+        aliases += find_aliases(found, (), self._followed)
+        return _without((alias.path for alias in aliases), found), aliases
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -135,25 +172,120 @@ def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
     return [path for path in dict.fromkeys(paths) if path not in left_out]
 
 
+class _Families:
+    """Logs, found by the names of their rotated files."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._links = _LinkResolver()
+        self._by_stem: dict[tuple[Path, str], dict[Path, Path]] = defaultdict(dict)
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: Path) -> None:
+        for base in self._bases(path):
+            self._by_stem[base.parent, base.stem][base] = path
+
+    def _bases(self, path: Path) -> set[Path]:
+        return {path, self._links.resolve(path)}
+
+    def logs_of(self, path: Path) -> list[tuple[Path, Path]]:
+        """Return (log, name of its file) of each other log of which `path` has the name of a rotated file."""
+        found = []
+        for each in self._bases(path):
+            for start in _possible_stems(each.name):
+                for base, log in self._by_stem.get((each.parent, start), {}).items():
+                    if log != path and base != each and has_generation_name(base, each.name):
+                        found.append((log, base))
+        return found
+
+
+def _possible_stems(name: str) -> set[str]:
+    """Return the starts of a name, also after a date, that end before a separator."""
+    texts = {name, name_after_date(name)}
+    return {text[:end] for text in texts for end, sign in enumerate(text) if sign in SEPARATORS and end}
+
+
+class _LinkResolver:
+    """Final targets of paths. The target of each directory is computed once."""
+
+    def __init__(self) -> None:
+        self._directories: dict[Path, str] = {}
+
+    def resolve(self, path: Path) -> Path:
+        parent = self._directories.get(path.parent)
+        if parent is None:
+            parent = self._directories[path.parent] = os.path.realpath(path.parent)
+        if path.is_symlink() or path.name in {"", ".."}:
+            return Path(os.path.realpath(path))
+        return Path(parent, path.name)
+
+
 def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
     """Return a dict of each log to the files in `paths` that are its rotated files, the oldest first."""
-    by_file = {resolve_links(path): path for path in paths}
-    earlier = {path: [by_file[p] for p in _generations(path) if p in by_file and by_file[p] != path] for path in paths}
-    generations = {generation for each in earlier.values() for generation in each}
-    return {path: earlier[path] for path in paths if path not in generations}
+    families = _Families(paths)
+    earlier: dict[Path, list[tuple[Path, Path]]] = {path: [] for path in paths}
+    generations = set[Path]()
+    for path in paths:
+        for log, base in families.logs_of(path):
+            earlier[log].append((base, path))
+            generations.add(path)
+    return {
+        path: sort_by_age((generation_age(base, each, _changed_ns(each)), each) for base, each in dict.fromkeys(found))
+        for path, found in earlier.items()
+        if path not in generations
+    }
 
 
-def _generations(path: Path) -> list[Path]:
-    return [resolve_links(generation) for generation in find_generations(path, include_packed_twins=True)]
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        return sorted(found for found in path.iterdir() if found.is_file() and _is_log(found))
+        return sorted(_files_in(path))
     if _has_wildcard(name) and not path.exists():
         return sorted(found for found in Path(path.anchor or ".").glob(_relative(path)) if found.is_file())
     return [path]
+
+
+def _files_in(directory: Path) -> Iterator[Path]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if _is_log(path := directory / entry.name) and entry.is_file():
+                yield path
+
+
+def _stands_for(name: str, path: Path) -> bool:
+    """Return whether a directory or pattern on the command line stands for the file at `path`."""
+    pattern = Path(name)
+    if pattern.is_dir():
+        return path.parent == pattern and _is_log(path)
+    return _parts_match(path.parts, pattern.parts)
+
+
+def _parts_match(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    if not (parts and patterns):
+        return not parts and all(pattern == "**" for pattern in patterns)
+    if patterns[0] == "**":
+        return _parts_match(parts, patterns[1:]) or _parts_match(parts[1:], patterns)
+    return fnmatch.fnmatchcase(parts[0], patterns[0]) and _parts_match(parts[1:], patterns[1:])
+
+
+def _directories(name: str) -> Iterator[Path]:
+    """Yield the directories in which files or folders may appear that `name` stands for."""
+    path = Path(name)
+    if path.is_dir():
+        yield path
+        return
+    yield _literal_part(path)
+    for parent in path.parents:
+        if _has_wildcard(str(parent)):
+            anchor = Path(parent.anchor or ".")
+            yield from (found for found in anchor.glob(_relative(parent)) if found.is_dir())
 
 
 def _has_wildcard(name: str) -> bool:
@@ -166,7 +298,7 @@ def _relative(pattern: Path) -> str:
 
 def _is_log(path: Path) -> bool:
     """Return whether the name has a log suffix anywhere, as in `app.log.1`, `app.log.2.gz`, `app.log-20260115`."""
-    return any(re.sub(r"-\d+$", "", suffix) in LOG_SUFFIXES for suffix in path.suffixes)
+    return any(suffix in LOG_SUFFIXES or re.sub(r"[-_]\d+$", "", suffix) in LOG_SUFFIXES for suffix in path.suffixes)
 
 
 def _literal_part(pattern: Path) -> Path:
@@ -181,40 +313,56 @@ class RenameTracker:
     """The files that had one of the followed names, so that a renamed file is not mistaken for a new log."""
 
     def __init__(self) -> None:
-        self._fingerprints: dict[Path, deque[FileFingerprint]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._files: dict[Path, deque[KnownFile]] = defaultdict(lambda: deque(maxlen=HISTORY))
+        self._names: dict[FileIdentity, Path] = {}
 
     def update(self, names: Iterable[Path]) -> None:
         """Remember the files that have these `names` now."""
-        changed = (name for name in names if name.is_file() and not self._is_current(name))
-        for path, fingerprint in take_fingerprints(changed).items():
-            self._fingerprints[path].append(fingerprint)
+        changed = [name for name in names if not self._is_current(name)]
+        for path, file in known_files(changed).items():
+            files = self._files[path]
+            if len(files) == HISTORY and self._names.get(files[0].identity) == path:
+                del self._names[files[0].identity]
+            files.append(file)
+            self._names[file.identity] = path
 
     def _is_current(self, name: Path) -> bool:
-        last = self._fingerprints[name][-1] if self._fingerprints[name] else None
-        return last is not None and len(last.head) == HEAD_BYTES and last.identity == file_identity(name)
+        try:
+            status = name.stat()
+        except OSError:
+            return True
+        files = self._files.get(name)
+        same = bool(files) and files is not None and files[-1].identity == (status.st_dev, status.st_ino)
+        return not stat.S_ISREG(status.st_mode) or (same and files is not None and len(files[-1].head) == HEAD_BYTES)
+
+    def name_of(self, path: Path) -> Path | None:
+        """Return the followed name that the file at `path` had, None if it had none."""
+        identity = file_identity(path)
+        return self._names.get(identity) if identity is not None else None
 
     def renamed(self, paths: Iterable[Path]) -> list[DuplicateLog]:
         """Return the files in `paths` that had a followed name before."""
         found = []
-        for path in filter(Path.is_file, paths):
-            with suppress(OSError), closing(FileReader(path)) as reader:
-                original = self._former_name(reader)
-                found += [DuplicateLog(path, original, "renamed from")] if original is not None else []
+        for path in paths:
+            name = self.name_of(path)
+            if name is None:
+                continue
+            with suppress(OSError), closing(FileReader(path, raw=True)) as reader:
+                if any(file.is_same_file(reader) for file in self._files[name]):
+                    found.append(DuplicateLog(path, name, "renamed from"))
         return found
 
-    def _former_name(self, reader: FileReader) -> Path | None:
-        return next(
-            (name for name, files in self._fingerprints.items() if any(file.matches(reader) for file in files)), None
-        )
 
-
-def find_copies(paths: Sequence[Path], *, growing: bool) -> list[DuplicateLog]:
+def find_copies(paths: Sequence[Path], *, growing: bool, beside: Iterable[Path] = ()) -> list[DuplicateLog]:
     """Return the files in `paths` whose whole content is in another file.
 
     growing  the files will be followed: a plain file may then become different from the file that it repeats, a packed
              file does not
+    beside   further files that may contain them
     """
-    files = [path for path in paths if path.is_file()]
+    if growing and not any(map(is_packed, paths)):
+        return []
+    files = [path for path in dict.fromkeys((*beside, *paths)) if path.is_file()]
     packed = list(_packed_twins(files))
     excluded = {duplicate.path for duplicate in packed}
     return [*packed, *_copies_by_content([path for path in files if path not in excluded], growing)]
@@ -251,7 +399,7 @@ def _packed_twins(paths: Sequence[Path]) -> Iterator[DuplicateLog]:
     """
     existing = set(paths)
     for path in paths:
-        original = path.with_suffix("") if path.suffix == ".gz" else None
+        original = path.with_suffix("") if is_packed(path) else None
         if original in existing and original is not None and _contains(original, path):
             yield DuplicateLog(path, original, "packed from")
 
@@ -259,7 +407,7 @@ def _packed_twins(paths: Sequence[Path]) -> Iterator[DuplicateLog]:
 def _copies_by_content(paths: Sequence[Path], growing: bool) -> Iterator[DuplicateLog]:
     # Sorted by their first bytes, files that start like a shorter one directly follow it.
     heads = [
-        (head, index) for index, path in enumerate(paths) if _UNIQUE_TEXT.search(_after_first_line(head := _head(path)))
+        (head, index) for index, path in enumerate(paths) if is_unique_text(_after_first_line(head := _head(path)))
     ]
     heads.sort()
     excluded = set[Path]()
@@ -287,10 +435,10 @@ def _redundant_file(one: Path, other: Path, growing: bool) -> DuplicateLog | Non
 
     def sort_key(pair: tuple[Path, Path]) -> tuple[bool, bool]:
         path, original = pair
-        return path.suffix != ".gz", not is_generation(original, path)
+        return not is_packed(path), not is_generation(original, path)
 
     for path, original in sorted(((other, one), (one, other)), key=sort_key):
-        if (path.suffix == ".gz" or not growing) and _contains(original, path):
+        if (is_packed(path) or not growing) and _contains(original, path):
             return DuplicateLog(path, original, "a copy of")
     return None
 

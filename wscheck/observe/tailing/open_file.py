@@ -7,22 +7,46 @@ memory-mapped, because truncating a mapped file kills the process that reads it.
 
 import errno
 import os
+import re
 import stat
+from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from wscheck.observe.tailing.gzip_log import READ_BYTES, GzipReader
+from wscheck.observe.tailing.packed_log import READ_BYTES, PackedReader, decompressor_for, is_packed
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 HEAD_BYTES = 256
 TAIL_BYTES = 64
 RECENT_BYTES = 1 << 16
 """Bytes of the latest content that stay in memory: enough to recognise a copy made just before."""
+MAX_REMEMBERED = 256
+"""Logs with so much content in memory; of the others, `OVERLAP_BYTES` stay."""
+OVERLAP_BYTES = 1 << 10
+"""Bytes of the latest content by which the rest of a trimmed file is recognised."""
+OVERLAP_SEED, OVERLAP_CHUNK, MAX_OVERLAP = 16, 1 << 20, 1 << 28
+HOLE_BYTES, ZEROS_CHUNK = 512, 1 << 20
+"""Zeros from which on a run of them is skipped. UTF-16 has no more than three."""
+SEEK_DATA: int | None = getattr(os, "SEEK_DATA", None)
 NEVER_POLLED = (-1, -1)
+RESERVED_DESCRIPTORS = 128
+"""Descriptors that are left for everything else than logs."""
+MAX_DESCRIPTORS = 1 << 16
+CLOSED = -1
+DEFAULT_DESCRIPTORS = 256
 
 FileIdentity = tuple[int, int]
 """(device, inode). It identifies a file under any name, until the file is deleted and closed."""
+
+Locate = Callable[[FileIdentity], Path | None]
+"""Function that returns the present name of a file, None if it has no known name."""
 
 ReadAt = Callable[[int, int], bytes]
 """`read_at(length, offset)` returns up to `length` bytes of a file, fewer at its end."""
@@ -55,28 +79,144 @@ class FilePosition(msgspec.Struct, frozen=True):
         return cls(read_at(min(HEAD_BYTES, offset), 0), read_at(tail, offset - tail), offset)
 
 
-class FileReader:
-    """Random access to a file's bytes; for a gzip file, to its unpacked bytes as far as it is intact."""
+_UNIQUE_TEXT = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\w-])[\w-]{20}(?![\w-])")
+"""Text that is not written twice: a time of day, seconds or milliseconds since the epoch, or a socket id."""
 
-    def __init__(self, path: Path, fd: int | None = None) -> None:
-        """Open `path`, or use `fd`, a descriptor of the same file. Raises OSError if the file cannot be opened."""
+
+def is_unique_text(text: bytes) -> bool:
+    """Return whether `text` contains something that two servers, or one server twice, do not write alike."""
+    return _UNIQUE_TEXT.search(text) is not None
+
+
+def find_overlap(recent: bytes, read_at: ReadAt, limit: int) -> int:
+    """Return how many bytes at the start of a file end with `recent`, the latest bytes that were read; 0 for none.
+
+    limit  number of bytes that were read: the file cannot start with more of them
+    """
+    start = read_at(len(recent), 0)
+    # The file may start within `recent` ...
+    first = start[:OVERLAP_SEED]
+    position = recent.find(first) if first else -1
+    while position >= 0:
+        kept = recent[position:]
+        if start.startswith(kept) and (len(kept) >= OVERLAP_BYTES or is_unique_text(kept)):
+            return len(kept)
+        position = recent.find(first, position + 1)
+    # ... or before it.
+    needle = recent[-OVERLAP_BYTES:]
+    if len(needle) < OVERLAP_BYTES and not is_unique_text(needle):
+        return 0
+    return _find_end(needle, read_at, min(limit, MAX_OVERLAP))
+
+
+def _find_end(needle: bytes, read_at: ReadAt, limit: int) -> int:
+    """Return the offset after the first `needle` within `limit` bytes, 0 if there is none."""
+    offset, before = 0, b""
+    while offset < limit and (data := read_at(OVERLAP_CHUNK, offset)):
+        found = (before + data).find(needle)
+        if found >= 0:
+            return offset - len(before) + found + len(needle)
+        before = (before + data)[-len(needle) + 1 :]
+        offset += len(data)
+    return 0
+
+
+def leading_zeros(data: bytes) -> int:
+    """Return the number of zero bytes at the start of `data`."""
+    return len(data) - len(data.lstrip(b"\0"))
+
+
+def end_of_hole(reader: "FileReader") -> int:
+    """Return the size of the hole at the start of a file, 0 without one."""
+    return OpenLog(reader, 0).end_of_first_zeros() if leading_zeros(reader.read_at(HOLE_BYTES, 0)) == HOLE_BYTES else 0
+
+
+class FileGone(OSError):
+    """Error: a file whose descriptor was closed to save descriptors has no known name any more."""
+
+
+class OpenFiles:
+    """The open log files of a run: at most `limit`. Beyond it, the least recently read is closed until it is read."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = max(1, limit)
+        self._readers: OrderedDict[FileReader, None] = OrderedDict()
+        self._remembering: OrderedDict[OpenLog, None] = OrderedDict()
+
+    @classmethod
+    def for_process(cls) -> "OpenFiles":
+        """Return a limit that leaves descriptors for everything else that this process opens."""
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else DEFAULT_DESCRIPTORS
+        allowed = allowed if allowed != getattr(resource, "RLIM_INFINITY", -1) else MAX_DESCRIPTORS
+        return cls(min(MAX_DESCRIPTORS, max(allowed - RESERVED_DESCRIPTORS, allowed // 2)))
+
+    def use(self, reader: "FileReader") -> None:
+        """Record that `reader` is open and is read now."""
+        self._readers[reader] = None
+        self._readers.move_to_end(reader)
+        while len(self._readers) > self._limit:
+            self.suspend_oldest()
+
+    def suspend_oldest(self) -> bool:
+        """Close the file that was not read for the longest time; return False if none is open."""
+        if not self._readers:
+            return False
+        self._readers.popitem(last=False)[0].suspend()
+        return True
+
+    def forget(self, reader: "FileReader") -> None:
+        """Record that `reader` is closed."""
+        self._readers.pop(reader, None)
+
+    def remember(self, log: "OpenLog") -> None:
+        """Record that `log` keeps its latest content in memory, which at most `MAX_REMEMBERED` logs do."""
+        self._remembering[log] = None
+        self._remembering.move_to_end(log)
+        while len(self._remembering) > MAX_REMEMBERED:
+            self._remembering.popitem(last=False)[0].shorten_memory()
+
+
+class FileReader:
+    """Random access to a file's bytes; for a packed file, to its unpacked bytes as far as it is intact."""
+
+    def __init__(
+        self,
+        path: Path,
+        fd: int | None = None,
+        files: OpenFiles | None = None,
+        locate: Locate = lambda _: None,
+        *,
+        raw: bool = False,
+    ) -> None:
+        """Open `path`, or use `fd`, a descriptor of the same file. Raises OSError if the file cannot be opened.
+
+        files   closes this file while too many are open; the next read opens it again
+        raw     read the bytes of a packed file as they are
+        locate  returns the present name of a file that was closed and renamed, None if it has none
+        """
         self.path = path
-        self.fd = fd if fd is not None else _open(path)
-        self._gzip = GzipReader(self._packed_bytes) if path.suffix == ".gz" else None
+        self._files, self._locate = files, locate
+        self._status: os.stat_result | None = None
+        new_decompressor = decompressor_for(path) if is_packed(path) and not raw else None
+        self._fd = fd if fd is not None else self._open(path)
+        self._packed = PackedReader(self._packed_bytes, new_decompressor) if new_decompressor is not None else None
+        if files is not None:
+            files.use(self)
 
     @property
-    def is_gzip(self) -> bool:
-        """True for a gzip file, whose bytes are read unpacked."""
-        return self._gzip is not None
+    def is_packed(self) -> bool:
+        """True for a packed file, whose bytes are read unpacked."""
+        return self._packed is not None
 
     @property
     def is_damaged(self) -> bool:
-        """True for a gzip file that cannot be read to its end."""
-        return self._gzip is not None and self._gzip.damaged
+        """True for a packed file that cannot be read to its end."""
+        return self._packed is not None and self._packed.damaged
 
     @property
     def status(self) -> os.stat_result:
-        return os.fstat(self.fd)
+        """The status of the file, or the status that it had when it was closed."""
+        return os.fstat(self._fd) if self._fd >= 0 or self._status is None else self._status
 
     @property
     def identity(self) -> FileIdentity:
@@ -84,21 +224,94 @@ class FileReader:
 
     @property
     def size(self) -> int:
-        """Bytes that can be read now. For a gzip file, this unpacks the whole file."""
-        return self.status.st_size if self._gzip is None else self._gzip.size()
+        """Bytes that can be read now. For a packed file, this unpacks the whole file."""
+        return self.status.st_size if self._packed is None else self._packed.size()
+
+    def current_path(self) -> Path | None:
+        """Return the name that the open file has now, None if it was deleted or the system does not tell."""
+        if self._fd < 0:
+            return None
+        try:
+            path = Path(f"/proc/self/fd/{self._fd}").readlink()
+            status = path.stat()
+        except OSError:
+            return None
+        return path if (status.st_dev, status.st_ino) == self.identity else None
+
+    @property
+    def fd(self) -> int:
+        """The descriptor of the file. Raises OSError if the file was closed and cannot be opened again."""
+        if self._fd < 0:
+            self._resume()
+        if self._files is not None:
+            self._files.use(self)
+        return self._fd
 
     def read_at(self, length: int, offset: int) -> bytes:
         """Return up to `length` bytes from `offset` on, fewer at the end."""
-        return os.pread(self.fd, length, offset) if self._gzip is None else self._gzip.read_at(length, offset)
+        return self.read_raw(length, offset) if self._packed is None else self._packed.read_at(length, offset)
+
+    def read_raw(self, length: int, offset: int) -> bytes:
+        """Return bytes as they are in the file, also of a packed file."""
+        return os.pread(self.fd, length, offset)
 
     def _packed_bytes(self, offset: int) -> bytes:
-        return os.pread(self.fd, READ_BYTES, offset)
+        return self.read_raw(READ_BYTES, offset)
+
+    def _open(self, path: Path) -> int:
+        while True:
+            try:
+                return _open(path)
+            except OSError as error:
+                # Other parts of the process may have taken the descriptors.
+                full = error.errno in {errno.EMFILE, errno.ENFILE}
+                if not full or self._files is None or not self._files.suspend_oldest():
+                    raise
+
+    def suspend(self) -> None:
+        """Close the descriptor until the next read."""
+        if self._fd >= 0:
+            self._status = os.fstat(self._fd)
+            os.close(self._fd)
+            self._fd = CLOSED
+
+    def _resume(self) -> None:
+        if self._status is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
+        identity = self.identity
+        for path in (self.path, self._locate(identity)):
+            if path is None:
+                continue
+            try:
+                fd = self._open(path)
+            except FileNotFoundError:
+                continue
+            if (status := os.fstat(fd)) and (status.st_dev, status.st_ino) == identity:
+                self._fd, self.path = fd, path
+                return
+            os.close(fd)
+        raise FileGone(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+
+    def duplicate(self) -> "FileReader":
+        """Return a reader of the same file with a descriptor of its own."""
+        status = os.fstat(self.fd)
+        with suppress(OSError):
+            return FileReader(self.path, os.dup(self.fd), self._files, self._locate)
+        # Too many files are open: the other reader opens the file when it reads.
+        other = FileReader(self.path, CLOSED, None, self._locate)
+        other._files, other._status = self._files, status
+        return other
+
+    def remember(self, log: "OpenLog") -> None:
+        """Record that `log` keeps the latest content of this file in memory."""
+        if self._files is not None:
+            self._files.remember(log)
 
     def close(self) -> None:
         """Close the descriptor; a second call does nothing."""
-        if self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
+        self.suspend()
+        if self._files is not None:
+            self._files.forget(self)
 
 
 def _open(path: Path) -> int:
@@ -111,10 +324,11 @@ def _open(path: Path) -> int:
 
 
 class OpenLog:
-    """A log file read up to `offset` (for a gzip file, an offset in the unpacked bytes).
+    """A log file read up to `offset` (for a packed file, an offset in the unpacked bytes).
 
     is_copy  reading continued in a copy of the file, which has no writer
     failure  the reason why the latest read failed, "" if it succeeded
+    skipped_zeros  the latest read skipped a run of zeros before its bytes
     """
 
     def __init__(self, reader: FileReader, offset: int) -> None:
@@ -128,6 +342,7 @@ class OpenLog:
         position = FilePosition.at(self.reader.read_at, offset)
         self.offset, self._head, self._recent = offset, position.head, bytearray(position.tail)
         self._last_polled, self._has_more = NEVER_POLLED, False
+        self.skipped_zeros, self._zeros_until = False, 0
 
     def position(self) -> FilePosition:
         """Return the current position. It is computed from memory, so it is correct even after a truncation."""
@@ -156,8 +371,11 @@ class OpenLog:
         Return 0 if nothing is new, and None if the file no longer contains what was read before. A disk error
         returns 0 as well and sets `failure`: earlier content still counts, and the next read may succeed.
         """
+        self.skipped_zeros = False
         try:
-            size = self._read_unpacked(buffer) if self.reader.is_gzip else self._read_verified(buffer)
+            size = self._read_unpacked(buffer) if self.reader.is_packed else self._read_verified(buffer)
+        except FileGone:
+            return None
         except OSError as error:
             self._last_polled, self.failure = NEVER_POLLED, error.strerror or "the read failed"
             return 0
@@ -177,9 +395,13 @@ class OpenLog:
         return lines
 
     def _read_unpacked(self, buffer: memoryview) -> int:
-        data = self.reader.read_at(len(buffer), self.offset)
-        buffer[: len(data)] = data
-        return len(data)
+        while size := len(data := self.reader.read_at(len(buffer), self.offset)):
+            zeros = leading_zeros(data)
+            if zeros < HOLE_BYTES:
+                buffer[:size] = data
+                return size
+            self._jump(self.offset + zeros)
+        return 0
 
     def _read_verified(self, buffer: memoryview) -> int | None:
         """Read new bytes after checking the old ones.
@@ -188,7 +410,7 @@ class OpenLog:
         truncated between the check and the read.
         """
         if not self._has_more:  # after a full buffer there is more to read, and the next read checks the file
-            status = self.reader.status
+            status = os.fstat(self.reader.fd)
             if status.st_size < self.offset:
                 return None
             if status.st_size == self.offset and self._last_polled == (status.st_size, status.st_mtime_ns):
@@ -198,8 +420,60 @@ class OpenLog:
         tail = bytearray(len(expected))
         size = os.preadv(self.reader.fd, [tail, buffer], self.offset - len(tail)) - len(tail)
         unchanged = size >= 0 and tail == expected and self.reader.read_at(len(self._head), 0) == self._head
-        self._has_more = unchanged and size == len(buffer)
-        return size if unchanged else None
+        if not unchanged:
+            self._has_more = False
+            return None
+        self._has_more = size == len(buffer)
+        if size and not (buffer[0] and buffer[size - 1]):
+            return self._read_around_zeros(buffer, size)
+        return size
+
+    def _read_around_zeros(self, buffer: memoryview, size: int) -> int:
+        """Return the number of bytes in `buffer` before a long run of zeros, or skip the run and read on after it.
+
+        A writer without O_APPEND continues at its old offset after a truncation, and leaves a hole before it. Zeros at
+        the end of the file stay unread, because a writer may fill them.
+        """
+        data = bytes(buffer[:size])
+        if (zeros := leading_zeros(data)) >= HOLE_BYTES:
+            self._has_more = False
+            end = self._end_of_zeros(self.offset + zeros)
+            if end is None:
+                return 0
+            self._jump(end)
+            size = os.preadv(self.reader.fd, [buffer], end)
+            data = bytes(buffer[:size])
+        rest = size - len(data.rstrip(b"\0"))
+        if HOLE_BYTES <= rest < size:
+            self._has_more = False
+            size -= rest
+        return size
+
+    def _end_of_zeros(self, offset: int) -> int | None:
+        """Return the offset of the next byte that is not zero, None if only zeros follow."""
+        offset = max(offset, self._zeros_until)
+        while True:
+            with suppress(OSError):
+                # Holes take no time, whatever their size. ENXIO: there is no data.
+                offset = max(offset, os.lseek(self.reader.fd, offset, SEEK_DATA) if SEEK_DATA is not None else 0)
+            data = self.reader.read_at(ZEROS_CHUNK, offset)
+            offset += (zeros := leading_zeros(data))
+            self._zeros_until = offset
+            if zeros < len(data):
+                return offset
+            if not data:
+                return None
+
+    def end_of_first_zeros(self) -> int:
+        """Return the number of zeros at the start of the file, 0 if nothing follows them."""
+        return self._end_of_zeros(0) or 0
+
+    def _jump(self, offset: int) -> None:
+        """Continue after the zeros that end at `offset`."""
+        if not self.offset:
+            self._head = bytes(min(HEAD_BYTES, offset))
+        self._recent[:] = bytes(TAIL_BYTES)
+        self.offset, self.skipped_zeros = offset, True
 
     def _remember(self, data: memoryview) -> None:
         if self.offset == len(self._head) < HEAD_BYTES:
@@ -213,17 +487,36 @@ class OpenLog:
         else:
             self._recent[:] = data[-RECENT_BYTES:]
         self.offset += len(data)
+        if len(self._recent) > OVERLAP_BYTES:
+            self.reader.remember(self)
+
+    def shorten_memory(self) -> None:
+        """Keep only the latest bytes of the content in memory."""
+        self._recent = self._recent[-OVERLAP_BYTES:]
 
     def switch_to(self, copy: FileReader) -> None:
         """Continue at the same offset in `copy`, which contains this file's content."""
         self.reader.close()
         self.reader, self.is_copy, self._last_polled, self._has_more = copy, True, NEVER_POLLED, False
+        self._zeros_until = 0
 
     def duplicate(self) -> "OpenLog":
         """Return the same file at the same position, with its own descriptor."""
-        other = OpenLog(FileReader(self.reader.path, os.dup(self.reader.fd)), 0)
+        other = OpenLog(self.reader.duplicate(), 0)
         other.offset, other._head, other._recent = self.offset, self._head, self._recent[-TAIL_BYTES:]
         return other
+
+    @property
+    def recent(self) -> bytes:
+        """The latest bytes that were read, as far as they are in memory."""
+        return bytes(self._recent)
+
+    def overlap(self, other: FileReader) -> int:
+        """Return the size of the start of `other` that was read from this log, 0 if it starts with something else.
+
+        That is the rest of a trimmed log: `tail -n 1000 app.log > short; cat short > app.log`.
+        """
+        return find_overlap(bytes(self._recent), other.read_at, self.offset)
 
     def close(self) -> None:
         self.reader.close()

@@ -26,6 +26,7 @@ class StreamSegment(msgspec.Struct):
     offset       offset in the file at which the segment starts
     lines_before number of lines of the stream before the segment
     first_line   number of lines of the file before the segment, None if they were not counted
+    end          offset in the file at which the segment ends, None if that is where the file was left
     """
 
     log: OpenLog
@@ -33,6 +34,7 @@ class StreamSegment(msgspec.Struct):
     offset: int
     lines_before: int
     first_line: int | None
+    end: int | None = None
 
 
 class LogStream:
@@ -63,16 +65,27 @@ class LogStream:
     def path(self) -> Path:
         return self.log.reader.path
 
+    @property
+    def logs(self) -> list[OpenLog]:
+        """The files that contain what is not consumed, the current one last."""
+        return list(dict.fromkeys(segment.log for segment in self._segments))
+
     def continue_in(self, log: OpenLog, first_line: int | None = 0) -> None:
         """Read the following bytes from `log`, which has `first_line` lines before its current offset."""
         self._segments.append(StreamSegment(log, self.length, log.offset, self.lines, first_line))
         self._close_consumed()
 
+    def skip_to(self, offset: int, end: int) -> None:
+        """Record that the following bytes are at `offset` of the current file. The bytes from `end` on were skipped."""
+        self._segments[-1].end = end
+        first_line = self.line(self.lines)
+        self._segments.append(StreamSegment(self.log, self.length, offset, self.lines, first_line))
+        self._close_consumed()
+
     def drop_earlier_files(self) -> None:
         """Close all files but the current file, because they no longer contain what was read from them."""
-        for segment in self._segments[:-1]:
-            segment.log.close()
-        del self._segments[:-1]
+        while len(self._segments) > 1:
+            self._drop_first()
 
     def position(self) -> FilePosition:
         """Return the end of the last complete record as a position in the file that contains it."""
@@ -86,7 +99,8 @@ class LogStream:
         if segment.first_line is None:
             return None
         ended = self._segments[1].lines_before if len(self._segments) > 1 else self.lines
-        unread = segment.log.reader.read_at(segment.log.offset - offset, offset).count(b"\n")
+        end = segment.end if segment.end is not None else segment.log.offset
+        unread = segment.log.reader.read_at(end - offset, offset).count(b"\n")
         return segment.first_line + ended - segment.lines_before - unread
 
     @property
@@ -103,7 +117,12 @@ class LogStream:
     def _close_consumed(self) -> None:
         """Close the files with content that was completely consumed."""
         while len(self._segments) > 1 and self._segments[1].start <= self.consumed:
-            self._segments.pop(0).log.close()
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        log = self._segments.pop(0).log
+        if log is not self._segments[0].log:
+            log.close()
 
     def close(self) -> None:
         for segment in self._segments:

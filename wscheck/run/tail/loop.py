@@ -19,14 +19,16 @@ import msgspec
 
 from wscheck.model.errors import UsageError
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
-from wscheck.run.tail.watch import LogWatch
+from wscheck.run.tail.watch import AnyLog, LogWatch
 
 if TYPE_CHECKING:
     from wscheck.observe.tailing.checkpoint import Checkpoint
+    from wscheck.observe.tailing.follower import ResumePoint
 
 IDLE_S = 1.0
+SWEEP_SHARE, UNNOTIFIED_SWEEP_SHARE = 200, 10
+"""Looking for changes that nobody reported takes at most one part in so many of the time."""
 SOON_S = 0.1
-RESCAN_S = 0.5
 QUIET_PIPE_S = 0.05
 MAX_POLL_S = 0.25
 """Seconds of reading after which results are reported and saved, even if there is more to read."""
@@ -34,6 +36,8 @@ FINAL_POLL_S = 1.0
 """Seconds of reading after an interruption, so that a loop that was up to date reads everything written before."""
 MANY_CONNECTIONS = 2000
 SAVE_INTERVAL_S = 1.0
+SAVE_SHARE = 20
+"""Saving takes at most one part in so many of the time."""
 UNNOTIFIED_S = 0.1
 """Longest wait between two polls if the operating system does not report changes of files (seconds)."""
 
@@ -58,8 +62,9 @@ class LoopPlan(msgspec.Struct, kw_only=True):
     checkpoint     the file for the saved state
     recording_fd   descriptor of the NDJSON output, None without one
     stdout_pipe    descriptor of standard output if it is a pipe: the run ends when the reader has closed the pipe
-    directories    directories where further logs may appear
-    find_new_logs  function that returns the logs that appeared since its last call
+    directories    function that returns the directories where further logs may appear
+    find_new_logs  function that returns the logs that appeared since its last call: of the given names, or of all
+    note           function that receives messages
     """
 
     follow: bool
@@ -68,8 +73,9 @@ class LoopPlan(msgspec.Struct, kw_only=True):
     checkpoint: Path | None
     recording_fd: int | None
     stdout_pipe: int | None
-    directories: Sequence[Path]
-    find_new_logs: Callable[[], Iterable[FollowedLog]]
+    directories: Callable[[], Sequence[Path]]
+    find_new_logs: Callable[[Iterable[Path] | None], Iterable[FollowedLog]]
+    note: Callable[[str], None]
 
 
 class ReadProgress(Protocol):
@@ -94,7 +100,11 @@ class TailLoop:
         self._read_until = 0.0
         self._pause_at, self._paused = float("inf"), False
         self._deadline = time.monotonic() + plan.seconds if plan.seconds is not None else None
-        self._scanned_at = self._saved_at = 0.0
+        self._by_path: dict[Path, dict[FollowedLog, None]] = {}
+        self._may_grow = plan.follow and bool(plan.directories())
+        self._sweep_at = self._save_at = self._saved_at = 0.0
+        self._resume_points: dict[str, ResumePoint] = {}
+        self._unsaved: dict[AnyLog, None] = dict.fromkeys(watch.logs)
         self._saved_progress: object = None
 
     def run(self) -> StopReason:
@@ -107,7 +117,9 @@ class TailLoop:
         return self._stop_reason or StopReason.DONE
 
     def _run(self) -> None:
-        self._monitor.watch(self._watched_paths())
+        self._watch_for_changes(self._watch.logs)
+        self._watch_directories()
+        self._monitor.take_changes()  # everything is read now
         # The start position is saved before anything is read, so that a killed process loses no lines.
         self._save(force=True)
         self._catch_up()
@@ -115,7 +127,7 @@ class TailLoop:
             self._wait()
             self._poll()
         self._pause_at = float("inf")
-        self._watch.poll(self._halt, final=True)
+        self._unsaved.update(dict.fromkeys(self._watch.poll(self._halt, final=True)))
         self._save(force=True)
 
     def _catch_up(self) -> None:
@@ -131,10 +143,12 @@ class TailLoop:
             if not self._paused or self._stop_reason is not None:
                 break
             self._watch.finish_poll()
+            self._unsaved.update(dict.fromkeys(self._watch.logs))
             self._save()
         self._progress.done()
         self._watch.catching_up = False
         self._watch.finish_poll()
+        self._unsaved.update(dict.fromkeys(self._watch.logs))
         self._save()
 
     def _start_poll(self, *, may_pause: bool = True) -> None:
@@ -142,19 +156,44 @@ class TailLoop:
         self._pause_at = time.monotonic() + MAX_POLL_S if may_pause else float("inf")
 
     def _poll(self) -> None:
-        self._add_new_logs()
+        changes = self._monitor.take_changes()
+        changed: list[AnyLog] = [log for path in changes.paths for log in self._by_path.get(path, ())]
+        if changes.appeared and self._may_grow:
+            changed += self._add_new_logs(changes.appeared)
+        changed += self._sweep(changes)
+        changed += self._pipes.values()
         self._start_poll()
-        self._watch.poll(self._halt)
-        self._monitor.watch(self._watched_paths())
+        read = self._watch.poll(self._halt, changed)
+        self._unsaved.update(dict.fromkeys(read))
+        self._watch_for_changes(read)
         self._remove_ended_pipes()
         self._save()
+
+    def _sweep(self, changes: "Changes") -> list[AnyLog]:
+        """Return the logs that changed although nobody reported it: on a network file system, or in too short a time.
+
+        The more logs there are, the rarer is this search.
+        """
+        started = time.monotonic()
+        if started < self._sweep_at and not changes.incomplete:
+            return []
+        changed: list[AnyLog] = [*self._add_new_logs(None)] if self._may_grow else []
+        if self._may_grow:
+            self._watch_directories()
+        changed += [log for log in self._watch.logs if isinstance(log, FollowedLog) and log.has_changed]
+        ended = time.monotonic()
+        pause, share = IDLE_S / 2, SWEEP_SHARE
+        if not self._monitor.reliable:
+            pause, share = UNNOTIFIED_S / 2, UNNOTIFIED_SWEEP_SHARE
+        self._sweep_at = ended + max(pause, share * (ended - started))
+        return changed
 
     def _can_continue(self) -> bool:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return False
         if self._plan.until is not None and time.time() >= self._plan.until:
             return False
-        if self._plan.follow and self._plan.directories:
+        if self._may_grow:
             return True
         return any(not log.ended and (self._plan.follow or isinstance(log, PipedLog)) for log in self._watch.logs)
 
@@ -179,16 +218,27 @@ class TailLoop:
         self._paused |= now >= self._pause_at
         return self._paused
 
-    def _watched_paths(self) -> list[Path]:
-        """Return the paths whose changes end a wait: the logs, and the pattern `*` in each directory for new files."""
-        logs = [log.path for log in self._watch.logs if isinstance(log, FollowedLog)]
-        return [*logs, *(directory / "*" for directory in self._plan.directories)] if self._plan.follow else []
+    def _watch_for_changes(self, logs: Iterable[AnyLog]) -> None:
+        """Let changes of these logs end a wait."""
+        if not self._plan.follow:
+            return
+        followed = [log for log in logs if isinstance(log, FollowedLog)]
+        for log in followed:
+            self._by_path.setdefault(log.path, {})[log] = None
+        self._monitor.watch(log.path for log in followed)
 
-    def _add_new_logs(self) -> None:
-        """Add the logs that appeared in a followed directory; they are read from their start."""
-        if self._plan.directories and time.monotonic() - self._scanned_at > RESCAN_S:
-            self._scanned_at = time.monotonic()
-            self._watch.logs.extend(self._plan.find_new_logs())
+    def _watch_directories(self) -> None:
+        if self._may_grow:
+            self._monitor.watch(directory / "*" for directory in self._plan.directories())
+
+    def _add_new_logs(self, appeared: Iterable[Path] | None) -> list[FollowedLog]:
+        """Add the logs that appeared in a followed directory; they are read from their start.
+
+        appeared  the only names that appeared, None if that is unknown
+        """
+        new = list(self._plan.find_new_logs(appeared))
+        self._watch.logs.extend(new)
+        return new
 
     def _remove_ended_pipes(self) -> None:
         for fd in [fd for fd, log in self._pipes.items() if log.ended]:
@@ -205,25 +255,40 @@ class TailLoop:
         path, progress, now = self._plan.checkpoint, self._watch.progress, time.monotonic()
         if path is None or (progress == self._saved_progress and not force):
             return
+        if not force and now < self._save_at:
+            return
         if self._watch.is_waiting:
             # A checkpoint contains the state after everything that was read.
             if not force and now - self._saved_at < SAVE_INTERVAL_S:
                 return
             self._watch.evaluate_waiting()
-        if not force and self._watch.connection_count > MANY_CONNECTIONS and now - self._saved_at < SAVE_INTERVAL_S:
-            return
         from wscheck.observe.tailing.checkpoint import save_checkpoint
 
-        self._saved_at, self._saved_progress = now, progress
-        save_checkpoint(path, self._checkpoint())
+        is_first = self._saved_progress is None
+        self._saved_at = now
+        try:
+            save_checkpoint(path, self._checkpoint())
+        except UsageError as error:
+            if is_first:
+                raise
+            # The disk may be full for a while. A start from the older checkpoint repeats work, and loses nothing.
+            self._plan.note(f"{error} The next one will be written as soon as that is possible.")
+        else:
+            self._saved_progress = progress
+        ended = time.monotonic()
+        pause = SAVE_INTERVAL_S if self._watch.connection_count > MANY_CONNECTIONS else 0.0
+        self._save_at = ended + max(pause, SAVE_SHARE * (ended - now))
 
     def _checkpoint(self) -> "Checkpoint":
         from wscheck.observe.tailing.checkpoint import Checkpoint, output_state
 
-        logs = [log for log in self._watch.logs if isinstance(log, FollowedLog)]
+        for log in self._unsaved:
+            if isinstance(log, FollowedLog) and (resume_point := log.resume_point()) is not None:
+                self._resume_points[log.name] = resume_point
+        self._unsaved.clear()
         fd = self._plan.recording_fd
         return Checkpoint(
-            logs={log.name: resume_point for log in logs if (resume_point := log.resume_point()) is not None},
+            logs=self._resume_points,
             open_connections=list(self._watch.judge.ledger.opening_events()),
             incidents=[msgspec.structs.replace(incident, evidence=[]) for incident in self._watch.open_incidents],
             recording=output_state(fd) if fd is not None else None,
@@ -254,6 +319,19 @@ class TailLoop:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+class Changes(msgspec.Struct):
+    """What changed since the last look.
+
+    paths       watched paths whose files changed
+    appeared    names that appeared in watched directories
+    incomplete  more changed than could be reported
+    """
+
+    paths: set[Path]
+    appeared: set[Path]
+    incomplete: bool = False
 
 
 class ChangeMonitor:
@@ -291,14 +369,20 @@ class ChangeMonitor:
         if self._inotify is not None:
             self._inotify.watch(paths)
 
+    @property
+    def reliable(self) -> bool:
+        """True if every change of a watched log is reported."""
+        return not self._watching or (self._inotify is not None and self._inotify.reliable)
+
     def wait(self, seconds: float) -> None:
         """Return when something may have changed, at the latest after `seconds`."""
-        reliable = not self._watching or (self._inotify is not None and self._inotify.reliable)
-        ready = self._poll.poll(1000 * (seconds if reliable else min(seconds, UNNOTIFIED_S)))
+        ready = self._poll.poll(1000 * (seconds if self.reliable else min(seconds, UNNOTIFIED_S)))
         self.output_closed = any(fd == self._output for fd, _ in ready)
-        if self._inotify is not None:
-            self._inotify.clear()
         _drain(self._wake_read)
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call."""
+        return self._inotify.take_changes() if self._inotify is not None else Changes(set(), set())
 
     def remove_input(self, fd: int) -> None:
         """Stop waiting for `fd`, one of the `inputs`."""
@@ -325,31 +409,75 @@ class _Inotify:
     def __init__(self) -> None:
         from inotify_simple import INotify, flags
 
-        self._inotify = INotify(nonblocking=True)
+        self._inotify, self._flags = INotify(nonblocking=True), flags
         self._file_events = flags.MODIFY | flags.ATTRIB | flags.MOVE_SELF | flags.DELETE_SELF | flags.CLOSE_WRITE
         self._directory_events = flags.CREATE | flags.MOVED_TO | flags.ONLYDIR
+        self._files: dict[int, set[Path]] = {}
+        self._directories: dict[int, set[Path]] = {}
+        self._watched_directories: set[Path] = set()
+        self._targets: dict[Path, set[Path]] = {}
+        self._changes = Changes(set(), set())
         self.reliable = True
 
     def watch(self, paths: Iterable[Path]) -> None:
-        """Add watches. The kernel has one watch per inode, so repeated calls are cheap and follow a rotation."""
-        for path in paths:
-            for target in {path, Path(os.path.realpath(path))}:
-                self._add(target.parent, self._directory_events)
-                self._add(target, self._file_events)
+        """Add watches. The kernel has one watch per inode, so repeated calls are cheap and follow a rotation.
 
-    def _add(self, path: Path, events: int) -> None:
+        A file that was not watched before counts as changed, because it may have been written to meanwhile.
+        """
+        for path in paths:
+            target = Path(os.path.realpath(path)) if path.is_symlink() else path
+            for each in {path, target}:
+                self._targets.setdefault(each, set()).add(path)
+                if each.parent not in self._watched_directories:
+                    self._watch_directory(each.parent)
+                if each.name != "*":
+                    watch = self._add(each, self._file_events)
+                    if watch is not None and path not in (logs := self._files.setdefault(watch, set())):
+                        logs.add(path)
+                        self._changes.paths.add(path)
+
+    def _watch_directory(self, path: Path) -> None:
+        watch = self._add(path, self._directory_events)
+        if watch is not None:
+            self._directories.setdefault(watch, set()).add(path)
+            self._watched_directories.add(path)
+
+    def _add(self, path: Path, events: int) -> int | None:
         try:
-            self._inotify.add_watch(path, events)
+            return int(self._inotify.add_watch(path, events))
         except FileNotFoundError:
             pass  # the watch of the directory reports the file when it appears
         except OSError:
             self.reliable = False  # no watches left, or a file system without notifications
+        return None
 
     def fileno(self) -> int:
         return int(self._inotify.fileno())
 
-    def clear(self) -> None:
-        _drain(self._inotify.fileno())
+    def take_changes(self) -> Changes:
+        """Return what was reported since the last call."""
+        flags, changes = self._flags, self._changes
+        self._changes = Changes(set(), set())
+        while events := self._inotify.read(timeout=0):
+            for event in events:
+                if event.mask & flags.Q_OVERFLOW:
+                    changes.incomplete = True
+                elif event.wd in self._directories and (event.name or event.mask & flags.IGNORED):
+                    self._add_appeared(event, changes)
+                elif event.wd in self._files:
+                    changes.paths |= self._files[event.wd]
+                    if event.mask & flags.IGNORED:  # the file was deleted
+                        del self._files[event.wd]
+        return changes
+
+    def _add_appeared(self, event: Any, changes: Changes) -> None:
+        if event.mask & self._flags.IGNORED:  # the directory was deleted
+            self._watched_directories -= self._directories.pop(event.wd)
+            return
+        for directory in self._directories[event.wd]:
+            path = directory / event.name
+            changes.appeared.add(path)
+            changes.paths |= self._targets.get(path, set())
 
     def close(self) -> None:
         self._inotify.close()

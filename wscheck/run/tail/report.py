@@ -14,6 +14,7 @@ from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.extractor import read_events
 from wscheck.observe.logs.proposals import EXCERPT, guessable, proposals, sentences
+from wscheck.observe.logs.sources import FollowedLog
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.run.tail.watch import LogWatch
 
@@ -76,10 +77,10 @@ def build_logs_report(
         allowed=list(decision.allowed),
         allow_notes=allow_notes(findings, bar.allow),
         sources=[log.name for log in watch.logs],
-        lines=sum(log.lines for log in watch.logs),
+        lines=watch.lines,
         bytes=watch.bytes,
         events={"connected": 0, "replaced": 0, "disconnected": 0, **watch.counts.by_type},
-        unreadable=sum(log.unreadable for log in watch.logs),
+        unreadable=watch.unreadable,
         untimed=watch.counts.untimed,
         levels=levels,
         users_seen=len(everyone),
@@ -195,14 +196,22 @@ def _websocket_gaps(watch: LogWatch) -> list[Gap]:
 def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
     gaps = [Gap(reason="the run was interrupted before the logs were read to their end")] if partial else []
     gaps += [Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items()]
+    gaps += [_loss(*loss) for log in watch.logs if isinstance(log, FollowedLog) for loss in log.losses]
     return [*gaps, *watch.gaps]
+
+
+def _loss(reason: str, missing: int | None) -> Gap:
+    """Return the gap for bytes that were lost, which blocks if their number is known: then there were some."""
+    if missing is None:
+        return Gap(reason=f"{reason}: what was written after the last read is lost", blocks=False)
+    return Gap(reason=f"{reason}: {missing} bytes are lost")
 
 
 def _evidence(watch: LogWatch) -> Evidence:
     kinds = watch.counts.by_type
     return Evidence(
         connections=sum(count for kind, count in kinds.items() if kind not in ("unreadable", "restarted", "expired")),
-        unreadable=sum(log.unreadable for log in watch.logs),
+        unreadable=watch.unreadable,
         ledger=watch.judge.ledger,
         timed=watch.counts.are_timed,
         gaps=watch.judge.gaps,

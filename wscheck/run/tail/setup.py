@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,6 +20,8 @@ from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.ordering import MAX_SORTED_LINES
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
 from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
+from wscheck.observe.tailing.open_file import OpenFiles
+from wscheck.observe.tailing.packed_log import is_packed
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.report.formats import ReportOutput
 from wscheck.run.tail.clock import TimeWindow
@@ -111,8 +113,9 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
             checkpoint=request.checkpoint,
             recording_fd=recording_fd,
             stdout_pipe=_stdout_pipe() if any(output.path is None for output in request.outputs) else None,
-            directories=logs.directories,
+            directories=lambda: logs.directories,
             find_new_logs=logs.open_new,
+            note=note,
         )
         yield TailSession(watch, plan, logs.size)
 
@@ -134,6 +137,9 @@ class LogOpener:
         self._log_paths = LogPaths(request.names, rotated=not request.follow, note=note)
         self._paths = self._log_paths.paths
         self._nodes = node_names(self._paths)
+        several = len(set(self._nodes.values())) > 1 or len(request.names) > 1 or bool(self.directories)
+        self._has_several_nodes = several
+        self._files = OpenFiles.for_process()
         self.size = 0
 
     def open_all(self) -> list[AnyLog]:
@@ -156,7 +162,7 @@ class LogOpener:
         """True if the logs may have few enough lines to be sorted. For pipes and gzip files, the number is unknown."""
         remaining = MAX_SORTED_LINES
         for path in self._paths:
-            if path.is_file() and path.suffix != ".gz":
+            if path.is_file() and not is_packed(path):
                 remaining -= _count_lines(path, remaining)
         return remaining >= 0
 
@@ -165,11 +171,14 @@ class LogOpener:
         """The directories in which further logs may appear while the logs are followed."""
         return self._log_paths.directories if self._request.follow else []
 
-    def open_new(self) -> list[FollowedLog]:
-        """Open the logs that appeared since the last call, at their start or at the position in the checkpoint."""
+    def open_new(self, appeared: Iterable[Path] | None = None) -> list[FollowedLog]:
+        """Open the logs that appeared since the last call, at their start or at the position in the checkpoint.
+
+        appeared  the only names that appeared, None if that is unknown
+        """
         if not self._request.follow:
             return []
-        return [self._open_followed(path, from_start=True) for path in self._log_paths.find_new()]
+        return [self._open_followed(path, from_start=True) for path in self._log_paths.find_new(appeared)]
 
     def _check(self, path: Path) -> None:
         try:
@@ -193,7 +202,7 @@ class LogOpener:
 
     def _open_followed(self, path: Path, *, from_start: bool) -> FollowedLog:
         new_reader = self._request.new_reader.for_log(self._nodes.get(path, str(path)))
-        log = FollowedLog(path, new_reader, self._buffer, self._note, self._node(path))
+        log = FollowedLog(path, new_reader, self._buffer, self._note, self._node(path), files=self._files)
         resume_point = self._resumed.logs.get(log.name) if self._resumed is not None else None
         # A log that the checkpoint does not contain appeared after it, so it is read from its start.
         log.begin(resume_point, at_end=not from_start and self._resumed is None)
@@ -201,8 +210,7 @@ class LogOpener:
 
     def _node(self, path: Path) -> str | None:
         """Return the server process that writes the log, None if there is only one process."""
-        several = len(set(self._nodes.values())) > 1 or len(self._request.names) > 1 or bool(self.directories)
-        return self._nodes.get(path, str(path)) if several else None
+        return self._nodes.get(path, str(path)) if self._has_several_nodes else None
 
 
 def _count_lines(path: Path, limit: int) -> int:

@@ -37,10 +37,21 @@ CONNECTION_KINDS = ("connected", "replaced", "disconnected")
 AnyLog = FollowedLog | PipedLog
 
 
+def _totals(logs: Iterable[AnyLog]) -> tuple[int, int, int]:
+    """Return the numbers of lines, bytes and unreadable lines that were read."""
+    lines = byte_count = unreadable = 0
+    for log in logs:
+        lines += log.lines
+        byte_count += log.bytes
+        unreadable += log.unreadable
+    return lines, byte_count, unreadable
+
+
 class LogWatch:
     """Logs, their evaluation and the listeners. The caller polls whenever a log may contain something new.
 
     live          the logs are being written now: lines without a time get the current time, quiet incidents resolve
+    lines, bytes, unreadable  totals of all logs, also of those that were deleted meanwhile
     catching_up   what the logs contained at the start is still being read
     events        the first `max_events` events, for the reports at the end
     """
@@ -80,30 +91,65 @@ class LogWatch:
         self._unreported: list[Incident] = []
         self._next_resolve_at = float("-inf")
         self.started_at = time.time()
+        self.lines = self.bytes = self.unreadable = 0
+        self._unfinished: dict[AnyLog, None] = {}
         self._propose_at, self._proposed = LINES_BEFORE_PROPOSAL, WordingProposal()
 
     # --- polling ---------------------------------------------------------------------------------------------------
 
-    def poll(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
-        """Read, evaluate and report everything new. `final`: this is the last poll. `halt`: see `StopReading`."""
-        self.read_new(halt, final=final)
-        self.finish_poll()
+    def poll(
+        self,
+        halt: StopReading = lambda _: False,
+        changed: Iterable[AnyLog] | None = None,
+        *,
+        final: bool = False,
+    ) -> Sequence[AnyLog]:
+        """Read, evaluate and report everything new. `final`: this is the last poll. `halt`: see `StopReading`.
 
-    def read_new(self, halt: StopReading = lambda _: False, *, final: bool = False) -> None:
+        Return the logs that were read: those in `changed` (None: all), and those that were not finished before.
+        """
+        read = self.read_new(halt, changed, final=final)
+        self.finish_poll()
+        return read
+
+    def read_new(
+        self,
+        halt: StopReading = lambda _: False,
+        changed: Iterable[AnyLog] | None = None,
+        *,
+        final: bool = False,
+    ) -> Sequence[AnyLog]:
         """Read and evaluate everything new, until `halt` returns True: the first half of a poll."""
         now = time.monotonic()
+        logs = list(self.logs if changed is None else dict.fromkeys((*self._unfinished, *changed)))
+        before = _totals(logs)
+        halted = False
+
+        def halt_all(size: int) -> bool:
+            nonlocal halted
+            halted |= halt(size)
+            return halted
+
         if self._collected is not None:
-            self._collect(self._collected, now, halt, final=final)
+            self._collect(self._collected, now, halt_all, final=final)
         else:
-            for events in merge_by_time(with_node(log.node, log.read(now, halt)) for log in self.logs):
+            for events in merge_by_time(with_node(log.node, log.read(now, halt_all)) for log in logs):
                 self._evaluate_later(events, now)
-            for log in self.logs:
+            for log in logs:
                 for events in with_node(log.node, log.flush_idle(now, at_once=final, at_end=final and self._complete)):
                     self._evaluate_later(events, now)
             self._evaluate_waiting(now, everything=final)
+        self._unfinished = dict.fromkeys(log for log in logs if halted or log.pending)
+        self._add_totals(before, _totals(logs))
         if final and not self.live:
             self._evaluate_log_end()
         self.clock.mark_current()
+        return logs
+
+    def _add_totals(self, before: tuple[int, int, int], after: tuple[int, int, int]) -> None:
+        self.lines += after[0] - before[0]
+        self.bytes += after[1] - before[1]
+        self.unreadable += after[2] - before[2]
 
     def finish_poll(self) -> None:
         """Evaluate the time that has passed, report incidents and end the poll: the second half of a poll."""
@@ -269,7 +315,7 @@ class LogWatch:
 
         At least `LINES_BEFORE_PROPOSAL` lines are needed.
         """
-        lines = sum(log.lines for log in self.logs)
+        lines = self.lines
         if lines < LINES_BEFORE_PROPOSAL or any(self.counts.by_type.get(kind) for kind in CONNECTION_KINDS):
             return None
         if lines >= self._propose_at:
@@ -277,10 +323,6 @@ class LogWatch:
             self._propose_at = lines + max(LINES_BEFORE_PROPOSAL, lines // 2)
             self._proposed = WordingProposal(guessable(self.scouts), proposals(self.scouts, read_events))
         return self._proposed
-
-    @property
-    def bytes(self) -> int:
-        return sum(log.bytes for log in self.logs)
 
     @property
     def event_count(self) -> int:
@@ -313,7 +355,7 @@ class LogWatch:
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
         is_waiting = self._listener_is_waiting or self.is_waiting
-        return is_waiting or overlapping or any(log.pending for log in self.logs)
+        return is_waiting or overlapping or any(log.pending for log in self._unfinished)
 
     @property
     def gaps(self) -> list[Gap]:
