@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.run.tail.process import LoggingServer, PausedProcess, TailProcess, wait_until
-from tests.run.tail.test_rotation import SCENARIOS, wait_until_caught_up
+from tests.run.tail.rotations import ROTATIONS
 
 SETTLE_S = 1.5
 """Time after which `tail` prints nothing more."""
@@ -56,22 +56,26 @@ def _read(line: bytes) -> str:
 
 def run() -> None:
     """Print one row per kind of rotation."""
-    print(f"{'':<36} {'written':>8} {'wscheck lost':>13} {'repeated':>9} {'tail -F lost':>13} {'repeated':>9}")
     if shutil.which("tail") is None:
         raise RuntimeError("tail is not on PATH")
-    for scenario in SCENARIOS:
+    columns = ("written", "wscheck lost", "repeated", "messages", "tail -F lost", "repeated")
+    print(f"{'':<36}" + "".join(f"{column:>14}" for column in columns))
+    for rotation in ROTATIONS:
         with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as folder:
-            server = LoggingServer(Path(folder, "app.log"))
+            directory = Path(folder, "logs")
+            directory.mkdir()
+            server = LoggingServer(directory / "app.log")
             server.connects(50)
-            with TailPair(Path(folder)) as pair:
-                wait_until_caught_up(pair, server)
+            with TailPair(directory) as pair:
+                pair.catch_up(server)
                 wait_until(lambda pair=pair, server=server: len(pair.read_by_peer) >= len(server.sids))
-                scenario(server, pair)
-                wait_until_caught_up(pair, server)
+                rotation(server, pair)
+                pair.catch_up(server)
                 time.sleep(SETTLE_S)
-                figures = [*_compared(server.sids, pair.connected), *_compared(server.sids, pair.read_by_peer)]
-        name = scenario.__name__.replace("_", " ")
-        print(f"{name:<36} {len(server.sids):>8} {figures[0]:>13} {figures[1]:>9} {figures[2]:>13} {figures[3]:>9}")
+                ours = _compared(server.sids, pair.connected)
+                figures = (len(server.sids), *ours, len(pair.err.splitlines()))
+                figures = (*figures, *_compared(server.sids, pair.read_by_peer))
+        print(f"{rotation.__name__.replace('_', ' '):<36}" + "".join(f"{figure:>14}" for figure in figures))
 
 
 def _compared(written: list[str], printed: list[str]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Memory and descriptors of `tail-logs` over half an hour: 300 connects a second, metrics scraped, a webhook that fails.
+"""Memory and descriptors of `tail-logs` in half an hour: 300 connects a second, metrics scraped, a failing webhook.
 
 `--minutes` shortens it.
 """

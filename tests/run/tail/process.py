@@ -115,6 +115,10 @@ class TailProcess:
         """Wait until `count` connections are recorded."""
         wait_until(lambda: len(self.connected) == count)
 
+    def catch_up(self, server: LoggingServer) -> None:
+        """Wait until every connection of the server's log is recorded."""
+        wait_until(lambda: len(self.connected) >= len(server.sids))
+
     def incidents(self, state: str) -> list[dict[str, Any]]:
         return [line for line in self.records if line.get("type") == "finding" and line["state"] == state]
 

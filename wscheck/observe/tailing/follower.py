@@ -5,6 +5,7 @@ number guarantees.
 """
 
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -14,6 +15,7 @@ import msgspec
 
 from wscheck.observe.tailing.generations import (
     MAX_SCANS,
+    SETTLED_NS,
     Continuation,
     DirectoryUnstable,
     Generations,
@@ -234,13 +236,18 @@ class LogFollower:
             self._close_missing(self.main, now)
         elif state:
             self._missing_since = None
-        if self.main is None:
-            has_settled = not state
-        else:
-            log = self.main.log
-            has_settled = state[:1] == (log.reader.identity,) and not log.failure
-        if has_settled and not self._late_files:
+        if self._is_settled(state) and not self._late_files:
             self._read_state = state
+
+    def _is_settled(self, state: FileState | tuple[()]) -> bool:
+        """Return whether everything was read of a file that had this state before."""
+        if self.main is None or not state:
+            return self.main is None and not state
+        identity, size, changed_ns = state
+        log = self.main.log
+        # A change that leaves the size as it is shows only in the time, which has a resolution.
+        is_old = time.time_ns() - changed_ns > SETTLED_NS
+        return identity == log.reader.identity and not log.failure and (log.offset == size or is_old)
 
     def _close_missing(self, stream: LogStream, now: float) -> None:
         """Close a deleted log to which nobody writes any more. Until then, its space on the disk is not free."""

@@ -24,7 +24,7 @@ except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
 HEAD_BYTES = 256
-TAIL_BYTES = 64
+TAIL_BYTES = 256
 RECENT_BYTES = 1 << 16
 """Bytes of the latest content that stay in memory: enough to recognise a copy made just before."""
 MAX_REMEMBERED = 256

@@ -1,0 +1,163 @@
+"""Every kind of rotation with the reader of a log: no event is lost or read twice, or a message says how many bytes."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.run.tail.process import LoggingServer, record
+from tests.run.tail.rotations import (
+    HOLE_BYTES,
+    REPORTED,
+    ROTATIONS,
+    Rotation,
+    deleted_and_created_again,
+    hole_without_a_copy,
+)
+from wscheck.model.events import Connected
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.sources import FollowedLog
+from wscheck.observe.tailing.follower import ResumePoint
+from wscheck.observe.tailing.open_file import OpenFiles
+
+
+class InProcess:
+    """The reader of a log. It polls when it must catch up; `restarts` replaces it before that by one that resumes."""
+
+    def __init__(self, path: Path, *, restarts: bool = False, files: OpenFiles | None = None) -> None:
+        self.notes, self.connected = list[str](), list[str]()
+        self._path, self._restarts, self._files, self._now = path, restarts, files, 0.0
+        self.log = self._open(None)
+        self.poll()
+
+    def _open(self, resume_point: ResumePoint | None) -> FollowedLog:
+        log = FollowedLog(self._path, LogExtractor, note=self.notes.append, files=self._files)
+        log.begin(resume_point)
+        return log
+
+    def poll(self) -> None:
+        self._now += 1.0
+        batches = [*self.log.read(self._now), *self.log.flush_idle(self._now)]
+        self.connected += [str(event.sid) for batch in batches for event in batch if isinstance(event, Connected)]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self.poll()
+        if self._restarts:
+            resume_point = self.log.resume_point()
+            self.log.close()
+            yield
+            self.log = self._open(resume_point)
+        else:
+            yield
+
+    def catch_up(self, server: LoggingServer) -> None:
+        self.poll()
+        assert set(server.sids) <= set(self.connected)
+
+
+@pytest.mark.parametrize("restarts", [False, True], ids=["follows", "restarts"])
+@pytest.mark.parametrize("rotation", ROTATIONS, ids=lambda rotation: rotation.__name__)
+def test_no_event_is_lost_or_repeated(tmp_path: Path, rotation: Rotation, restarts: bool) -> None:
+    (tmp_path / "logs").mkdir()
+    server = LoggingServer(tmp_path / "logs" / "app.log")
+    server.connects(50)
+    tail = InProcess(server.path, restarts=restarts)
+    rotation(server, tail)
+    tail.catch_up(server)
+    tail.poll()
+    assert sorted(tail.connected) == sorted(server.sids)
+    # Nobody can know whether something was written to a file that was deleted while nobody read it.
+    is_reported = rotation in REPORTED or (restarts and rotation is deleted_and_created_again)
+    assert bool(tail.notes) is is_reported
+    tail.log.close()
+
+
+def test_the_size_of_a_hole_tells_how_many_bytes_are_lost(tmp_path: Path) -> None:
+    server = LoggingServer(tmp_path / "app.log")
+    server.connects(50)
+    tail = InProcess(server.path)
+    size = server.path.stat().st_size
+    hole_without_a_copy(server, tail)
+    tail.poll()
+    assert f"{HOLE_BYTES - size} bytes are lost" in tail.notes[0]
+    tail.log.close()
+
+
+def test_zeros_at_the_end_are_read_when_a_writer_fills_them(tmp_path: Path) -> None:
+    """A preallocated file."""
+    server = LoggingServer(tmp_path / "app.log")
+    server.connects(3)
+    size = server.path.stat().st_size
+    os.truncate(server.path, 1 << 20)
+    tail = InProcess(server.path)
+    with server.path.open("r+b") as file:
+        for number in range(3):
+            file.seek(size)
+            server.sids.append(sid := f"filled{number}")
+            size += file.write(record("WebSocket client connected", socketId=sid, userId="ada") + b"\n")
+            file.flush()
+            tail.catch_up(server)
+    assert tail.connected == server.sids
+    tail.log.close()
+
+
+def test_a_packed_file_without_its_library_is_reported_with_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wscheck.observe.tailing import packed_log
+
+    def missing() -> None:
+        raise ImportError
+
+    server = LoggingServer(tmp_path / "app.log")
+    server.connects(50)
+    tail = InProcess(server.path)
+    packed_rotation = next(rotation for rotation in ROTATIONS if rotation.__name__ == "packed_at_once_zst")
+    monkeypatch.setattr(packed_log, "_zstd", missing)
+    packed_rotation(server, tail)
+    tail.poll()
+    assert tail.notes and all(re.search(r"is not read \(\d+ bytes\).*wscheck-cli\[zstd\]", note) for note in tail.notes)
+    assert len(tail.log.read_errors) == len(tail.notes)
+    monkeypatch.undo()
+    tail.log.close()
+
+
+def test_more_logs_than_descriptors_are_read(tmp_path: Path) -> None:
+    files = OpenFiles(3)
+    servers = [LoggingServer(tmp_path / f"{number}.log") for number in range(12)]
+    tails = [InProcess(server.path, files=files) for server in servers]
+    for rotation in (None, LoggingServer.rotate, LoggingServer.copytruncate, LoggingServer.rewrite):
+        for server in servers:
+            server.connects(2)
+            if rotation is not None:
+                rotation(server)
+                server.reopen()
+                server.connects(2)
+        for server, tail in zip(servers, tails, strict=True):
+            tail.catch_up(server)
+    for server, tail in zip(servers, tails, strict=True):
+        assert (tail.connected, tail.notes) == (server.sids, [])
+        tail.log.close()
+
+
+def test_ended_readers_keep_only_their_counts(tmp_path: Path) -> None:
+    server = LoggingServer(tmp_path / "app.log")
+    tail = InProcess(server.path)
+    for _ in range(10):
+        server.connects(3)
+        server.rotate()
+        server.path.touch()
+        server.connects(2)  # by a late writer
+        tail.poll()
+        server.reopen()
+        server.connects(1)
+        tail.catch_up(server)
+        for _ in range(130):
+            tail.poll()
+    assert tail.log.lines == len(server.sids)
+    assert len(tail.log._readers) <= 2
+    tail.log.close()
