@@ -118,7 +118,7 @@ def apply_step(ledger: Ledger, step: Step, number: int) -> tuple[LedgerChange, .
 
 
 @given(conversations)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_open_connections_are_those_that_opened_and_did_not_end(steps: list[Step]) -> None:
     ledger, _, model = run_steps(steps)
     assert {sid for name in USERS for sid in ledger.open_connections(name)} == model.opened_by.keys()
@@ -130,7 +130,7 @@ def test_open_connections_are_those_that_opened_and_did_not_end(steps: list[Step
 
 
 @given(conversations)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_each_opening_ends_at_most_once_and_the_changes_add_up(steps: list[Step]) -> None:
     ledger, changes, _ = run_steps(steps)
     open_sids: set[str] = set()
