@@ -19,6 +19,11 @@ RECORDS = {
     '101 900 - - ---- 1/1/0/0/0 0/0 "GET /live?user=ann HTTP/1.1"',
     "nginx": '192.0.2.8 - ann [18/Nov/2025:09:15:03 +0000] "GET /live HTTP/1.1" 101 900 "-" "Mozilla/5.0" rt=60.000',
     "Traefik": '192.0.2.8 - ann [18/Nov/2025:09:14:03 +0000] "GET /live HTTP/1.1" 101 0 "-" "-" 5 "ws" "n1" 60000ms',
+    "Envoy": '[2025-11-18T09:14:03.000Z] "GET /live?account=ann HTTP/1.1" 101 - via_upstream - "-" 442 932 60000 9 '
+    '"192.0.2.8" "Mozilla/5.0" "0e18e0b3" "rt.example.org" "10.4.2.9:9000"',
+    "Envoy's older format": '[2025-11-18T09:14:03.000Z] "GET /live?employee_id=ann HTTP/1.1" 101 - 442 932 60000 - '
+    '"-" "-"',
+    "a client in the query": CADDY.replace("user=ann", "v=2&client_id=ann"),
     "Engine.IO": "192.0.2.8 - - [18/Nov/2025:09:15:03 +0000] "
     '"GET /socket.io/?EIO=4&transport=websocket&userId=ann HTTP/1.1" 101 900 "-" "Mozilla/5.0" request_time=60.000',
 }
@@ -44,6 +49,16 @@ def test_a_websocket_with_user_and_duration_is_a_connection(server: str) -> None
 )
 def test_other_requests_are_no_connections(record: str) -> None:
     assert read(f"{record}\n") == []
+
+
+def test_websockets_without_a_user_are_counted_for_each_address() -> None:
+    access_log = AccessLog.recognise(TimestampParser(""), CADDY.encode())
+    assert access_log is not None
+    lines = bytearray("\n".join(CADDY.replace("user=ann", f"room={n}") for n in range(3)).encode())
+    access_log.read(lines, 0, len(lines), 1)
+    assert access_log.unattributed == 3
+    [client] = access_log.clients.values()
+    assert (client.client, client.handshakes, client.upgrades) == ("192.0.2.8", 3, 3)
 
 
 def test_the_log_of_the_application_counts_if_both_are_in_one_file() -> None:

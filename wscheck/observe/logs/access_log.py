@@ -1,11 +1,13 @@
 """Access logs of proxies and web servers: the HTTP requests of Socket.IO clients (Engine.IO protocol, "Transports").
 
-The logs of nginx and Apache (combined), Traefik, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify and werkzeug are read.
+The logs of nginx and Apache (combined), Traefik, Envoy, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify and werkzeug are
+read.
 An access log shows attempts and transports per client. It does not show which connections are open.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -13,6 +15,8 @@ from wscheck.model.report import AccessClient
 from wscheck.observe.logs.formats.envelopes import decode_line, parse_json_object
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
+from wscheck.observe.logs.vocabulary import normalize_key
+from wscheck.observe.logs.wording.id_places import is_user_label
 
 NEEDLE = b"EIO="
 """Query parameter with the version of the protocol, which every request of Engine.IO has."""
@@ -49,6 +53,8 @@ _CLIENT_KEYS = ("ClientIP", "remote_addr", "ClientHost", "remoteAddress", "clien
 _STATUS_KEYS = ("status", "EdgeResponseStatus", "DownstreamStatus", "statusCode", "status_code", "resp_status")
 _TIME_KEYS = ("EdgeStartTimestamp", "StartUTC")
 _USER_KEYS = ("userId", "user_id", "userid", "uid", "user", "username")
+_CLIENT_PARAMETERS = frozenset({"client", "clientid", "device", "deviceid"})
+"""Query parameters that name the client of a WebSocket, in the form of `normalize_key`."""
 
 SWITCHING, BAD_REQUEST = 101, 400
 
@@ -58,6 +64,8 @@ _SECONDS_OF_KEY = {
 }  # fmt: skip
 """Keys of the duration of a request, with their unit in seconds. Traefik writes nanoseconds."""
 _TIMERS = lazy_pattern(r"\]\s\S+\s\S+/\S+\s-?\d+/-?\d+/-?\d+/-?\d+/(?P<ms>\d+)\s101\s")
+_ENVOY = lazy_pattern(r'HTTP/1\.1" 101 \S+ (?:\S+ \S+ "[^"]*" )?\d+ \d+ (?P<ms>\d+) (?:\d+|-) "')
+"""Status, flags, bytes in both directions, and duration in the default format of Envoy, which begins with the start."""
 _LAST_MS = lazy_pattern(r"\s(?P<ms>\d+)ms\s*$")
 _NAMED_SECONDS = lazy_pattern(r"\b(?:rt|request_time|urt|duration|time_taken)=[\"']?(?P<s>\d+(?:\.\d+)?)s?\b")
 _ACCEPTED = lazy_pattern(r"\[(?P<accepted>\d\d/\w{3}/\d{4}:[\d:.]+(?:\s[+-]\d{4})?)\]")
@@ -138,16 +146,20 @@ class AccessLog:
         brace = text.find("{")
         fields = dict(_scalars(parse_json_object(text[brace:]) or {})) if brace >= 0 else {}
         user = next((query[key] for key in _USER_KEYS if query.get(key)), "")
-        self._add_span(line, user or _authenticated_user(text, fields), text, fields)
+        status = _status(text, fields)
         if self._needle is not NEEDLE:
-            return
+            if status != SWITCHING:
+                return
+            user = user or _user_in(query)
+            query = {"transport": "websocket"}
+        self._add_span(line, user or _authenticated_user(text, fields), text, fields)
         name = user or _client(text, fields)
         if not name or (name not in self.clients and len(self.clients) >= MAX_CLIENTS):
             return
         method = _METHOD.search(text)
         is_get = method is None or method[1] == "GET"
         client = self.clients.setdefault(name, AccessClient(client=name))
-        status, at = _status(text, fields), self._time(text, fields)
+        at = self._time(text, fields)
         self._find_lost_session(line, name, query.get("sid"), status, at)
         self._count(client, query, status, at, is_get=is_get)
 
@@ -178,7 +190,7 @@ class AccessLog:
             self.unattributed += 1
             return
         self.websockets += 1
-        starts = "StartUTC" in fields or _TIMERS.search(text) is not None or _LAST_MS.search(text) is not None
+        starts = "StartUTC" in fields or any(form.search(text) for form in (_TIMERS, _LAST_MS, _ENVOY))
         accepted = _ACCEPTED.search(text) if starts else None
         begin = self._timestamps.find(accepted["accepted"]) if accepted is not None else None
         begin = begin if begin is not None else at if starts else at - seconds
@@ -244,6 +256,14 @@ def _authenticated_user(text: str, fields: Mapping[str, Any]) -> str:
     return combined["user"] if combined is not None else told if told != "-" else ""
 
 
+def _user_in(query: Mapping[str, str]) -> str:
+    """Return the user whom a query parameter of a WebSocket names, else the client, else ""."""
+    keys = {key: normalize_key(key) for key, value in query.items() if value}
+    users = (query[key] for key, name in keys.items() if is_user_label(name))
+    clients = (query[key] for key, name in keys.items() if name in _CLIENT_PARAMETERS)
+    return next(chain(users, clients), "")
+
+
 def _duration(text: str, fields: Mapping[str, Any]) -> float | None:
     """Return the duration of a request in seconds, None if the record does not contain it."""
     for key, unit in _SECONDS_OF_KEY.items():
@@ -252,7 +272,7 @@ def _duration(text: str, fields: Mapping[str, Any]) -> float | None:
                 return float(fields[key]) * unit
             except ValueError:
                 return None
-    if (timers := _TIMERS.search(text) or _LAST_MS.search(text)) is not None:
+    if (timers := _TIMERS.search(text) or _LAST_MS.search(text) or _ENVOY.search(text)) is not None:
         return int(timers["ms"]) / 1000
     named = _NAMED_SECONDS.search(text)
     return float(named["s"]) if named is not None else None
