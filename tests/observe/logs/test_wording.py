@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from wscheck.model.events import Connected, Disconnected, Event, Replaced
+from wscheck.model.events import Connected, Disconnected, Event, Replaced, ServerRestarted
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.logs.wording.scout import _LIKELY, _UNUSUAL, WordingScout
@@ -166,6 +166,32 @@ def test_unquoted_pairs_are_a_structured_record(prefix: str) -> None:
         lines += [prefix.format(s=number + 9) + ended.format(user, number, number)]
         expected += [("+", user, f"10.0.0.{number}:5120{number}"), ("-", "", f"10.0.0.{number}:5120{number}")]
     assert sorted(told(read("\n".join(lines), guesses=True))) == sorted(expected)
+
+
+RECORDS_OVER_LINES = {
+    "pino-pretty": ("[10:11:{s:02}.250] INFO (hub/41): agent socket {}", '    agent: "{u}"', '    socketId: "{i}"'),
+    "pino-pretty with a host": (
+        "[10:11:{s:02}.250] INFO (7 on n): peer {}",
+        "    employee: {u}",
+        "    connectionId: {i}",
+    ),
+    "tabs": ("2026-04-02 10:11:{s:02} INFO  hub - Session {}", "\tmember={u}", "\tsession_id={i}"),
+}
+
+
+@pytest.mark.parametrize("form", RECORDS_OVER_LINES)
+def test_values_on_the_lines_below_a_message_are_read(form: str) -> None:
+    head, *below = RECORDS_OVER_LINES[form]
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate((*USERS, *USERS)):
+        for word, sign in (("registered", "+"), ("removed", "-")):
+            lines.append(head.format(word, s=2 * number + (sign == "-")))
+            lines += [line.format(u=user, i=sid(number)) for line in below]
+            lines += ["    ms: 7", head.format("swept", s=2 * number + (sign == "-")), '    reqId: "1f0c790a"']
+            expected.append((sign, user, sid(number)))
+    events = read("\n".join(lines))
+    assert [each[::2] for each in told(events)] == [each[::2] for each in expected]
+    assert [event.user for event in events if isinstance(event, Connected)] == [*USERS, *USERS]
 
 
 @pytest.mark.parametrize("user", ["desk-{}", "pod-a-{}", "till.{}-x"])
@@ -339,6 +365,28 @@ def test_a_message_of_a_user_in_the_words_of_the_server_is_not_read() -> None:
     forged = f"User will connected with socket id {sid(99)}"
     lines = [*log.splitlines(), f"2026-04-02T10:11:00.250Z [info]: chat: {forged}", forged]
     assert told(read("\n".join(lines) + "\n")) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-05-20 11:11:40,900 INFO  [io.quarkus] (main) shop 3.1.0 on JVM (powered by Quarkus 3.2) started in 1.2s. "
+        "Listening on: http://0.0.0.0:8080",
+        "02-17 08:00:04,800 org.eclipse.jetty.server.Server (main) - Started Server@4d1bf319{STARTING}[1] @51ms",
+        '{"level":"info","time":"2026-02-17T08:00:00Z","message":"serving websocket, api endpoints on :8000"}',
+        "2026-02-17 08:00:04,800 INFO Listening on TCP address 127.0.0.1:8000",
+        "08:00:04.800 [main] INFO  io.micronaut.runtime.Micronaut - Startup completed in 512ms. Server Running: http://a:80",
+        "2026-02-17 08:00:04.800 [main] INFO  ktor.application - Application started in 0.303 seconds.",
+        "1771315204: mosquitto version 2.0.18 starting",
+    ],
+)
+def test_a_framework_reports_the_start_of_its_server(line: str) -> None:
+    assert [type(event) for event in read(f"{line}\n")] == [ServerRestarted]
+
+
+@pytest.mark.parametrize("line", ["job export started in 30 s", "Started batch 7", "serving lunch on time"])
+def test_other_things_that_start_are_no_server(line: str) -> None:
+    assert read(f"2026-02-17 08:00:04,800 INFO {line}\n") == []
 
 
 def test_openings_without_ends_are_only_a_guess() -> None:

@@ -319,7 +319,8 @@ class LogExtractor:
         if len(scout.markers) > self._learned_markers:
             self._learned_markers = len(scout.markers)
             added = tuple((kind, text) for text, kind in scout.markers.items())
-            self._matcher.use_markers(LogVocabulary((*self._wording.markers, *added), self._wording.keys))
+            keys = (*self._wording.keys, *scout.keys)
+            self._matcher.use_markers(LogVocabulary((*self._wording.markers, *added), keys))
         found = (*wording.needles(), *map(str.encode, scout.markers))
         needles = [each for each in found if each not in self._learned_needles]
         if needles:

@@ -248,13 +248,14 @@ class RecordMatcher:
     """
 
     def __init__(self, wording: LogVocabulary) -> None:
-        self._key_roles = wording.key_roles()
-        self.use_markers(wording)
         self._role_cache: dict[str, str | None] = {}
+        self.use_markers(wording)
         self.learned: LearnedWording | None = None
 
     def use_markers(self, wording: LogVocabulary) -> None:
-        """Use the markers of `wording` from now on."""
+        """Use the markers and the keys of `wording` from now on."""
+        self._key_roles = wording.key_roles()
+        self._role_cache.clear()
         self._marker_pattern = wording.marker_pattern()
         self._placeholder_markers = placeholder_markers(wording.markers)
 

@@ -6,17 +6,14 @@ proposal is tried: with it, a reader must find the same ids in the lines of the 
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
-
-import msgspec
 
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
 from wscheck.model.report import AssumedSentence, MarkerSuggestion
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
-from wscheck.observe.logs.formats.key_values import find_key_values
+from wscheck.observe.logs.formats.envelopes import decode_line, unwrap
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import (
@@ -39,6 +36,13 @@ from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import learn
 from wscheck.observe.logs.wording.messages import parse
 from wscheck.observe.logs.wording.pieces import SLOT
+from wscheck.observe.logs.wording.records import (
+    CONTINUATION,
+    MAX_LINE,
+    MAX_LINES_BELOW,
+    record_lines,
+    with_fields_below,
+)
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.logs.wording.statements import Reading, Row, ids_in
 
@@ -48,11 +52,8 @@ MOST_LOGS = 10
 """The most logs for which options are proposed: the logs of one application use the same wording."""
 MAX_TRIED = 20
 """Largest number of lines of a statement on which a proposal is tried."""
-MAX_LINE = 1 << 12
 MAX_LINES = 4_000
 """Largest number of lines with known ids that are examined."""
-MAX_LINES_BELOW = 6
-"""Largest number of lines below a message that may belong to its record."""
 
 Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
 """Function that reads a log with a vocabulary and returns its events."""
@@ -60,8 +61,6 @@ Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
 _EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
 _IDS = {USER: "user", SID: "sid", OLD: "old_sid", NEW: "new_sid"}
 _LAST_KEY = lazy_pattern(r"""(?P<name>[A-Za-z_$][\w$.@-]*)["']?\s*[:=]\s*["'(\[]?\Z""")
-_BELOW = lazy_pattern(rb"[\s*|-]|\xe2\x80\xa2")
-"""Start of a line that continues a record."""
 
 
 class MarkerProposal(NamedTuple):
@@ -204,11 +203,11 @@ def readings_about(
         below = lines[at + 1 : at + 1 + MAX_LINES_BELOW]
         if needles is None or len(raw) > MAX_LINE or len(rows) >= MAX_LINES or is_known.search(raw):
             continue
-        record = list(_record(raw, below))
-        if needles.search(b"\n".join(record)) is None or _BELOW.match(raw):
+        record = list(record_lines(raw, below))
+        if needles.search(b"\n".join(record)) is None or CONTINUATION.match(raw):
             continue
         text = decode_line(raw)
-        parsed = parse(_with_fields_below(unwrap(text, timestamps), record[1:]))
+        parsed = parse(with_fields_below(unwrap(text, timestamps), record[1:]))
         if parsed is not None and not known.isdisjoint(slot.value for _, slot in parsed.values):
             rows.append(Row(at + 1, parsed, "\n".join(map(decode_line, record))))
     found = [
@@ -222,20 +221,3 @@ def readings_about(
 def _are_known(row: Row, reading: Reading, known: Collection[str]) -> bool:
     """Return whether all ids of a line are known. If not, the words at their positions are no ids."""
     return all(value in known for role, value in ids_in(row.message, reading) if role in _IDS)
-
-
-def _record(raw: bytes, below: Sequence[bytes]) -> Iterator[bytes]:
-    """Yield a line and the lines below that continue its record."""
-    yield raw
-    for each in below:
-        if not _BELOW.match(each):
-            return
-        yield each
-
-
-def _with_fields_below(message: LogMessage, below: Sequence[bytes]) -> LogMessage:
-    """Return a message whose fields also contain the key-value pairs on the lines below it."""
-    pairs: Mapping[str, str] = {
-        pair.key: pair.value for raw in below for pair in find_key_values(decode_line(raw[:MAX_LINE]))
-    }
-    return msgspec.structs.replace(message, fields={**pairs, **(message.fields or {})}) if pairs else message

@@ -164,11 +164,23 @@ _START_LINE = "|".join(
         r"Application started\. Press Ctrl",
         r"Started [\w$]+ in [\d.]+ seconds(?= \()",
         rf"Starting server on {_PORT}",
+        # Quarkus, Ktor, Micronaut, Jetty
+        rf"[\w. ()/-]{{1,80}} started in [\d.]+ ?m?s(?:econds)?\. Listening on:? {_PORT}",
+        r"Application started in [\d.]+ seconds",
+        r"Startup completed in \d+ ?ms",
+        r"Started (?:Server@[0-9a-f]+|@\d+ms)",
+        # Daphne, Centrifugo, EMQX, Mosquitto, Nakama
+        r"Listening on TCP address [\d.]+",
+        r"[Ss]erving [\w, ]{1,60} on [\w.]*:\d+",
+        r"[A-Z][\w ]{1,20} [\d.]+ is running now",
+        r"mosquitto version [\d.]+ (?:starting|running)",
+        r"Startup done",
     )
 )
 """Sentences with which common frameworks report that the server started."""
 
 START_NEEDLES = (
+    *(b"tarted in ", b"tartup ", b"tarted Server@", b"tarted @", b"erving ", b" running now", b"quitto version "),
     *(b"unning on", b"unning at", b".Endpoint with", b"erver start", b"erver is ", b"erver has ", b"erver ready"),
     *(b"erver up ", b"pplication s", b" seconds (", b"tarting server", b"istening "),
 )

@@ -179,7 +179,7 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
         known = [place for place in group.places() if ids.sids and share(group.values(place), ids.sids) > 0]
         sid, sure = (known[0], True) if len(known) == 1 else sid_place(group, (), ids.sids)
         user, named = user_place(group, sid, ids.users)
-        if sid is None and user is None:
+        if (sid is None and user is None) or _repeats_ids(group, sid, opened):
             continue
         confirmed = bool(known) or not ids.users.isdisjoint(map(user_in, group.values(user)))
         certain = (
@@ -201,6 +201,24 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
         if group.is_plain and is_bare(group.statement[1])
     ]
     return found or bare
+
+
+MIN_REPEATED = 2
+"""Smallest number of connections that seem to end several times, which shows that something else ends."""
+MIN_REPEATED_SHARE = 0.2
+
+
+def _repeats_ids(group: Group, sid: str | None, opened: _Read) -> bool:
+    """Return whether many connections would end several times, so that something within them ends: a subscription.
+
+    Words that report the end of a connection on their own are believed.
+    """
+    openings = Counter(each for other, reading in opened for each in other.values(reading.places.get(SID)))
+    if group.is_plain or sid is None or not openings:
+        return False
+    ends = Counter(group.values(sid))
+    repeated = sum(times > max(1, openings[each]) for each, times in ends.items())
+    return repeated >= max(MIN_REPEATED, MIN_REPEATED_SHARE * len(ends))
 
 
 def _without_repeats(found: _Read, opened: _Read) -> _Read:

@@ -126,7 +126,7 @@ _PREFIX = lazy_pattern(
     |(?P<numbered>(?:VERBOSE|TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERRO|ERROR)\[\d+\](?=\s))
     |(?P<file>[\w.-]+(?:/[\w.-]+)*\.(?:c|cc|cpp|go|rs|py|js|ts|java|rb):(?=\s))
     |(?P<piped>(?<=\|)[\w.$/-]+(?=\|))
-    |(?P<thread>\d+\s+[\w./-]+:\d+\](?=\s)|\([\w.:\#/-]{{1,60}}\)(?=\s+-\s))
+    |(?P<thread>\d+\s+[\w./-]+:\d+\](?=\s)|\([\w.:\#/-]{{1,60}}\)(?=\s+-\s)|\((?:[\w.@-]+/)?\d+(?:\son\s[\w.-]+)?\):(?=\s))
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
     |(?P<pair>[A-Za-z_]\w*=(?:<[^<>\s]*>|[^\s\[\]"']+)(?=\s))
     |(?P<sid>(?:[\w-]{{20}}|[0-9a-f]{{32}}):(?=\s))

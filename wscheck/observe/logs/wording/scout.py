@@ -1,6 +1,7 @@
 """Search of a log's first lines, and of samples of its later lines, for the wording in which it reports connections."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import stringzilla
 
@@ -8,18 +9,29 @@ from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwr
 from wscheck.observe.logs.formats.tables import Table, parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, SID, USER, LogVocabulary, normalize_key
+from wscheck.observe.logs.vocabulary import (
+    ALLOWED_ROLES,
+    CONNECTED,
+    DISCONNECTED,
+    SID,
+    USER,
+    LogVocabulary,
+    key_name_error,
+    marker_error,
+    normalize_key,
+)
 from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import is_bare, learn
-from wscheck.observe.logs.wording.messages import parse
+from wscheck.observe.logs.wording.messages import ParsedMessage, parse
 from wscheck.observe.logs.wording.pairing import EveryWord, fixed_words, learn_structure
+from wscheck.observe.logs.wording.pieces import SLOT
+from wscheck.observe.logs.wording.records import MAX_LINE, record_lines, with_fields_below
 from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording, fit, ids_in
 
 HEAD = 1 << 20
 """Bytes at the start of a log that are searched completely."""
 SAMPLE = 1 << 15
 """Bytes that are searched of each later sample. The distance between two samples doubles each time."""
-MAX_LINE = 1 << 12
 MAX_ROWS = 4_000
 MAX_VAIN = 100
 """Lines with words for a replacement that report none, after which a log with known markers is left alone."""
@@ -42,7 +54,10 @@ _LIKELY = (
     b"urg", b"leanup", b"bort", b"omplet",
 )  # fmt: skip
 """Parts of words that report events, without their first letter, which may be a capital."""
+_INDENTATION = (b" ", b"\t")
 _BOTH = frozenset((CONNECTED, DISCONNECTED))
+_OVER_LINES = "(over several lines)"
+"""Addition to the prefix of a statement whose values are on the lines below its message."""
 _MESSAGE_LINE = lazy_pattern(
     r"""\s+["']?(?:msg|message|event)["']?:\s(?P<mark>["'])(?P<message>[\w .:-]{4,80})(?P=mark),?\s*"""
 )
@@ -55,6 +70,9 @@ _UNUSUAL = (
 )  # fmt: skip
 """Words for replacements, for which a log is searched even if its other events are known."""
 
+
+_REQUEST = lazy_pattern(rb'"(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)(?: /\S* HTTP/\d|",)')
+"""HTTP request in an access log, which is read without its structure."""
 
 _RECORDS = rb"log[ ](?:messages?|lines?|entries|records?|events?)"
 _MISSING = rb"(?:suppressed|dropped|dropping|discarded|lost|skipped|omitted)"
@@ -70,12 +88,25 @@ _LOSS = lazy_pattern(
 """Report of the logger that records are missing: it samples them, or dropped some of them."""
 
 
+class Candidate(NamedTuple):
+    """Line that may report an event: its number and text, and the lines below it if they are indented.
+
+    is_unknown  the line contains no known marker
+    """
+
+    line: int
+    raw: bytes
+    is_unknown: bool
+    below: Sequence[bytes]
+
+
 class WordingScout:
     """Collector of the lines that may report connections. It learns the wording again whenever it finds new statements.
 
     wording   the statements that are read
     likely    the statements that probably report connections, but are not read
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
+    keys      roles and names of the ids on these other lines, if the vocabulary does not contain them
     guesses   which statements are read: True for all, None for those whose reading is certain, False for none
     loss      line of the log which says that records are missing, "" if none was found
     """
@@ -92,6 +123,7 @@ class WordingScout:
         self.wording = Wording({})
         self.likely: dict[Statement, Reading] = {}
         self.markers: dict[str, str] = {}
+        self.keys: list[tuple[str, str]] = []
         self.loss = ""
         self._rows: list[Row] = []
         self._evaluated = set[Statement]()
@@ -134,9 +166,9 @@ class WordingScout:
         self._next_structure = 2 * len(self._lines)
         return [*earlier, *self._learn_structure(before)]
 
-    def _learn_words(self, found: Sequence[tuple[int, bytes, bool]], *, is_known: bool) -> list[Row]:
+    def _learn_words(self, found: Sequence[Candidate], *, is_known: bool) -> list[Row]:
         """Learn the wording from the lines `found`; return the earlier lines that can be read now."""
-        unknown = sum(is_unknown for _, _, is_unknown in found)
+        unknown = sum(each.is_unknown for each in found)
         if not unknown or (is_known and self._vain > MAX_VAIN):
             return []
         new = list(self._rows_in(found[:MAX_VAIN] if is_known else found))
@@ -239,10 +271,10 @@ class WordingScout:
                 break
         return self._kinds >= _BOTH
 
-    def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[tuple[int, bytes, bool]]:
-        """Return the lines with one of `words`: number, text, and whether the line contains no known marker."""
+    def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[Candidate]:
+        """Return the lines with one of `words`."""
         places = sorted(at for word in words for at in _places(piece, word))
-        found, end, counted = list[tuple[int, bytes, bool]](), 0, 0
+        found, end, counted = list[Candidate](), 0, 0
         for at in places:
             if at < end:
                 continue
@@ -251,22 +283,30 @@ class WordingScout:
             line, counted = line + piece.count(b"\n", counted, begin), begin
             raw = piece[begin:end].rstrip(b"\n")
             if len(raw) <= MAX_LINE and len(found) < MAX_ROWS:
-                found.append((line, raw, self._known.search(raw) is None))
+                below = piece[end : end + MAX_LINE] if piece[end : end + 1] in _INDENTATION else b""
+                found.append(Candidate(line, raw, self._known.search(raw) is None, below.split(b"\n")))
         return found
 
-    def _rows_in(self, candidates: Sequence[tuple[int, bytes, bool]]) -> Iterator[Row]:
+    def _rows_in(self, candidates: Sequence[Candidate]) -> Iterator[Row]:
         """Yield those of the lines whose message reports an event, with this message."""
-        for line, raw, unknown in candidates:
-            self._known_lines += not unknown
-            if len(self._rows) >= MAX_ROWS or (not unknown and self._known_lines > MAX_KNOWN):
+        for line, raw, is_unknown, below in candidates:
+            self._known_lines += not is_unknown
+            if len(self._rows) >= MAX_ROWS or (not is_unknown and self._known_lines > MAX_KNOWN):
                 continue
             text = decode_line(raw)
-            if (below := _MESSAGE_LINE.fullmatch(text)) is not None:
-                self._add_marker(below["message"])
+            if (told := _MESSAGE_LINE.fullmatch(text)) is not None:
+                self._add_marker(told["message"])
                 continue
-            parsed = parse(unwrap(text, self._timestamps, self._table))
-            if parsed is not None:
-                yield Row(line, parsed, text, not unknown)
+            message = unwrap(text, self._timestamps, self._table)
+            parsed = parse(message)
+            if parsed is None:
+                continue
+            if is_unknown and len(record := list(record_lines(raw, below))) > 1 and not _has_values(parsed):
+                whole = parse(with_fields_below(message, record[1:]))
+                if whole is not None and whole.fields:
+                    parsed = whole._replace(prefix=f"{whole.prefix} {_OVER_LINES}")
+                    text = "\n".join(map(decode_line, record))
+            yield Row(line, parsed, text, not is_unknown)
 
     def _add_marker(self, message: str) -> None:
         """Add the message of an object over several lines as a marker if it reports an event without ids."""
@@ -283,11 +323,24 @@ class WordingScout:
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
         self._likely_rows = self._rows
         new = chosen.keys() - self.wording.readings.keys()
+        for statement in new:
+            if statement[0].endswith(_OVER_LINES):
+                self._use_record(chosen[statement])
         self.wording = Wording(
             {**chosen, **{each: self.wording.readings[each] for each in self.wording.readings if each in chosen}},
             beyond=self._beyond,
         )
+        new = {each for each in new if not each[0].endswith(_OVER_LINES)}
         return [row for row in self._rows[:earlier] if row.message.statement in new and not row.is_read]
+
+    def _use_record(self, reading: Reading) -> None:
+        """Read records over several lines: the message is a marker, and the names of the ids below it are keys."""
+        text, known = reading.template.strip(), self.vocabulary.key_roles()
+        if marker_error(reading.kind, text, ALLOWED_ROLES[reading.kind]):
+            return
+        self.markers.setdefault(text, reading.kind)
+        found = (pair for pair in reading.keys if known.get(normalize_key(pair[1])) != pair[0])
+        self.keys += (pair for pair in found if pair not in self.keys and not key_name_error(pair[1]))
 
     def _is_to_be_read(self, reading: Reading) -> bool:
         return reading.certain if self.guesses is None else self.guesses
@@ -300,6 +353,11 @@ class WordingScout:
     def _statement_rows(self, statement: Statement) -> list[Row]:
         fitted = (row if row.message.statement == statement else _fitted(row, statement) for row in self._likely_rows)
         return [row for row in fitted if row is not None]
+
+
+def _has_values(parsed: ParsedMessage) -> bool:
+    """Return whether the line of a message contains values."""
+    return SLOT in parsed.pattern or bool(parsed.fields)
 
 
 def _fitted(row: Row, statement: Statement) -> Row | None:
@@ -315,11 +373,11 @@ def _same_roles(one: Reading, other: Reading) -> bool:
 
 
 def _lines_in(piece: bytes, line: int) -> list[tuple[int, str]]:
-    """Return the number and the text of each line of `piece` that is not too long."""
+    """Return the number and the text of each line of `piece` that is not too long and reports no HTTP request."""
     return [
         (number, decode_line(raw))
         for number, raw in enumerate(piece.splitlines(), start=line)
-        if raw.strip() and len(raw) <= MAX_LINE
+        if raw.strip() and len(raw) <= MAX_LINE and _REQUEST.search(raw) is None
     ]
 
 

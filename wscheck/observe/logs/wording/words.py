@@ -1,6 +1,7 @@
 """English words of connection logs, and the kind of event that a sentence of such words reports."""
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -99,7 +100,7 @@ OTHER_WORDS = word_set(
     "unexpected unknown unload upgrade upgraded url using version visitor window with worker reload navigated "
     "service system admin anonymous dashboard closed close closing error going abnormal clean peer reset heartbeat "
     "idle inactivity inactive missed switch mid policy violation overload normally gracefully immediately manually "
-    "remotely second third twice elsewhere went"
+    "remotely second third twice elsewhere went completed completes"
 )
 
 VOCABULARY = (
@@ -165,6 +166,7 @@ def find_meaning(words: Sequence[str]) -> Meaning:
     found = (
         _first_kind(words, END_VERBS, CONNECT_VERBS, is_plain=True)
         or _first_kind(words, DEPARTURES, ARRIVALS, is_plain=False)
+        or _completed(words)
         or _first_kind(words, frozenset({"disconnection"}), frozenset({"connection"}), is_plain=False)
     )
     negated = found is not None and found.kind == CONNECTED and not known.isdisjoint(NEGATIONS)
@@ -180,6 +182,12 @@ def _first_kind(
             is_end = word in ends or behind in {"off", "out"}
             return Meaning(DISCONNECTED if is_end else CONNECTED, is_plain=is_plain)
     return None
+
+
+def _completed(words: Sequence[str]) -> Meaning | None:
+    """Return the meaning of "connection completed": what completed is a connection, not a handshake or a check."""
+    is_end = any(word in CONNECTION_NOUNS and after == "completed" for word, after in pairwise(words))
+    return Meaning(DISCONNECTED, is_plain=False) if is_end else None
 
 
 def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
@@ -237,7 +245,7 @@ def _qualifies_connection(words: Sequence[str]) -> bool:
     return False
 
 
-EVENT_VERBS = CONNECT_VERBS | END_VERBS | ARRIVALS | DEPARTURES | _REPLACE_VERBS | {"disconnection"}
+EVENT_VERBS = CONNECT_VERBS | END_VERBS | ARRIVALS | DEPARTURES | _REPLACE_VERBS | {"disconnection", "completed"}
 _REPORTS = lazy_pattern(
     r"(?i)connect|join|open|online|establish|accept|attach|clos|left|leave|offline|gone|lost|drop|terminat|ended|detach|"
     r"exited|quit|abort|complet|purg|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|"
