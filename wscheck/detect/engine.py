@@ -7,7 +7,7 @@ in a server's log that have an explanation other than a second opener become a g
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
-from wscheck.detect.causes import UserHistories, UserHistory, probable_causes
+from wscheck.detect.causes import UserHistories, UserHistory, cleanup_patch, probable_causes
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
@@ -228,6 +228,7 @@ class Judge:
         history = self._histories.history(finding.user)
         causes = probable_causes(finding.rule, history, finding.confidence) or evicted
         finding.cause, finding.other_causes = next(iter(causes), None), causes[1:]
+        finding.patch = cleanup_patch(finding, history)
         return finding.cause
 
     def _store_causes(self, user: str, history: UserHistory) -> None:

@@ -167,6 +167,7 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frames       number of the application's frames from the opener to the context
     mounted      number of mounted components whose code opened the connection, None if unknown; counted at the end
     components   names of these components, without repetition
+    patch        change of the source file that adds the missing cleanup, None if there is not one certain change
     """
 
     context: CallContext | None = None
@@ -187,3 +188,4 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     frames: int = 1
     mounted: int | None = None
     components: tuple[str, ...] = ()
+    patch: Patch | None = None

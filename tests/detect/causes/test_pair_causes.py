@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from tests.conversation import Conversation, user
+from tests.conversation import Conversation, judged, user
 from tests.detect.causes.test_near_misses import DASHBOARD, EFFECT, OPENER, RENDER, WIZARD, opened, react
 from tests.detect.causes.test_signatures import cause, why
 from wscheck.detect.causes import probable_causes
 from wscheck.detect.engine import Judge
-from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
+from wscheck.detect.rules import DOCUMENTED
+from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode, Patch
 from wscheck.model.events import CodeLocation
 
 PAGE, FRAME = "page http://h/", "iframe http://h/?panel=1"
@@ -390,6 +391,26 @@ def test_a_second_cause_stands_beside_the_first() -> None:
         "two-openers",
         "unmount-without-cleanup",
     ]
+
+
+# --- patches ---------------------------------------------------------------------------------------------------------
+
+
+def patch(file: str) -> Patch:
+    return Patch(file=file, replacements=[], diff=f"--- a/{file}")
+
+
+def patched_file(conversation: Conversation) -> str | None:
+    """Return the file that the patch of the finding changes, None if the finding has no patch."""
+    found = next(each for each in judged(DOCUMENTED, conversation) if each.rule == "multiple-connections")
+    return found.patch.file if found.patch is not None else None
+
+
+def test_the_patch_of_the_opener_is_that_of_the_finding() -> None:
+    leak = code(cleanup=Cleanup.MISSING, mounted=1, patch=patch("src/a.ts"))
+    assert patched_file(same(leak)) == "src/a.ts"
+    shared = code(cleanup=Cleanup.MISSING, mounted=2, patch=patch("src/a.ts"))
+    assert patched_file(same(shared)) is None, "a cleanup does not remove the second opener"
 
 
 # --- effects that run again ------------------------------------------------------------------------------------------

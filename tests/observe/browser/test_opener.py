@@ -2,10 +2,12 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 
-from wscheck.observe.browser.opener import DevToolsStack, resolve_origin
+from wscheck.model.code_facts import CodeLocation, OpenerCode
+from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, resolve_origin
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
@@ -35,3 +37,59 @@ async def test_a_component_file_names_its_component(opener: str, caller: str, ca
     scripts.close()
     frames = [{"scriptId": str(n), "lineNumber": 0, "columnNumber": 0, "functionName": "t"} for n in range(2)]
     assert resolve_origin(DevToolsStack("s", {"callFrames": frames}), scripts).component == called
+
+
+LEAKS = """import { io } from "socket.io-client";
+export function Feed() {
+  useEffect(() => {
+    const pass = "sesame-4711";
+    const s = io("/", { auth: { pass } });
+    s.on("news", () => {});
+  }, []);
+  return <p/>;
+}
+"""
+
+
+class OneFile:
+    """Scripts of a page with one source file, in which the frames of the stack are."""
+
+    def __init__(self, file: str, text: str) -> None:
+        before = text[: text.index("io(")]
+        self.place = CodeLocation(file, before.count("\n") + 1, len(before) - before.rfind("\n"), "Feed")
+        self.text = text
+
+    def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
+        return self.place, ""
+
+    def script_url(self, session: str, script_id: str, url: str) -> str:
+        return "http://h/app.js"
+
+    def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes]:
+        return self.place, self.text.encode()
+
+    def run_number(self, session: str, script_id: str) -> int:
+        return 1
+
+
+def code_of(file: str, text: str) -> OpenerCode:
+    scripts, redactor = OneFile(file, text), TrafficRedactor()
+    redactor.learn("sesame-4711")
+    frame = {"scriptId": "1", "lineNumber": 0, "columnNumber": 0, "functionName": "Feed"}
+    stack = DevToolsStack("s", {"callFrames": [frame]})
+    code = OpenerCodeReader(scripts, redactor).read(stack, resolve_origin(stack, scripts))
+    assert code is not None
+    return code
+
+
+def test_a_missing_cleanup_has_a_patch_without_the_secrets_of_the_traffic() -> None:
+    patch = code_of("src/feed.jsx", LEAKS).patch
+    assert patch is not None and patch.file == "src/feed.jsx"
+    assert "+    return () => {\n+      s.disconnect();\n+    };\n" in patch.diff
+    assert "sesame" not in patch.diff and 'pass = "hidden-1"' in patch.diff
+
+
+def test_code_that_closes_and_a_bundle_without_a_map_have_no_patch() -> None:
+    closes = LEAKS.replace("  }, []);", "    return () => s.close();\n  }, []);")
+    assert code_of("src/feed.jsx", closes).patch is None
+    assert code_of("http://h/app.js", LEAKS).patch is None

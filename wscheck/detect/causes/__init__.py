@@ -29,8 +29,9 @@ from wscheck.detect.causes.connection_signatures import (
 )
 from wscheck.detect.causes.history import Explanation, Signature, UserHistories, UserHistory
 from wscheck.detect.causes.pair_causes import PAIR_CAUSES, explain_pairs, same_page_pairs
+from wscheck.model.code_facts import Patch
 from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
-from wscheck.model.findings import Cause, Confidence
+from wscheck.model.findings import Cause, Confidence, Finding
 
 _INHERITED = ("session-inherited", session_inherited)
 _SEVERAL_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
@@ -128,6 +129,23 @@ def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Co
     return []
 
 
+def cleanup_patch(finding: Finding, history: UserHistory) -> Patch | None:
+    """Return the change of the source code that removes a finding, None if its cause is no missing cleanup.
+
+    Also return None if several changes are necessary, unless the evidence of the finding is about one of them.
+    """
+    if finding.cause is None or finding.cause.id not in _MISSING_CLEANUP:
+        return None
+    patches = {one.opener: one.code.patch for one in history.openings if one.code is not None and one.code.patch}
+    if len(patches) > 1:
+        evidence = {getattr(event, "opener", None) for event in finding.evidence}
+        patches = {opener: patch for opener, patch in patches.items() if opener in evidence}
+    return next(iter(patches.values())) if len(patches) == 1 else None
+
+
+_MISSING_CLEANUP = frozenset({"unmount-without-cleanup", "effect-without-cleanup"})
+
+
 def _explain(step: _Step, history: UserHistory) -> list[Explanation]:
     if isinstance(step, _PairCauses):
         return explain_pairs(history, frozenset(step.causes)) if history.has_page_data else []
@@ -176,6 +194,7 @@ __all__ = [
     "UserHistories",
     "UserHistory",
     "causes_for_rule",
+    "cleanup_patch",
     "probable_cause",
     "probable_causes",
 ]

@@ -19,7 +19,7 @@ from wscheck.detect.code.listeners import (
     unremoved_listeners,
     unremoved_registrations,
 )
-from wscheck.detect.code.openings import opening_call, opens_at_once
+from wscheck.detect.code.openings import call_at, opening_call, opens_at_once
 from wscheck.detect.code.packages import Package
 from wscheck.detect.code.server_rendering import may_open_on_server
 from wscheck.detect.code.syntax import SourceCode, enclosing_function, node_text, parse_source
@@ -138,6 +138,18 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
         listeners=tuple(unremoved_listeners(source, registrations)),
         patches=_patches(source, content, unclosed, registrations),
     )
+
+
+def opener_patch(path: str, content: bytes, place: CodeLocation) -> Patch | None:
+    """Return the change of a file that closes the connection which the call at `place` opens, None if none is certain.
+
+    `path` is the path of the file in reports.
+    """
+    call = call_at(parse_source(path, content), place)
+    if call is None:
+        return None
+    row, column = call.start_point
+    return file_facts(path, content).patches.get((row + 1, column + 1))
 
 
 def _opens_for_each_user(call: ConnectionCall, opening: OpeningCall) -> bool:

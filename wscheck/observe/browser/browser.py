@@ -77,7 +77,7 @@ class Browser:
         self._identity = identity
         self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, redactor=redactor, target=target)
         self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
-        self._code = OpenerCodeReader(self._scripts)
+        self._code = OpenerCodeReader(self._scripts, self.traffic.redactor)
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)

@@ -13,10 +13,11 @@ import msgspec
 
 from wscheck.detect import stack_frames
 from wscheck.detect.code.openings import MAX_FRAMES, opener_code
+from wscheck.detect.code.source_tree import opener_patch
 from wscheck.detect.code.syntax import SourceCode, parse_source
-from wscheck.model.code_facts import OpenerCode
+from wscheck.model.code_facts import Cleanup, OpenerCode
 from wscheck.model.events import CodeLocation
-from wscheck.observe.traffic import ConnectionOrigin, TrafficSession
+from wscheck.observe.traffic import ConnectionOrigin, TrafficRedactor, TrafficSession
 
 MAX_STACK_DEPTH = 80
 
@@ -109,10 +110,13 @@ def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[di
 
 
 class OpenerCodeReader:
-    """Reader of the facts about the code of openers. Each source file is parsed once."""
+    """Reader of the facts about the code of openers. Each source file is parsed once.
 
-    def __init__(self, scripts: ScriptResolver) -> None:
-        self._scripts = scripts
+    redactor  replaces the secrets of the traffic, which the source may contain as well
+    """
+
+    def __init__(self, scripts: ScriptResolver, redactor: TrafficRedactor) -> None:
+        self._scripts, self._redactor = scripts, redactor
         self._parsed: dict[tuple[str, bytes], SourceCode] = {}
         self._found: dict[tuple[CodeLocation, ...], OpenerCode | None] = {}
 
@@ -126,14 +130,28 @@ class OpenerCodeReader:
             sources.append(found)
         key = tuple(place for place, _ in sources)
         if key not in self._found:
-            self._found[key] = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
-        return self._found[key]
+            code = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
+            self._found[key] = _with_patch(code, sources[0], origin) if code is not None else None
+        found_code = self._found[key]
+        if found_code is None or found_code.patch is None:
+            return found_code
+        diff = self._redactor.redact_known(found_code.patch.diff)
+        return msgspec.structs.replace(found_code, patch=msgspec.structs.replace(found_code.patch, diff=diff))
 
     def _parse(self, file: str, content: bytes) -> SourceCode:
         source = self._parsed.get((file, content))
         if source is None:
             source = self._parsed[file, content] = parse_source(file, content)
         return source
+
+
+def _with_patch(code: OpenerCode, opener: tuple[CodeLocation, bytes], origin: ConnectionOrigin) -> OpenerCode:
+    """Return `code` with the change that adds the missing cleanup, if the text is that of a source file."""
+    is_missing = code.cleanup is Cleanup.MISSING and not code.guarded and code.frames == 1
+    if not is_missing or origin.opener is None or stack_frames.is_unmapped(origin.opener):
+        return code
+    place, content = opener
+    return msgspec.structs.replace(code, patch=opener_patch(origin.opener.file, content, place))
 
 
 def _script_url(

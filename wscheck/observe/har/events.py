@@ -193,7 +193,7 @@ def read_har_files(
 
 def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:
     traffic.flush()
-    code = OpenerCodeReader(scripts)
+    code = OpenerCodeReader(scripts, traffic.redactor)
     resolved = {id(session): _resolve_origin(session, scripts, code) for session in traffic.sessions}
     origins = attribute_reconnects(traffic.sessions, resolved, ())
     events: list[Event] = traffic.events(lambda session: origins[id(session)])

@@ -99,6 +99,10 @@ class TrafficRedactor:
         """Return `text` without secrets, cut to `MAX_TEXT_LENGTH` characters."""
         return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
+    def redact_known(self, text: str) -> str:
+        """Return `text` with only the secrets of the traffic replaced, for source code of any length."""
+        return self._redactor.redact_known(text)
+
     def user_label(self, user: str | None) -> str | None:
         """Return the user's name for reports: "(token 3f9a1c)" if the identity rule points at a token."""
         if user is None:
