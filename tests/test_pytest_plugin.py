@@ -241,7 +241,7 @@ def test_a_page_with_duplicate_connections_fails_its_test(pytester: pytest.Pytes
             "*Captured wscheck call*",
             "user_123: * connections*",
             "*_ test_no_connection?chromium? _*",
-            "wscheck could not check the page: no Socket.IO traffic was seen*",
+            "wscheck could not check the page: no real-time connection was seen*",
             "*wscheck: allowed findings*",
             "*::test_allowed*",
             "FAILED *::test_duplicate?chromium? - *user_123: * connections*",

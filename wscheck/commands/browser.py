@@ -89,7 +89,7 @@ def browser(
 
     Steps such as clicks and input are configured in wscheck.toml as [[browser.step]]: see `wscheck docs browser`.
 
-    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no Socket.IO traffic), 130 interrupted.
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no real-time connection), 130 interrupted.
     """
     pages, command = _split_command(urls or [])
     flags = {

@@ -15,6 +15,9 @@ from wscheck.model.events import CodeLocation
 MAX_CLIENT_FRAMES = 18
 """Largest number of frames of the client library in a stack, before the frame that called io()."""
 
+UNMAPPED = "<unmapped>"
+"""File of a position that the script's source map leaves out: a function that a compiler or bundler added."""
+
 _BUNDLED_CLIENT = "socket.io-client/in-the-bundle"
 
 _LIBRARY = re.compile(
@@ -25,7 +28,7 @@ _LIBRARY = re.compile(
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
     r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
     r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
-    r"|^(node:|native |<anonymous>)|^$"
+    r"|^(node:|native |<anonymous>|<unmapped>)|^$"
     r"|^ng:/",  # functions that Angular compiles in the browser
 )
 # Path of a file of Angular in the source maps of its packages: it is that of the build of Angular itself.

@@ -69,10 +69,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 class ConnectionEvent(Event, frozen=True, kw_only=True):
     """Base class of events about one connection.
 
-    sid        Socket.IO socket id, one per namespace
-    eio        Engine.IO session id, which all namespaces of the connection share
+    sid        Socket.IO socket id, one per namespace; for other protocols, the number of the connection in the run
+    eio        Engine.IO session id, which all namespaces of the connection share; otherwise like `sid`
     namespace  the Socket.IO namespace, None if unknown
-    transport  "websocket" or "polling"
+    transport  "websocket", "polling" or "event-stream"
+    protocol   id of the protocol (docs/protocols.md), None for Socket.IO
     page       the tab, worker or client process that has the connection
     document   number of the document within the run; each load of a page, and each worker, has its own
     component  the part of the application that opened the connection or handled the event
@@ -83,6 +84,7 @@ class ConnectionEvent(Event, frozen=True, kw_only=True):
     eio: str | None = None
     namespace: str | None = None
     transport: str | None = None
+    protocol: str | None = None
     page: str | None = None
     document: int | None = None
     component: str | None = None
@@ -127,7 +129,12 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Connected(AttemptOutcome, frozen=True, kw_only=True):
-    """The server acknowledged the CONNECT packet of the namespace: the user has the connection `sid` from now on."""
+    """The server acknowledged the CONNECT packet of the namespace: the user has the connection `sid` from now on.
+
+    http  HTTP version of a stream: with "http/1.1", it occupies one of the browser's few connections to its host
+    """
+
+    http: str | None = None
 
 
 class Refused(AttemptOutcome, frozen=True, kw_only=True):

@@ -290,6 +290,8 @@ class PageSummary(BrowserTarget, kw_only=True):
 class ConnectionSummary(msgspec.Struct, kw_only=True):
     """Connection of a browser.
 
+    protocol        name of the protocol
+    endpoint        URL without query
     sid, namespace  socket id and name of the namespace that was connected first
     namespaces      all namespaces of the connection
     opener       call site of `io()` in the application, None if the source contains no stack
@@ -297,6 +299,8 @@ class ConnectionSummary(msgspec.Struct, kw_only=True):
     stack        frames of the application, the innermost first
     """
 
+    protocol: str = ""
+    endpoint: str = ""
     eio: str | None = None
     sid: str | None = None
     user: str | None = None

@@ -267,12 +267,14 @@ class Protocol(ABC):
 
     id           name in recordings: "graphql-ws"
     name         name in reports: "GraphQL (graphql-ws)"
-    is_left_out  its connections are listed, but not evaluated: the hot reload of a development server
+    is_left_out     its connections are listed, but not evaluated: the hot reload of a development server
+    names_sessions  the server gives each session an id (`Named`); otherwise, connections are numbered
     """
 
     id: ClassVar[str]
     name: ClassVar[str]
     is_left_out: ClassVar[bool] = False
+    names_sessions: ClassVar[bool] = False
 
     @abstractmethod
     def recognise(self, opening: Opening) -> Confidence:

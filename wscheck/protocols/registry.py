@@ -7,11 +7,19 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wscheck.protocols.dev_server import DEV_SERVERS
+from wscheck.protocols.event_stream import EventStream
 from wscheck.protocols.protocol import Confidence, Opening, Protocol
 from wscheck.protocols.socket_io_session import SocketIo
+from wscheck.protocols.websocket import PlainWebSocket
 
-PROTOCOLS: tuple[Protocol, ...] = (SocketIo(),)
-"""Protocols in the order in which they are tried."""
+PROTOCOLS: tuple[Protocol, ...] = (
+    *DEV_SERVERS,
+    SocketIo(),
+    PlainWebSocket(),
+    EventStream(),
+)
+"""All protocols."""
 
 
 class Recognition(msgspec.Struct, frozen=True):
@@ -28,7 +36,8 @@ class Recognition(msgspec.Struct, frozen=True):
 def recognise(opening: Opening, protocols: Sequence[Protocol] = PROTOCOLS) -> Recognition | None:
     """Return the protocol of a connection, None if no protocol has connections of this kind.
 
-    If two protocols are equally likely, the connection is read as a plain WebSocket or stream.
+    A connection of a development server is one, whatever it carries. If two other protocols are equally likely, the
+    connection is read as a plain WebSocket or stream.
     """
     rated = [(protocol.recognise(opening), protocol) for protocol in protocols]
     possible = [(confidence, protocol) for confidence, protocol in rated if confidence]
@@ -36,7 +45,16 @@ def recognise(opening: Opening, protocols: Sequence[Protocol] = PROTOCOLS) -> Re
         return None
     highest = max(confidence for confidence, _ in possible)
     best = [protocol for confidence, protocol in possible if confidence is highest]
+    left_out = next((protocol for protocol in best if protocol.is_left_out), None)
+    if left_out is not None:
+        return Recognition(left_out, highest)
     plain = next((protocol for confidence, protocol in possible if confidence is Confidence.FALLBACK), None)
     if len(best) > 1 and plain is not None:
         return Recognition(plain, highest, tuple(protocol.name for protocol in best))
     return Recognition(best[0], highest)
+
+
+def protocol_name(id: str | None) -> str:
+    """Return the name of a protocol for reports; None stands for Socket.IO."""
+    names = {protocol.id: protocol.name for protocol in PROTOCOLS if not protocol.is_left_out}
+    return names.get(id or SocketIo.id, id or "")

@@ -95,6 +95,7 @@ class SocketIo(Protocol):
 
     id = "socketio"
     name = "Socket.IO"
+    names_sessions = True
 
     def recognise(self, opening: Opening) -> Confidence:
         return Confidence.CERTAIN if parse_engine_url(opening.url) is not None else Confidence.NONE

@@ -43,6 +43,7 @@ from wscheck.model.report import (
     Scope,
 )
 from wscheck.observe.traffic.inconclusive import all_closed, page_gaps, refused_pages, unknown_users
+from wscheck.protocols.registry import protocol_name
 
 SCHEMA = "wscheck.browser/1"
 
@@ -80,7 +81,7 @@ def evaluate_pages(
         judge.feed(event)
     times = [event.at for event in events if event.at is not None]
     findings = judge.finish(max(times, default=None))
-    gaps = [*page_gaps(events), *judge.gaps, *([INTERRUPTED] if interrupted else [])]
+    gaps = [*page_gaps(events, has_policy=options.policy.is_set), *judge.gaps, *([INTERRUPTED] if interrupted else [])]
     decision = verdict(findings, gaps, bar, describe=lambda failing: summarize(events, failing))
     return BrowserReport(
         schema=SCHEMA,
@@ -174,6 +175,8 @@ def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
 def _connection(event: Connected) -> ConnectionSummary:
     kind, _, url = (event.target or "").partition(" ")
     return ConnectionSummary(
+        protocol=protocol_name(event.protocol),
+        endpoint=(event.url or "").partition("?")[0],
         eio=event.eio,
         sid=event.sid,
         user=event.user,

@@ -53,26 +53,3 @@ def test_a_script_that_did_not_load_is_named(
     network(obstacles, event[0], **event[1])
     reasons = obstacles.reasons()
     assert [SCRIPT in each and reason in each for each in reasons] == ([True] if reason else [])
-
-
-@pytest.mark.parametrize(
-    ("url", "is_foreign"),
-    [
-        ("wss://h/live?token=secret-of-ann", True),
-        ("ws://h/socket.io/?EIO=4&transport=websocket", False),
-        ("ws://h/_next/webpack-hmr", False),
-        ("ws://localhost:5173/?token=Vf3", False),
-    ],
-)
-def test_a_websocket_of_another_protocol_is_named_without_its_query(
-    obstacles: PageObstacles, url: str, is_foreign: bool
-) -> None:
-    network(obstacles, "webSocketCreated", url=url)
-    reasons = obstacles.reasons()
-    assert bool(reasons) is is_foreign and "secret" not in str(reasons)
-
-
-def test_an_event_stream_is_named(obstacles: PageObstacles) -> None:
-    response = {"url": "http://h/stream", "status": 200}
-    network(obstacles, "responseReceived", type="EventSource", response=response)
-    assert obstacles.reasons() == ["the page has connections of a protocol that is not evaluated: http://h/stream"]

@@ -163,8 +163,8 @@ def ran(path: Path, *options: str) -> Ran:
     return wscheck("har", path, *options)
 
 
-def test_a_har_without_socket_io_is_inconclusive(tmp_path: Path) -> None:
-    path = har(tmp_path / "page.har", entry("http://localhost/"), entry("ws://localhost/hmr", 101))
+def test_a_har_without_connections_of_the_page_is_inconclusive(tmp_path: Path) -> None:
+    path = har(tmp_path / "page.har", entry("http://localhost/"), entry("ws://localhost/_next/webpack-hmr", 101))
     done = ran(path, "--format", "json")
     assert done.code == 3, done.said
     assert json.loads(done.out)["reason"] == NO_TRAFFIC

@@ -45,7 +45,7 @@ class Conversation:
         return self
 
     def close(self) -> "Conversation":
-        self.traffic.on_websocket_closed("w", self.at + 1)
+        self.traffic.on_closed("w", self.at + 1)
         return self
 
     def events(self) -> list[Event]:
@@ -119,7 +119,7 @@ def test_an_upgrade_is_the_same_connection() -> None:
     for at, line in enumerate((">2probe", "<3probe", ">5", '<42["status",{"a":2}]')):
         traffic.on_frame("w", 106 + at, line[1:], outgoing=line[0] == ">")
     traffic.on_response("pending", 107.5, status=200, body="6")
-    traffic.on_websocket_closed("w", 120)
+    traffic.on_closed("w", 120)
     events = traffic.events()
     assert type_names(events) == ["Connecting", "Connected", "Delivered", "Upgraded", "Delivered", "Disconnected"]
     assert len(traffic.sessions) == 1 and {
@@ -149,7 +149,7 @@ def test_an_attempt_that_the_client_left_is_not_refused() -> None:
 def test_a_failed_upgrade_keeps_the_polling_session() -> None:
     traffic = polled()
     traffic.on_websocket_created("w", WS + "&sid=E1", 105, initiator=PAGE)
-    traffic.on_websocket_closed("w", 106, error="failed")
+    traffic.on_closed("w", 106, error="failed")
     assert type_names(traffic.events())[-1] == "Delivered"
 
 
@@ -158,11 +158,9 @@ def test_strict_mode_with_cleanup_is_only_an_attempt() -> None:
     assert type_names(events) == ["Connecting"] and events[0].user is None
 
 
-def test_other_websockets_and_requests_are_ignored() -> None:
+def test_other_requests_are_ignored() -> None:
     traffic = TrafficDemux(source="browser")
-    assert not traffic.on_websocket_created("w", "ws://localhost/hot", 1.0, initiator=PAGE)
     assert not traffic.on_request("r", "http://localhost/api?EIOU=4", 1.0, initiator=PAGE)
-    traffic.on_frame("w", 2.0, "0{}", outgoing=False)
     assert traffic.events() == []
 
 

@@ -25,7 +25,7 @@ class Pages:
         return key
 
     def close(self, key: str, at: float) -> None:
-        self.traffic.on_websocket_closed(key, at)
+        self.traffic.on_closed(key, at)
 
     def events(self) -> list[Event]:
         return self.traffic.events()

@@ -50,7 +50,7 @@ class ObservedPage:
     [
         ("chat.example.com/socket.io", "chat.example.com"),
         ("h:8001/socket.io", "h:8001"),
-        ("h/browser-sync/socket.io", "h/browser-sync/socket.io"),
+        ("h/other/socket.io", "h/other/socket.io"),
     ],
 )
 def test_another_host_port_or_path_is_another_server(other: str, name: str) -> None:

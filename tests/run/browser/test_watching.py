@@ -157,7 +157,7 @@ def test_no_output_of_the_command_contains_a_secret(prod: Backend, tmp_path: Pat
 
 def test_a_page_without_traffic_is_inconclusive(prod: Backend) -> None:
     ran = wscheck("browser", f"{prod.url}/counters", "--for", "300ms")
-    assert ran.code == 3 and "no Socket.IO traffic was seen" in ran.said
+    assert ran.code == 3 and "no real-time connection was seen" in ran.said
 
 
 DRIVER = """

@@ -14,7 +14,7 @@ from wscheck.detect.causes.history import Clue, Explanation, Signature, UserHist
 from wscheck.detect.changes import ClosedChange
 from wscheck.detect.rules.rule import opener_label
 from wscheck.model.code_facts import CallContext, OpenerCode
-from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, SERVER_ENDED, TRANSPORT_ENDED
 from wscheck.model.events import CodeLocation, Connected, HandlersRegistered
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
@@ -166,11 +166,15 @@ def reconnect_after_kick(history: UserHistory) -> Clue | None:
 
     The delays may be equal (a reconnect timer) or different.
     """
-    delays = sorted(delay for closed in history.closings if (delay := _reconnect_delay(history, closed)) is not None)
-    if len(delays) < 2:
+    found = [(delay, closed) for closed in history.closings if (delay := _reconnect_delay(history, closed)) is not None]
+    if len(found) < 2:
         return None
-    reconnected = f"{len(delays)} times the server ended a connection and its opener connected again"
-    return Confidence.HIGH, f"{reconnected}, {delays[len(delays) // 2] * 1000:.0f} ms later"
+    delays = sorted(delay for delay, _ in found)
+    is_certain = all(closed.reason in SERVER_ENDED for _, closed in found)
+    ended = "the server ended a connection" if is_certain else "a connection ended"
+    reconnected = f"{len(delays)} times {ended} and its opener connected again"
+    confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
+    return confidence, f"{reconnected}, {delays[len(delays) // 2] * 1000:.0f} ms later"
 
 
 def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None:
@@ -180,13 +184,18 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
     connection because of it.
     """
     old, at = closed.opening or history.find_opening(closed.sid), closed.event.at
-    if closed.reason not in SERVER_ENDED or old is None or old.at is None or at is None:
+    if old is None or old.at is None or at is None or not _may_be_ended_by_server(closed, old):
         return None
     newer = [new for new in history.openings if new.at is not None and new.at > old.at and _have_same_opener(old, new)]
     if any((history.requested_at(new) or 0.0) <= at for new in newer):
         return None
     delays = (new.at - at for new in newer if new.at is not None and new.at - at <= RECONNECT_WITHIN_S)
     return min(delays, default=None)
+
+
+def _may_be_ended_by_server(closed: ClosedChange, old: Connected) -> bool:
+    """Return whether the server ended a connection; of a plain WebSocket, a browser does not tell who closed it."""
+    return closed.reason in SERVER_ENDED or (old.protocol is not None and closed.reason in TRANSPORT_ENDED)
 
 
 def _have_same_opener(old: Connected, new: Connected) -> bool:

@@ -225,8 +225,8 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "foreign-websocket",
-            "a websocket that is not Socket.IO (hot reload, live reload)",
-            "no EIO= in its URL",
+            "a connection of a development server (hot reload, live reload)",
+            "its subprotocol, its path or its first messages are those of the tool",
             "None needed.",
             benign=True,
         ),

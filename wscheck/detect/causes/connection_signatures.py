@@ -121,12 +121,17 @@ def several_tabs(history: UserHistory) -> Clue | None:
 
 
 def transport_closed(history: UserHistory) -> Clue | None:
-    ends = [c for c in history.closings if c.replaced and c.reason in TRANSPORT_ENDED]
+    ends = [c for c in history.closings if c.replaced and c.reason in TRANSPORT_ENDED and not _is_plain(c.opening)]
     if not ends:
         return None
     is_certain = any(c.reason == FORCED_CLOSE for c in ends)
     confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
     return confidence, f'the replaced connection ended with "{ends[0].reason}"'
+
+
+def _is_plain(opening: Connected | None) -> bool:
+    """Return whether a connection has no namespaces, so that a server can only end it by closing its transport."""
+    return opening is not None and opening.protocol is not None
 
 
 def transport_closed_first(history: UserHistory) -> Clue | None:
@@ -139,7 +144,7 @@ def transport_closed_first(history: UserHistory) -> Clue | None:
         if closing.replaced or closing.reason not in TRANSPORT_ENDED or old is None or at is None:
             continue
         others = (new for new in history.openings if new.page != old.page and new.at is not None)
-        if any(0 <= (new.at or 0.0) - at <= ACKNOWLEDGED_WITHIN_S for new in others):
+        if not _is_plain(old) and any(0 <= (new.at or 0.0) - at <= ACKNOWLEDGED_WITHIN_S for new in others):
             return Confidence.MEDIUM, f'the first connection ended with "{closing.reason}" as the second one opened'
     return None
 

@@ -32,6 +32,7 @@ from wscheck.observe.browser.opener import (
 )
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
+from wscheck.observe.browser.stream_openers import StreamOpeners
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, TrafficDemux, TrafficRedactor, TrafficSession
 
@@ -78,6 +79,7 @@ class Browser:
         self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, redactor=redactor, target=target)
         self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
         self._code = OpenerCodeReader(self._scripts, self.traffic.redactor)
+        self._stream_openers = StreamOpeners(self._scripts)
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
@@ -89,7 +91,7 @@ class Browser:
 
     async def _start(self) -> None:
         await self._devtools.__aenter__()
-        self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps)
+        self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps, self._stream_openers)
         await self._targets.attach()
         self._page_loads.set_open_before(self._targets.tabs.values())
 
@@ -226,15 +228,12 @@ class Browser:
     def _on_event(self, method: str, params: dict[str, Any], session: str) -> None:
         if method.startswith("Network."):
             self._on_network_event(method, params, session)
+        elif method == "Runtime.bindingCalled":
+            self._stream_openers.on_binding_called(session, params)
         elif method == "Debugger.scriptParsed":
             self._scripts.on_script_parsed(session, params)
-        elif method == "Target.attachedToTarget":
-            self._targets.on_attached_event(params, session)
-        elif method == "Target.detachedFromTarget":
-            if (target := self._targets.on_detached_event(params)) is not None:
-                self._network.on_target_closed(target.id)
-        elif method == "Target.targetInfoChanged":
-            self._targets.on_info_changed(params)
+        elif method.startswith("Target."):
+            self._on_target_event(method, params, session)
         elif method.startswith("Runtime.executionContext"):
             self._targets.on_execution_context(method, params, session)
         elif method in ("Page.loadEventFired", "Inspector.targetCrashed") and session in self._tabs:
@@ -249,6 +248,15 @@ class Browser:
             # A dialog blocks the page. A launched browser has no user to close the dialog.
             answer = {"accept": params["type"] in ("alert", "beforeunload")}
             self._devtools.send("Page.handleJavaScriptDialog", answer, session)
+
+    def _on_target_event(self, method: str, params: dict[str, Any], session: str) -> None:
+        if method == "Target.attachedToTarget":
+            self._targets.on_attached_event(params, session)
+        elif method == "Target.detachedFromTarget":
+            if (target := self._targets.on_detached_event(params)) is not None:
+                self._network.on_target_closed(target.id)
+        elif method == "Target.targetInfoChanged":
+            self._targets.on_info_changed(params)
 
     def _on_network_event(self, method: str, params: dict[str, Any], session: str) -> None:
         self.rest.on_network_event(session, method, params)
@@ -321,7 +329,7 @@ class Browser:
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
         loads, obstacles = list(self._page_loads.notes(tabs, connected)), self._obstacles.reasons()
         notes = [*loads, *self._handlers.notes, *self._scripts.notes]
-        notes += filter(None, [self.traffic.server_note])
+        notes += self.traffic.notes
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 

@@ -1,5 +1,9 @@
 """Network events of every page and worker, in order, as input for `TrafficDemux`; and waiting until a page rests.
 
+A stream of server-sent events is a request whose answer has the media type text/event-stream: one that EventSource
+sends, or a GET request of fetch(). A POST request with such an answer is a question with an answer in parts, not a
+connection.
+
 A page rests if nothing has happened in it for a while. The body of a polling response is fetched after the response is
 complete. Events after the response wait in a queue until the body has arrived, because a session's packets must be
 decoded in order.
@@ -14,13 +18,16 @@ from typing import Any
 
 import msgspec
 
+from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.model.errors import CannotCheck
 from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.browser.page import BrowserTab
+from wscheck.observe.browser.stream_openers import StreamOpeners
 from wscheck.observe.browser.targets import DevToolsTargets
 from wscheck.observe.traffic.demux import TrafficDemux
 from wscheck.observe.traffic.session import Initiator
+from wscheck.protocols.event_stream import MEDIA_TYPE, encode_event
 from wscheck.protocols.socket_io_session import parse_engine_url
 
 TrafficStep = Callable[[], object]
@@ -37,6 +44,11 @@ DELIVERY_DELAY_S = 0.1
 
 RESPONSE_BODY_TIMEOUT_S = 5
 
+MAX_FETCHES = 1_000
+"""Pending requests of fetch() that are stored, because their answer may be a stream."""
+
+NOT_A_STREAM = "the answer is no stream of server-sent events: its media type is {}"
+
 REST_POLL_S = 0.05
 IDLE_TIMEOUT_S = 2.0
 
@@ -48,21 +60,39 @@ _WHEN_IDLE = """new Promise(done => (window.requestIdleCallback || setTimeout)(
   () => setTimeout(() => done([location.href, document.readyState === 'complete'])), {timeout: 500}))"""
 
 
+class _Fetch(msgspec.Struct, frozen=True):
+    """Request of a page whose answer may be a stream. `params` are those of the event."""
+
+    url: str
+    at: float
+    initiator: Initiator
+    params: dict[str, Any]
+    headers: dict[str, str]
+
+
 class NetworkFeed:
     """Queue of network events. `feed` adds an event; `drain` waits until all are processed.
 
-    on_stack  called with the stack of every request and websocket, so that source maps can be fetched early
+    on_stack        called with the stack of every request and websocket, so that source maps can be fetched early
+    stream_openers  call sites of the EventSource objects of the pages
     """
 
     def __init__(
-        self, devtools: DevToolsConnection, traffic: TrafficDemux, on_stack: Callable[[DevToolsStack], None]
+        self,
+        devtools: DevToolsConnection,
+        traffic: TrafficDemux,
+        on_stack: Callable[[DevToolsStack], None],
+        stream_openers: StreamOpeners,
     ) -> None:
         self._devtools, self._traffic, self._on_stack = devtools, traffic, on_stack
+        self._stream_openers = stream_openers
         self._queue: asyncio.Queue[tuple[TrafficStep, asyncio.Future[Any] | None]] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
         self._clock_offset: float | None = None
         self._poll_status: dict[str, int] = {}
         self._websocket_errors: dict[str, str] = {}
+        self._streams: set[str] = set()
+        self._fetches = BoundedDict[str, _Fetch](MAX_FETCHES)
         self._webtransport_pages: set[str] = set()
         self._untimed: list[tuple[str | None, asyncio.Future[float]]] = []
 
@@ -147,8 +177,19 @@ class NetworkFeed:
     def _on_request(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         request = params["request"]
         at = self._time_or_now(params)
-        if "EIO=" not in request["url"] or request["method"] not in ("GET", "POST"):
+        if request["method"] not in ("GET", "POST") or key in self._streams:
             return
+        if self._traffic.reads_request(request["url"]):
+            self._request_poll(params, session, key, initiator, at)
+        elif request["method"] == "GET" and params.get("type") in ("EventSource", "Fetch", "XHR"):
+            fetch = _Fetch(request["url"], at, initiator, params, request["headers"])
+            if params["type"] == "EventSource" or _asks_for_stream(request["headers"]):
+                self._request_stream(fetch, session, key)
+            else:
+                self._fetches.put(key, fetch)
+
+    def _request_poll(self, params: dict[str, Any], session: str, key: str, initiator: Initiator, at: float) -> None:
+        request = params["request"]
         initiator = self._with_stack(initiator, params, session)
         body, awaited = request.get("postData"), None
         if body is None and request.get("hasPostData"):
@@ -169,23 +210,82 @@ class NetworkFeed:
         self._enqueue(lambda: self._traffic.on_headers(key, params.get("headers", {})))
 
     def _on_response(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        response = params["response"]
         if key in self._poll_status:
-            self._poll_status[key] = params["response"]["status"]
+            self._poll_status[key] = response["status"]
+            return
+        is_stream = response["status"] == 200 and response.get("mimeType") == MEDIA_TYPE
+        fetch = self._fetches.pop(key, None)
+        if fetch is not None and is_stream:
+            self._request_stream(fetch, session, key)
+        if key in self._streams:
+            self._answer_stream(params, session, key, is_stream=is_stream)
 
     def _on_finished(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        at = self._time_or_now(params)
+        if key in self._streams:
+            self._streams.discard(key)
+            self._enqueue(lambda: self._traffic.on_closed(key, at))
         status = self._poll_status.pop(key, None)
         if status is None:
             return
-        at = self._time_or_now(params)
         body = self._devtools.send("Network.getResponseBody", {"requestId": params["requestId"]}, session)
         self._enqueue(lambda: self._traffic.on_response(key, at, status=status, body=_decode_body(_result(body))), body)
 
     def _on_failed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        if self._poll_status.pop(key, None) is None:
-            return
         at, cancelled = self._time_or_now(params), bool(params.get("canceled"))
         reason = CORS if "corsErrorStatus" in params else str(params.get("errorText", ""))
-        self._enqueue(lambda: self._traffic.on_request_failed(key, at, cancelled=cancelled, reason=reason))
+        if key in self._streams:
+            self._streams.discard(key)
+            error = "" if cancelled else reason
+            self._enqueue(lambda: self._traffic.on_closed(key, at, error=error, by_client=cancelled))
+        if self._poll_status.pop(key, None) is not None:
+            self._enqueue(lambda: self._traffic.on_request_failed(key, at, cancelled=cancelled, reason=reason))
+
+    # --- streams of server-sent events --------------------------------------------------------------------------
+
+    def _request_stream(self, fetch: "_Fetch", session: str, key: str) -> None:
+        if fetch.params["type"] == "EventSource":
+            initiator = self._with(fetch.initiator, self._stream_openers.take(session, fetch.url))
+        else:
+            initiator = self._with_stack(fetch.initiator, fetch.params, session)
+        self._streams.add(key)
+        self._enqueue(
+            lambda: self._traffic.on_stream_requested(
+                key, fetch.url, fetch.at, initiator=initiator, headers=fetch.headers
+            )
+        )
+
+    def _answer_stream(self, params: dict[str, Any], session: str, key: str, *, is_stream: bool) -> None:
+        response, at = params["response"], self._time_or_now(params)
+        status, media_type = response["status"], response.get("mimeType", "")
+        if not is_stream:
+            reason = NOT_A_STREAM.format(media_type or "unknown") if status == 200 else ""
+            self._enqueue(lambda: self._traffic.on_refused(key, at, status=status, reason=reason))
+            return
+        headers, http = response.get("headers", {}), response.get("protocol", "")
+        self._enqueue(lambda: self._traffic.on_accepted(key, at, headers, http))
+        if params.get("type") == "EventSource":
+            return
+        arguments = {"requestId": params["requestId"]}
+        first = self._devtools.send("Network.streamResourceContent", arguments, session)
+        self._enqueue(lambda: self._feed_part(key, at, _result(first).get("bufferedData", "")), first)
+
+    def _feed_part(self, key: str, at: float, data: str) -> None:
+        if data:
+            self._traffic.on_frame(key, at, base64.b64decode(data), outgoing=False)
+
+    def _on_data(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        """Process a part of a stream that fetch() reads."""
+        if key in self._streams and (data := params.get("data")):
+            at = self._time_or_now(params)
+            self._enqueue(lambda: self._feed_part(key, at, data))
+
+    def _on_stream_event(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+        """Process an event that EventSource received."""
+        if key in self._streams:
+            at, text = self._time_or_now(params), encode_event(params["eventName"], params["data"])
+            self._enqueue(lambda: self._traffic.on_frame(key, at, text, outgoing=False))
 
     # --- websockets ---------------------------------------------------------------------------------------------
 
@@ -208,9 +308,12 @@ class NetworkFeed:
         self._enqueue(lambda: self._traffic.on_headers(key, headers))
 
     def _on_handshake_response(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        status, at = params["response"]["status"], self._time_or_now(params)
+        response, at = params["response"], self._time_or_now(params)
+        status, headers = response["status"], response.get("headers", {})
         if status >= 400:
-            self._enqueue(lambda: self._traffic.on_websocket_refused(key, at, status=status))
+            self._enqueue(lambda: self._traffic.on_refused(key, at, status=status))
+        else:
+            self._enqueue(lambda: self._traffic.on_accepted(key, at, headers))
 
     def _enqueue_frame(self, params: dict[str, Any], key: str, *, outgoing: bool) -> None:
         at, frame = self._time_or_now(params), params["response"]
@@ -227,9 +330,9 @@ class NetworkFeed:
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         self._enqueue_frame(params, key, outgoing=False)
 
-    def _on_websocket_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
+    def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")
-        self._enqueue(lambda: self._traffic.on_websocket_closed(key, at, error=error))
+        self._enqueue(lambda: self._traffic.on_closed(key, at, error=error))
 
     def _on_frame_error(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         """Store why a websocket is about to close: the server is unreachable, or answered with an HTTP error."""
@@ -239,11 +342,12 @@ class NetworkFeed:
 
     def _with_stack(self, initiator: Initiator, params: dict[str, Any], session: str) -> Initiator:
         stack = params.get("initiator", {}).get("stack")
-        raw_stack = None
+        return self._with(initiator, DevToolsStack(session, stack) if stack is not None else None)
+
+    def _with(self, initiator: Initiator, stack: DevToolsStack | None) -> Initiator:
         if stack is not None:
-            raw_stack = DevToolsStack(session, stack)
-            self._on_stack(raw_stack)
-        return msgspec.structs.replace(initiator, raw_stack=raw_stack)
+            self._on_stack(stack)
+        return msgspec.structs.replace(initiator, raw_stack=stack)
 
 
 _HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator], None]] = {
@@ -252,6 +356,8 @@ _HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator]
     "Network.responseReceived": NetworkFeed._on_response,
     "Network.loadingFinished": NetworkFeed._on_finished,
     "Network.loadingFailed": NetworkFeed._on_failed,
+    "Network.dataReceived": NetworkFeed._on_data,
+    "Network.eventSourceMessageReceived": NetworkFeed._on_stream_event,
     "Network.webSocketCreated": NetworkFeed._on_websocket_created,
     "Network.webTransportCreated": NetworkFeed._on_webtransport_created,
     "Network.webSocketWillSendHandshakeRequest": NetworkFeed._on_handshake_request,
@@ -259,8 +365,12 @@ _HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator]
     "Network.webSocketFrameSent": NetworkFeed._on_frame_sent,
     "Network.webSocketFrameReceived": NetworkFeed._on_frame_received,
     "Network.webSocketFrameError": NetworkFeed._on_frame_error,
-    "Network.webSocketClosed": NetworkFeed._on_websocket_closed,
+    "Network.webSocketClosed": NetworkFeed._on_closed,
 }
+
+
+def _asks_for_stream(headers: dict[str, str]) -> bool:
+    return any(name.lower() == "accept" and MEDIA_TYPE in value for name, value in headers.items())
 
 
 def _resolve(future: "asyncio.Future[float]", at: float) -> None:

@@ -201,7 +201,7 @@ def attribute_reconnects(
     continued: set[int] = set()
     for index, session in enumerate(sessions):
         predecessor = certain.get(id(session))
-        if predecessor is None and _is_opened_by_client_library(origins[id(session)]):
+        if predecessor is None and _is_reconnection(session, origins[id(session)]):
             earlier = sessions[:index]
             predecessor = _likely_predecessor(session, earlier, origins[id(session)], attributed, continued)
         if predecessor is not None:
@@ -237,6 +237,13 @@ def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
     return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)
 
 
+def _is_reconnection(session: TrafficSession, origin: ConnectionOrigin) -> bool:
+    """Return whether a library or the browser opened the connection again, without a call of the application."""
+    if session.is_numbered:
+        return not stack_frames.app_frames(origin.stack)
+    return _is_opened_by_client_library(origin)
+
+
 def _likely_predecessor(
     session: TrafficSession,
     earlier: Sequence[TrafficSession],
@@ -258,6 +265,7 @@ def _likely_predecessor(
         and each.initiator.target_id == session.initiator.target_id
         and each.initiator.document == session.initiator.document
         and id(each) not in continued
+        and (each.endpoint, each.protocol) == (session.endpoint, session.protocol)
         and attributed[id(each)].opener
     ]
     files = {place.file for place in stack_frames.app_frames(origin.stack)}

@@ -1,7 +1,6 @@
 """Pages in the browser: the commands for the configured steps, the documents that the tabs loaded, and obstacles.
 
-An obstacle may have prevented a page from connecting, or hidden its connections: an exception, a script that did not
-load, or a connection of another protocol.
+An obstacle may have prevented a page from connecting: an exception, or a script that did not load.
 """
 
 import asyncio
@@ -12,7 +11,6 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,7 +22,6 @@ from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget
 from wscheck.observe.traffic import UrlFormatter
-from wscheck.protocols.socket_io_session import parse_engine_url
 
 LOAD_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.05
@@ -40,17 +37,6 @@ _NAVIGATION_ERRORS = ("context was destroyed", "Cannot find context", "navigated
 
 MAX_OBSTACLES_PER_KIND = 3
 MAX_SCRIPT_REQUESTS = 10_000
-
-# Websockets of development servers, for hot and live reload.
-_RELOAD_PATHS = (
-    "/_next/webpack-hmr",
-    "/sockjs-node",
-    "/livereload",
-    "/_nuxt/",
-    "/ng-cli-ws",
-    "/@vite",
-    "/__vite",
-)
 
 
 class BrowserTab:
@@ -353,7 +339,7 @@ class _Exception(msgspec.Struct, frozen=True):
 
 
 class PageObstacles:
-    """Exceptions, scripts that did not load, and connections of other protocols, of all pages.
+    """Exceptions, and scripts that did not load, of all pages.
 
     Call the `on_` methods with DevTools events, and `reasons` at the end.
     """
@@ -363,7 +349,6 @@ class PageObstacles:
         self._exceptions: list[_Exception] = []
         self._script_urls: dict[tuple[str, str], str] = {}
         self._blocked: dict[str, str] = {}
-        self._foreign: dict[str, str] = {}
 
     def on_exception(self, session: str, tab: str, details: dict[str, Any]) -> None:
         """Process Runtime.exceptionThrown."""
@@ -384,14 +369,12 @@ class PageObstacles:
         elif method == "Network.responseReceived" and params.get("type") == "Script":
             if (status := params["response"]["status"]) >= HTTP_ERROR:
                 self._blocked[params["response"]["url"]] = f"HTTP {status}"
-        elif method == "Network.loadingFailed" and (session, params["requestId"]) in self._script_urls:
-            if not params.get("canceled"):
-                reason = params.get("blockedReason") or params.get("errorText") or "it did not load"
-                self._blocked[self._script_urls[session, params["requestId"]]] = str(reason)
-        elif method == "Network.webSocketCreated" and not _is_socket_io_or_reload(params["url"]):
-            self._foreign.setdefault(self._urls.page(params["url"]).partition("?")[0], tab)
-        elif method == "Network.responseReceived" and params.get("type") == "EventSource":
-            self._foreign.setdefault(self._urls.page(params["response"]["url"]).partition("?")[0], tab)
+        elif method == "Network.loadingFailed" and not params.get("canceled"):
+            self._on_failed(session, params)
+
+    def _on_failed(self, session: str, params: dict[str, Any]) -> None:
+        if (url := self._script_urls.get((session, params["requestId"]))) is not None:
+            self._blocked[url] = str(params.get("blockedReason") or params.get("errorText") or "it did not load")
 
     def reasons(self) -> list[str]:
         """Return a sentence for each obstacle, the most likely first. Call this after the source maps are decoded."""
@@ -400,7 +383,7 @@ class PageObstacles:
             "is it blocked, or is its address wrong?"
             for url, reason in list(self._blocked.items())[:MAX_OBSTACLES_PER_KIND]
         ]
-        return [*blocked, *map(self._describe, self._exceptions), *self._other_protocols()]
+        return [*blocked, *map(self._describe, self._exceptions)]
 
     def _describe(self, exception: _Exception) -> str:
         places = [_located(self._scripts, exception.session, frame) for frame in exception.frames]
@@ -410,19 +393,6 @@ class PageObstacles:
             f"a script of {exception.tab} threw {self._urls.redact(exception.text)}{at}: fix the error, and run again"
         )
 
-    def _other_protocols(self) -> list[str]:
-        if not self._foreign:
-            return []
-        urls = ", ".join(list(self._foreign)[:MAX_OBSTACLES_PER_KIND])
-        return [f"the page has connections of a protocol that is not evaluated: {urls}"]
-
 
 def _located(scripts: PageScripts, session: str, frame: dict[str, Any]) -> CodeLocation:
     return scripts.resolve_frame(session, frame)[0]
-
-
-def _is_socket_io_or_reload(url: str) -> bool:
-    """Return whether a websocket belongs to Socket.IO, or to the hot reload of a development server."""
-    path = urlsplit(url).path
-    is_reload = path.startswith(_RELOAD_PATHS) or (path == "/" and "token=" in url)
-    return is_reload or parse_engine_url(url) is not None

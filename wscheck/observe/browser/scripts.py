@@ -132,6 +132,15 @@ class PageScripts:
         for text in self._texts.values():
             text.cancel()
 
+    def script_at(self, session: str, url: str, line: int, column: int) -> str | None:
+        """Return the id of the last script of this URL that contains a position (from 0), None if there is none."""
+        found = None
+        for (script_session, script_id), script in self._scripts.items():
+            starts_before = self._starts[script_session, script_id][:2] <= (line, column)
+            if script_session == session and script.url == url and starts_before:
+                found = script_id
+        return found
+
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return the URL of a script as reports show it: without user and password, its query replaced by a hash.
 
@@ -175,6 +184,8 @@ class PageScripts:
         url = frame.get("url") or (script.url if script is not None else "")
         source_map = self._maps.get(script) if script is not None else None
         mapped = source_map.find(line, column) if source_map is not None else None
+        if mapped is None and source_map is not None and not module_name(url):
+            return CodeLocation(stack_frames.UNMAPPED, line + 1, column + 1, function), ""
         if mapped is None:
             file = module_name(url) or self._urls.script(url).partition("?")[0]
             in_bundle = CodeLocation(file, line + 1, column + 1, function)

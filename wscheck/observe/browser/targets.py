@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from wscheck.observe.browser import stream_openers
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.traffic import Initiator, UrlFormatter
 
@@ -107,6 +108,9 @@ class DevToolsTargets:
         if target.type in ("page", "iframe"):
             send("Page.enable", {}, session)
             send("Inspector.enable", {}, session)
+            send("Runtime.addBinding", {"name": stream_openers.BINDING}, session)
+            script = {"source": stream_openers.WRAPPER, "runImmediately": True}
+            send("Page.addScriptToEvaluateOnNewDocument", script, session)
         if target.type != "service_worker":
             send("Target.setAutoAttach", {**_AUTO_ATTACH, "filter": _CHILD_FILTER}, session)
         target.resumed = send("Runtime.runIfWaitingForDebugger", {}, session)

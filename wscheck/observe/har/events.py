@@ -26,7 +26,7 @@ from wscheck.observe.browser.source_map import (
     relative_to_vite_root,
     vite_base,
 )
-from wscheck.observe.har.har_file import HarEntry, HarFile, load_har_file
+from wscheck.observe.har.har_file import HarEntry, HarFile, HarRequest, HarResponse, load_har_file
 from wscheck.observe.traffic import (
     ConnectionOrigin,
     IdentityRule,
@@ -35,6 +35,7 @@ from wscheck.observe.traffic import (
     TrafficSession,
     UrlFormatter,
 )
+from wscheck.protocols.event_stream import encode_event
 
 CLOSE_DELAY_S = 0.0005
 """Seconds. In a HAR file by DevTools, a websocket has closed if it ends later than its last frame by more than this."""
@@ -104,6 +105,8 @@ class HarScripts:
             self._maps[url] = self._load_map(url)
         source_map = self._maps[url]
         mapped = source_map.find(line, column) if source_map is not None else None
+        if mapped is None and source_map is not None and not module_name(url):
+            return CodeLocation(stack_frames.UNMAPPED, line + 1, column + 1, function), ""
         if mapped is None:
             return CodeLocation(module_name(url) or self._display_url(url), line + 1, column + 1, function), ""
         place, called_name = mapped
@@ -187,7 +190,7 @@ def read_har_files(
     for _, _, call in steps:
         call()
     events = _events(traffic, scripts, readers)
-    notes = [*_notes(readers, scripts), *filter(None, [traffic.server_note])]
+    notes = [*_notes(readers, scripts), *traffic.notes]
     return HarContents(events, _pages(readers, traffic), notes)
 
 
@@ -234,7 +237,7 @@ class _HarReader:
 
     def __init__(self, har: HarFile, traffic: TrafficDemux, scripts: HarScripts, number: int) -> None:
         self.har, self._traffic, self._number = har, traffic, number
-        self._engine_entries = [entry for entry in har.entries if "EIO=" in entry.request.url]
+        self._entries = [entry for entry in har.entries if self._is_connection(entry)]
         self._documents = [entry for entry in har.entries if entry.resource_type == "document"]
         self._tab_labels: dict[str, str] = {}
         self._first_document = 1
@@ -242,6 +245,10 @@ class _HarReader:
             is_script = entry.resource_type == "script" or ".map" in entry.request.url
             if is_script and (text := har.body(entry)):
                 scripts.add(entry.request.url, text)
+
+    def _is_connection(self, entry: HarEntry) -> bool:
+        """Return whether an entry belongs to a connection: a WebSocket, a stream, or a poll."""
+        return entry.is_websocket or entry.is_stream or self._traffic.reads_request(entry.request.url)
 
     @property
     def invalid_entries(self) -> str:
@@ -252,7 +259,7 @@ class _HarReader:
     @property
     def ended_at(self) -> float:
         """Time of the last activity in the file, 0 if there is none."""
-        frames = (frame.at for entry in self._engine_entries for frame in entry.frames or ())
+        frames = (frame.at for entry in self._entries for frame in entry.frames or ())
         return max((*(max(entry.at, entry.ended_at) for entry in self.har.entries), *frames), default=0.0)
 
     def label_tabs(self, count: int) -> int:
@@ -260,7 +267,7 @@ class _HarReader:
 
         DevTools records one tab, in which each navigation is a page. Playwright records one page per tab.
         """
-        pages = dict.fromkeys(entry.pageref for entry in (*self._documents, *self._engine_entries))
+        pages = dict.fromkeys(entry.pageref for entry in (*self._documents, *self._entries))
         for number, page in enumerate(pages if self.har.by_playwright else [""], start=count + 1):
             self._tab_labels[page] = f"tab {number}"
         return count + len(self._tab_labels)
@@ -279,12 +286,17 @@ class _HarReader:
     def steps(self) -> Iterator[TrafficStep]:
         """Yield all traffic steps of the file, in no particular order."""
         handshake_times = dict(self._handshakes())
-        for number, entry in enumerate(self._engine_entries):
+        for number, entry in enumerate(self._entries):
             sid = _SID_PARAMETER.search(entry.request.url)
             # Times in milliseconds are too coarse to order a request after the handshake that it depends on.
             at = max(entry.at, handshake_times.get(sid[1], 0.0)) if sid else entry.at
             key = f"{self._number}.{number}"
-            yield from self._websocket(entry, key, at) if entry.is_websocket else self._poll(entry, key, at)
+            if entry.is_websocket:
+                yield from self._websocket(entry, key, at)
+            elif entry.is_stream:
+                yield from self._stream(entry, key)
+            else:
+                yield from self._poll(entry, key, at)
         for entry in filter(_replaces_document, self._documents):
             for target_id in self._replaced_targets(entry):
                 close = partial(self._traffic.on_target_closed, target_id, entry.ended_at)
@@ -293,8 +305,9 @@ class _HarReader:
     def gaps(self, at: float | None) -> Iterator[Event]:
         """Yield an event for each kind of data that the file lacks: messages, response bodies, readable entries."""
         path = str(self.har.path)
-        sockets = [entry for entry in self._engine_entries if entry.is_websocket and entry.response.status == 101]
-        polls = [entry for entry in self._engine_entries if not entry.is_websocket and entry.response.status == 200]
+        engine = [entry for entry in self._entries if self._traffic.reads_request(entry.request.url)]
+        sockets = [entry for entry in engine if entry.is_websocket and entry.response.status == 101]
+        polls = [entry for entry in engine if not entry.is_websocket and entry.response.status == 200]
         if sockets and not any(entry.frames for entry in sockets):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
         if polls and not any(self.har.payload(entry) for entry in polls):
@@ -306,7 +319,7 @@ class _HarReader:
 
     def _poll(self, entry: HarEntry, key: str, at: float) -> Iterator[TrafficStep]:
         body = entry.request.post_data.text if entry.request.post_data is not None else None
-        initiator, headers = self._initiator(entry), _headers(entry)
+        initiator, headers = self._initiator(entry), _headers(entry.request)
         url, status = entry.request.url, entry.response.status
         traffic = self._traffic
         yield at, _REQUEST, lambda: traffic.on_request(key, url, at, initiator=initiator, headers=headers, body=body)
@@ -322,19 +335,44 @@ class _HarReader:
             yield ended_at, _RESPONSE, lambda: traffic.on_request_failed(key, ended_at, cancelled=aborted)
 
     def _websocket(self, entry: HarEntry, key: str, at: float) -> Iterator[TrafficStep]:
-        initiator, headers = self._initiator(entry), _headers(entry)
+        initiator, headers = self._initiator(entry), _headers(entry.request)
         url, status = entry.request.url, entry.response.status
         traffic, frames = self._traffic, sorted(entry.frames or (), key=lambda frame: frame.at)
         at = min(at, frames[0].at) if frames else at
         yield at, _REQUEST, lambda: traffic.on_websocket_created(key, url, at, initiator=initiator, headers=headers)
         if status >= 400:
             refused_at = max(entry.ended_at, at)
-            yield refused_at, _FRAME, lambda: traffic.on_websocket_refused(key, refused_at, status=status)
+            yield refused_at, _FRAME, lambda: traffic.on_refused(key, refused_at, status=status)
+        elif status == 101:
+            answer, answered_at = _headers(entry.response), frames[0].at if frames else at
+            yield answered_at, _FRAME, lambda: traffic.on_accepted(key, answered_at, answer)
         for frame in frames:
             outgoing = frame.type == "send"
             yield frame.at, _FRAME, partial(traffic.on_frame, key, frame.at, frame.content(), outgoing=outgoing)
         if (closed_at := self._closed_at(entry, frames[-1].at if frames else at)) is not None:
-            yield closed_at, _END, lambda: traffic.on_websocket_closed(key, closed_at)
+            yield closed_at, _END, lambda: traffic.on_closed(key, closed_at)
+
+    def _stream(self, entry: HarEntry, key: str) -> Iterator[TrafficStep]:
+        """Yield the steps of a stream. Its events have times only if EventSource read it."""
+        initiator, headers, at = self._initiator(entry), _headers(entry.request), entry.at
+        traffic, url, response = self._traffic, entry.request.url, entry.response
+        events = sorted(entry.stream_events, key=lambda event: event.time)
+        answered_at = min([max(entry.at, event.time) for event in events[:1]] or [at])
+        yield at, _REQUEST, lambda: traffic.on_stream_requested(key, url, at, initiator=initiator, headers=headers)
+        if response.status == 200:
+            answer, http = _headers(response), response.http_version.lower()
+            yield answered_at, _FRAME, lambda: traffic.on_accepted(key, answered_at, answer, http)
+        elif response.status > 0:
+            yield answered_at, _FRAME, lambda: traffic.on_refused(key, answered_at, status=response.status)
+        for event in events:
+            text = encode_event(event.name, event.data)
+            yield event.time, _FRAME, partial(traffic.on_frame, key, event.time, text, outgoing=False)
+        last_at = events[-1].time if events else answered_at
+        error = response.error or ""
+        if error or (not self.har.by_playwright and entry.ended_at > last_at + CLOSE_DELAY_S):
+            ended_at, is_aborted = max(entry.ended_at, last_at), "ABORTED" in error
+            reason = "" if is_aborted else error
+            yield ended_at, _END, lambda: traffic.on_closed(key, ended_at, error=reason, by_client=is_aborted)
 
     def _closed_at(self, entry: HarEntry, last_activity: float) -> float | None:
         """Return the time at which a websocket closed, None if it is open or the time is unknown."""
@@ -384,15 +422,15 @@ class _HarReader:
 
     def _handshakes(self) -> Iterator[tuple[str, float]]:
         """Yield (session id, end time of the response) for each handshake by polling."""
-        for entry in self._engine_entries:
+        for entry in self._entries:
             body = self.har.payload(entry) if not entry.is_websocket else None
             text = body.decode("latin-1") if isinstance(body, bytes) else body or ""
             if handshake := _HANDSHAKE.match(text):
                 yield handshake[1], entry.ended_at
 
 
-def _headers(entry: HarEntry) -> dict[str, str]:
-    return {header.name: header.value for header in entry.request.headers}
+def _headers(message: HarRequest | HarResponse) -> dict[str, str]:
+    return {header.name: header.value for header in message.headers}
 
 
 def _replaces_document(document: HarEntry) -> bool:

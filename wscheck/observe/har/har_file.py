@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from wscheck.model.errors import BadEvidence
+from wscheck.protocols.event_stream import MEDIA_TYPE
 
 MIN_MILLISECONDS = 1e11
 """Times from this number on are milliseconds: as seconds it is the year 5138, as milliseconds 1973."""
@@ -39,6 +40,7 @@ class HarContent(msgspec.Struct):
     text: str | None = None
     encoding: str | None = None
     size: float | None = None
+    mime_type: str | None = msgspec.field(default=None, name="mimeType")
     file: str | None = msgspec.field(default=None, name="_file")
 
 
@@ -49,8 +51,9 @@ class HarRequest(msgspec.Struct, rename="camel"):
     post_data: HarPostData | None = None
 
 
-class HarResponse(msgspec.Struct):
+class HarResponse(msgspec.Struct, rename="camel"):
     status: int = 0
+    http_version: str = ""
     headers: list[HarHeader] = []
     content: HarContent | None = None
     error: str | None = msgspec.field(default=None, name="_error")
@@ -79,6 +82,14 @@ class HarFrame(msgspec.Struct):
             return b""
 
 
+class HarStreamEvent(msgspec.Struct):
+    """Event that EventSource received, in files by DevTools. `time` is in seconds since the epoch."""
+
+    time: float
+    name: str = msgspec.field(default="message", name="eventName")
+    data: str = ""
+
+
 class HarEntry(msgspec.Struct, kw_only=True):
     """One request or websocket.
 
@@ -92,6 +103,7 @@ class HarEntry(msgspec.Struct, kw_only=True):
     pageref: str = ""
     resource_type: str | None = msgspec.field(default=None, name="_resourceType")
     frames: list[HarFrame] | None = msgspec.field(default=None, name="_webSocketMessages")
+    stream_events: list[HarStreamEvent] = msgspec.field(default_factory=list, name="_eventSourceMessages")
     initiator: Any = msgspec.field(default=None, name="_initiator")
     frame_id: str | None = msgspec.field(default=None, name="_frameref")
 
@@ -109,6 +121,15 @@ class HarEntry(msgspec.Struct, kw_only=True):
     def is_websocket(self) -> bool:
         """True if the entry is a websocket."""
         return self.resource_type == "websocket" or self.request.url.startswith(("ws:", "wss:"))
+
+    @property
+    def is_stream(self) -> bool:
+        """True if the entry is a request for server-sent events, by EventSource or by fetch()."""
+        if self.request.method != "GET" or self.is_websocket:
+            return False
+        content = self.response.content
+        media_type = (content.mime_type if content is not None else "") or ""
+        return self.resource_type == "eventsource" or media_type.startswith(MEDIA_TYPE)
 
 
 class _HarCreator(msgspec.Struct):
@@ -250,7 +271,8 @@ def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
     url = entry.request.url
     if not (entry.resource_type == "script" or "EIO=" in url or ".map" in url):
         # Other content, such as images, is most of a HAR file and is not needed.
-        entry.response.content = None
+        content = entry.response.content
+        entry.response.content = HarContent(mime_type=content.mime_type) if content is not None else None
     return entry
 
 

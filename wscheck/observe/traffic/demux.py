@@ -11,13 +11,14 @@ present user. In both cases, the page has several connections.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
+from itertools import count
 from math import inf
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from wscheck.detect.bounded_dict import BoundedDict
-from wscheck.model.disconnect_reasons import TRANSPORT_ERROR
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
 from wscheck.model.events import Connected, Event, Refused
 from wscheck.observe.traffic.identity import IdentityRule
 from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor, UrlFormatter
@@ -29,6 +30,9 @@ from wscheck.protocols.registry import Recognition, recognise
 
 MAX_EARLY_HEADERS = 1_000
 """Requests whose headers are stored until the request itself is reported."""
+
+REFUSING = frozenset({401, 403})
+"""HTTP status codes with which a server refuses a user."""
 
 DEFAULT_IDENTITY = "auth.userId"
 
@@ -73,7 +77,8 @@ class TrafficDemux:
         """
         self.redactor = redactor or TrafficRedactor()
         self.urls = UrlFormatter(self.redactor)
-        self.sessions: list[TrafficSession] = []
+        self._sessions: list[TrafficSession] = []
+        self._numbers = count(1)
         self.server_note = ""
         """Sentence that lists the servers, empty if there is only one; set by `events`."""
         self._target = target
@@ -86,6 +91,28 @@ class TrafficDemux:
         # A browser reports the next request of a session before the body of its handshake can be read.
         self._deferred: dict[str, list[Callable[[], object]]] = {}
         self._deferred_session_by_key: dict[str, str] = {}
+
+    @property
+    def sessions(self) -> list[TrafficSession]:
+        """Connections that are evaluated, in the order in which they were opened."""
+        return [session for session in self._sessions if not session.is_left_out]
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about the servers, and about connections that are left out; call this after `events`."""
+        reloads = [each for each in self._sessions if each.is_left_out]
+        names = ", ".join(dict.fromkeys(f"{each.protocol.name} ({each.endpoint})" for each in reloads))
+        unclear = [
+            f"{each.endpoint} may be {' or '.join(others)}, and was read as a plain connection."
+            for each in self.sessions
+            if (others := each.reader.recognition.others)
+        ]
+        left_out = [f"Left out, because they reload the page during development: {names}."] if names else []
+        return [*filter(None, [self.server_note]), *left_out, *dict.fromkeys(unclear)]
+
+    def reads_request(self, url: str) -> bool:
+        """Return whether an HTTP request belongs to a connection of some protocol."""
+        return recognise(Opening(url=url, transport=Transport.POLLING)) is not None
 
     # --- requests -----------------------------------------------------------------------------------------------
 
@@ -147,17 +174,23 @@ class TrafficDemux:
         exchange.session.refuse(at, "protocol", message)
         exchange.session.end(at, TRANSPORT_ERROR)
 
-    # --- WebSockets ---------------------------------------------------------------------------------------------
+    # --- WebSockets and streams ---------------------------------------------------------------------------------
 
     def on_websocket_created(
         self, key: str, url: str, at: float, *, initiator: Initiator, headers: Mapping[str, str] | None = None
-    ) -> bool:
-        """Process a new WebSocket. Return False if it belongs to no protocol."""
-        request = _request(Transport.WEBSOCKET, url, at, initiator, headers)
-        if request is None:
-            return False
-        self._after_handshake(key, request, lambda: self._open_exchange(key, request))
-        return True
+    ) -> None:
+        """Process a new WebSocket."""
+        self._create(key, _request(Transport.WEBSOCKET, url, at, initiator, headers))
+
+    def on_stream_requested(
+        self, key: str, url: str, at: float, *, initiator: Initiator, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Process a request for a stream of server-sent events."""
+        self._create(key, _request(Transport.EVENT_STREAM, url, at, initiator, headers))
+
+    def _create(self, key: str, request: _OpeningRequest | None) -> None:
+        if request is not None:
+            self._after_handshake(key, request, lambda: self._open_exchange(key, request))
 
     def on_headers(self, key: str, headers: Mapping[str, str]) -> None:
         """Process the request headers of a request or WebSocket, if they are reported separately from it."""
@@ -168,12 +201,18 @@ class TrafficDemux:
         else:
             self._early_headers.put(key, headers)
 
-    def on_accepted(self, key: str, at: float, headers: Mapping[str, str] | None = None) -> None:
-        """Process the answer that opens a WebSocket (HTTP 101) or a stream; `headers` are those of the answer."""
-        if self._is_deferred(key, lambda: self.on_accepted(key, at, headers)):
+    def on_accepted(self, key: str, at: float, headers: Mapping[str, str] | None = None, http: str = "") -> None:
+        """Process the answer that opens a WebSocket (HTTP 101) or a stream.
+
+        headers  headers of the answer
+        http     HTTP version of a stream, such as "http/1.1"
+        """
+        if self._is_deferred(key, lambda: self.on_accepted(key, at, headers, http)):
             return
         if (exchange := self._exchanges.get(key)) is not None:
-            exchange.session.process(exchange.session.reader.accept(at, _lower(headers or {})))
+            session = exchange.session
+            session.http = http or None
+            session.process(session.reader.accept(at, _lower(headers or {})))
 
     def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
         """Process one WebSocket frame, or one part of a stream."""
@@ -182,22 +221,34 @@ class TrafficDemux:
         if (exchange := self._exchanges.get(key)) is not None:
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
-    def on_websocket_closed(self, key: str, at: float, *, error: str = "", code: int | None = None) -> None:
-        """Process the close of a WebSocket, which also ends its session; `code` is the close code, if it is known."""
-        if self._is_deferred(key, lambda: self.on_websocket_closed(key, at, error=error, code=code)):
+    def on_closed(
+        self, key: str, at: float, *, error: str = "", code: int | None = None, by_client: bool = False
+    ) -> None:
+        """Process the close of a WebSocket or the end of a stream, which also ends its session.
+
+        code       the WebSocket close code, if it is known
+        by_client  True if the page closed it, False if the server did or if that is unknown
+        """
+        if self._is_deferred(key, lambda: self.on_closed(key, at, error=error, code=code, by_client=by_client)):
             return
         exchange = self._exchanges.pop(key, None)
         if exchange is None or not exchange.link.carries:
             return
         if error and not exchange.session.is_answered:
             exchange.session.refuse(at, "unreachable", error)
-        exchange.session.end(at, code=code)
+        exchange.session.end(at, IO_CLIENT_DISCONNECT if by_client else TRANSPORT_CLOSE, code)
 
-    def on_websocket_refused(self, key: str, at: float, *, status: int, body: str = "") -> None:
-        """Process an HTTP error in response to a WebSocket's handshake."""
-        if self._is_deferred(key, lambda: self.on_websocket_refused(key, at, status=status, body=body)):
+    def on_refused(self, key: str, at: float, *, status: int, body: str = "", reason: str = "") -> None:
+        """Process an answer that does not open the WebSocket or stream: an HTTP error, or the `reason`."""
+        if self._is_deferred(key, lambda: self.on_refused(key, at, status=status, body=body, reason=reason)):
             return
-        if (exchange := self._exchanges.get(key)) is not None and exchange.link.carries:
+        exchange = self._exchanges.get(key)
+        if exchange is None or not exchange.link.carries:
+            return
+        if exchange.session.is_numbered:
+            exchange.session.refuse(at, "refused" if status in REFUSING else "protocol", reason or f"HTTP {status}")
+            exchange.session.end(at, TRANSPORT_ERROR)
+        else:
             self._feed_error(exchange, at, status, body)
 
     # --- both ---------------------------------------------------------------------------------------------------
@@ -275,10 +326,11 @@ class TrafficDemux:
             initiator=request.initiator,
             identity=self._identity,
             redactor=self.redactor,
+            number="" if protocol.names_sessions else f"{opening.transport.value}-{next(self._numbers)}",
         )
         session.set_credentials("query", query)
         _feed_headers(session, opening.headers)
-        self.sessions.append(session)
+        self._sessions.append(session)
         return session
 
     def _feed(self, exchange: _Exchange, direction: Direction, data: Data, at: float) -> None:
@@ -322,6 +374,8 @@ def _feed_headers(session: TrafficSession, headers: Mapping[str, str]) -> None:
     session.set_credentials("header", lower)
     if cookies := lower.get("cookie", ""):
         session.set_credentials("cookie", _parse_cookies(cookies))
+    if offered := _subprotocols(lower):
+        session.set_subprotocols(offered)
     session.process(session.reader.set_headers(lower))
 
 

@@ -10,17 +10,21 @@ import msgspec
 
 from wscheck.model.errors import UsageError
 
-_RULE = re.compile(r"^(auth|query|cookie|header)\.([\w.:-]+?)(?:\|jwt:([\w.:/-]+))?$")
+_RULE = re.compile(r"^(auth|query|cookie|header|subprotocol)\.([\w.:-]+?)(?:\|jwt:([\w.:/-]+))?$")
 _EVENT_RULE = re.compile(r"^event:(.+?)((?:\[\d+\]|\.\w+)*)(?:\|jwt:([\w.:/-]+))?$")
 _KEY = re.compile(r"\[(\d+)\]|\.(\w+)")
 
-FORMS = "auth.userId, query.token|jwt:id, auth.token|jwt:sub, cookie.NAME, header.NAME or event:add user[0]"
+FORMS = (
+    "auth.userId, query.token|jwt:id, auth.token|jwt:sub, cookie.NAME, header.NAME, subprotocol.1 or event:add user[0]"
+)
 
 
 class IdentityRule(msgspec.Struct, frozen=True):
     """Rule that points at the part of the traffic that contains the user.
 
-    source      "auth" (the CONNECT packet), "query", "cookie", "header" or "event" (an event that the client emits)
+    source      "auth" (what the client sends in order to log in: Socket.IO's CONNECT packet, or the first JSON object
+                on a WebSocket), "query", "cookie", "header", "subprotocol" (its number, from 0) or "event" (an event
+                that the client emits)
     keys        keys and indexes that lead to the value
     event_name  the event's name, for "event"
     claim       the claim to read if the value is a JWT; its signature is not verified

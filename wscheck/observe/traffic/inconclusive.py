@@ -17,8 +17,8 @@ from wscheck.model.events import (
 from wscheck.model.gaps import Gap
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
 
-NOTHING_SEEN = "no Socket.IO traffic was seen"
-NO_TRAFFIC = f"{NOTHING_SEEN}: no request or websocket with EIO= in its address"
+NOTHING_SEEN = "no real-time connection was seen"
+NO_TRAFFIC = f"{NOTHING_SEEN}: no WebSocket, no stream of server-sent events, and no Socket.IO"
 
 IDENTITY = "say where the traffic names the user, as in --identity 'auth.token|jwt:sub'"
 
@@ -30,13 +30,17 @@ AT_ONCE_S = 1.0
 STORAGE_STATE = "--storage-state"
 
 
-def page_gaps(events: Sequence[Event]) -> list[Gap]:
-    """Return the gaps that prevent a verdict on the `events` of pages, the most important gap first."""
+def page_gaps(events: Sequence[Event], *, has_policy: bool = True) -> list[Gap]:
+    """Return the gaps that prevent a verdict on the `events` of pages, the most important gap first.
+
+    has_policy  the team decided how many connections a user may have
+    """
     unjudged = [Gap(reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
     if not any(isinstance(event, Connected) for event in events):
         return _without_connection(events, unjudged)
     closed = [gap for gap in all_closed(events) if gap.blocks]
-    return [*unjudged, *unknown_owners(events), *_unexplained_disconnect(events), *closed]
+    owners = [] if not has_policy and _present_different_values(events) else unknown_owners(events)
+    return [*unjudged, *owners, *_unexplained_disconnect(events), *closed]
 
 
 def _without_connection(events: Sequence[Event], unjudged: list[Gap]) -> list[Gap]:
@@ -66,6 +70,19 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
             reason = f"{several} may belong to one user: the user of {_listed(unknown)} is unknown; {IDENTITY}"
             return [Gap(reason=reason, closes_with=IDENTITY, rules=("multiple-connections",))]
     return []
+
+
+def _present_different_values(events: Iterable[Event]) -> bool:
+    """Return whether no two pages sent the same values in the URLs of their connections, so that each is a client.
+
+    For Socket.IO, the values that identify a client are in the CONNECT packet, and an identity rule reads them.
+    """
+    pages_by_url: dict[str | None, set[str | None]] = {}
+    for event in events:
+        if isinstance(event, Connected) and event.page is not None:
+            url = event.url if event.protocol is not None and "=~" in (event.url or "") else None
+            pages_by_url.setdefault(url, set()).add(event.page)
+    return None not in pages_by_url and all(len(pages) == 1 for pages in pages_by_url.values())
 
 
 def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:

@@ -20,6 +20,9 @@ _SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
+SHORTEST_TOKEN = 20
+"""Shortest value that is assumed to be a token although its name does not say so."""
+
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
 UNKNOWN_USER = "(user of {})"
@@ -88,6 +91,12 @@ class TrafficRedactor:
         if len(secret) >= 4 and secret not in self._secrets:
             self._secrets[secret] = Secret(secret)
             self._redactor = Redactor(self._secrets.values())
+
+    def learn_token(self, value: str) -> None:
+        """Redact `value` from now on if it looks like a token, whatever its name is."""
+        has_digit = any(char.isdigit() for char in value)
+        if _JWT.match(value) or (has_digit and len(value) >= SHORTEST_TOKEN):
+            self.learn(value)
 
     def learn_all(self, values: Mapping[str, Any]) -> None:
         """Redact every value that looks like a credential from now on."""

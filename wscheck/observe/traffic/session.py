@@ -1,6 +1,6 @@
 """One connection of a browser, whatever its protocol: turns what the protocol reports into events."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,7 @@ from wscheck.protocols.protocol import (
     Identified,
     Malformed,
     Named,
+    Protocol,
     Received,
     Rejected,
     Requested,
@@ -43,6 +44,7 @@ from wscheck.protocols.protocol import (
     WireEvents,
 )
 from wscheck.protocols.reader import ConnectionReader, Restarted
+from wscheck.protocols.socket_io_session import SocketIo
 
 MAX_SENT = 50
 """Largest number of identifying texts that are stored of one connection."""
@@ -114,6 +116,7 @@ class TrafficSession:
                number within the run
     opened_at  time at which the first request was sent
     sent       texts that the client sent to identify itself; they may be secrets
+    http       HTTP version of a stream, None for other transports
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class TrafficSession:
         self._identity, self._redactor = identity, redactor
         self._user: str | None = None
         self._fingerprint: str | None = None
+        self.http: str | None = None
         self._restart()
         self.process(reader.start())
 
@@ -163,12 +167,27 @@ class TrafficSession:
     @property
     def is_left_out(self) -> bool:
         """True if connections of this protocol are listed, but not evaluated."""
-        return self.reader.recognition.protocol.is_left_out
+        return self.protocol.is_left_out
+
+    @property
+    def protocol(self) -> Protocol:
+        """Protocol of the connection, as far as it is known."""
+        return self.reader.recognition.protocol
+
+    @property
+    def endpoint(self) -> str:
+        """URL of the connection without its query."""
+        return self.url.partition("?")[0]
 
     @property
     def is_answered(self) -> bool:
         """True if the server answered the handshake."""
         return self._is_answered
+
+    @property
+    def is_numbered(self) -> bool:
+        """True if the server gives the connection no id, so that it has a number."""
+        return bool(self._number)
 
     @property
     def opening(self) -> bool:
@@ -211,6 +230,13 @@ class TrafficSession:
         if source == "query":
             self._fingerprint = self._redactor.fingerprint(values)
 
+    def set_subprotocols(self, offered: Sequence[str]) -> None:
+        """Process the subprotocols that the client offers. Some clients send a token as one of them."""
+        values = {str(place): value for place, value in enumerate(offered)}
+        for value in offered[1:]:
+            self._redactor.learn_token(value)
+        self.set_credentials("subprotocol", values)
+
     def name(self, eio: str) -> None:
         """Set the id of a connection whose handshake was not observed."""
         self.eio, self._is_answered = eio, True
@@ -227,7 +253,8 @@ class TrafficSession:
         """
         self._refused = True
         if not self.sids and not self.ended and not any(each.left for each in self._channels.values()):
-            self._record(Refused(at=at, reason=reason, message=self._redactor.redact(message) or None))
+            url = self.url if self._number else None
+            self._record(Refused(at=at, reason=reason, message=self._redactor.redact(message) or None, url=url))
 
     def end(self, at: float, reason: str = TRANSPORT_CLOSE, code: int | None = None) -> None:
         """End the transport, and with it every connected channel."""
@@ -280,7 +307,7 @@ class TrafficSession:
         channel = self._received_on(event.channel)
         channel.sid = event.id or self._number or None
         fingerprint = channel.fingerprint or (self._fingerprint if not event.channel else None)
-        self._record(Connected(at=event.at, fingerprint=fingerprint, url=self.url), event.channel)
+        self._record(Connected(at=event.at, fingerprint=fingerprint, url=self.url, http=self.http), event.channel)
 
     def _reject(self, event: Rejected) -> None:
         if not event.channel:
@@ -383,6 +410,7 @@ class TrafficSession:
             fields["sid"] = channel.sid if channel is not None else None
         fields |= {"source": self.source, "user": user, "eio": self.eio, "page": self.initiator.page or None}
         fields["document"] = self.initiator.document or None
+        fields["protocol"] = self.protocol.id if self.protocol.id != SocketIo.id else None
         return msgspec.structs.replace(event, **fields)
 
 

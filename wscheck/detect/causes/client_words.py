@@ -1,0 +1,134 @@
+"""Fixes in the words of the client: the browser's WebSocket and EventSource, or the library that opened the "
+"connection.
+
+The catalogue and the fixes that name code use the words of socket.io-client. A connection of another protocol has
+another constructor and another method that closes it.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from wscheck.model.events import CodeLocation, Connected
+
+_PACKAGE = re.compile(r"(?:^|/)node_modules/((?:@[\w.-]+/)?[\w.-]+)/")
+_IN_BUNDLE_NOT_LIBRARY = frozenset({"react-dom", "react", "scheduler", "vue", "zone.js", "preact", "svelte", "rxjs"})
+
+
+class ClientWords(msgspec.Struct, frozen=True):
+    """Words of a client.
+
+    constructor  expression that opens a connection, without its arguments
+    close        method that closes it
+    fixes        dict of cause id to fix, for fixes that are different and not only in other words
+    """
+
+    constructor: str
+    close: str
+    fixes: dict[str, str] = {}
+
+    def translate(self, text: str) -> str:
+        """Return a fix that is written in the words of socket.io-client in the words of this client."""
+        text = text.replace(" Remove forceNew as well.", "").replace(", without forceNew and with one URL", "")
+        text = re.sub(r"\bio\((?=[^)]*\))", f"{self.constructor}(", text)
+        text = text.replace(".disconnect()", f".{self.close}()").replace(".emitWithAck(", ".send(")
+        return text.replace("Disconnect when", "Close it when").replace("Disconnect in", "Close it in")
+
+
+_SHARE_NOTHING = "two connections to one endpoint share nothing"
+
+_WEBSOCKET = ClientWords(
+    "new WebSocket",
+    "close",
+    {
+        "reconnect-on-kick": "Stay closed if the server closed on purpose (`event.code` 1008 or 4000 to 4999 in the "
+        "close handler); otherwise wait longer before each further attempt, with jitter.",
+        "opened-on-disconnect": "Let one place reconnect: the close handler, or the library, not both; and wait "
+        "longer before each further attempt.",
+        "token-in-dependencies": "Leave the token out of the dependencies; send the new token as a message, or use it"
+        " when the connection opens again.",
+        "token-refresh": "Close the connection before another opens with the new token, or send the new token as a "
+        "message.",
+        "opened-per-action": "Open one connection, keep it, and send each request as a message.",
+        "forced-new-connection": "Open one connection for all callers, and send what varies as a message: "
+        f"{_SHARE_NOTHING}.",
+    },
+)
+
+_EVENT_SOURCE = ClientWords(
+    "new EventSource",
+    "close",
+    {
+        "reconnect-on-kick": "EventSource reconnects by itself: open no other in its error handler. A server that "
+        "wants it to stop answers with HTTP 204; `retry:` in the stream makes it wait longer.",
+        "opened-on-disconnect": "Remove `new EventSource()` from the error handler: EventSource reconnects by itself."
+        " Close it before you open another.",
+        "token-in-dependencies": "Leave the token out of the dependencies: authenticate with a cookie, or close the "
+        "stream and open it with the new token only when the server refuses the old one.",
+        "token-refresh": "Close the stream before another opens with the new token.",
+        "opened-per-action": "Open one stream, keep it, and ask for each change with a request.",
+        "forced-new-connection": f"Open one stream for all callers: {_SHARE_NOTHING}.",
+    },
+)
+
+PROTOCOLS: dict[str, ClientWords] = {"websocket": _WEBSOCKET, "event-stream": _EVENT_SOURCE}
+"""Protocol id to the words of the browser's own client. Other protocols on WebSocket have those of WebSocket."""
+
+_SHARE_HOOK = (
+    "Pass `{ share: true }` to useWebSocket in every component that uses this URL: they then share one connection. Or "
+    "call the hook once, and hand its values down."
+)
+
+LIBRARIES: dict[str, dict[str, str]] = {
+    "react-use-websocket": {
+        "two-openers": _SHARE_HOOK,
+        "provider-mounted-twice": _SHARE_HOOK,
+        "unmount-without-cleanup": _SHARE_HOOK,
+        "effect-without-cleanup": _SHARE_HOOK,
+        "reconnect-on-kick": "Let `shouldReconnect` return false for close codes with which the server closes on "
+        "purpose, and give `reconnectInterval` a function that waits longer after each attempt.",
+        "unstable-dependency": "Pass useWebSocket a URL that stays the same from render to render: a string, or a "
+        "function from useCallback.",
+    },
+    "reconnecting-websocket": {
+        "opened-on-disconnect": "Remove the constructor from the close handler: ReconnectingWebSocket reconnects by "
+        "itself.",
+        "reconnect-on-kick": "Call `close()` in the close handler for close codes with which the server closes on "
+        "purpose: ReconnectingWebSocket connects again otherwise.",
+    },
+    "partysocket": {
+        "two-openers": "Create one PartySocket per room in one module or provider, and share it: usePartySocket opens"
+        " one in each component that calls it.",
+        "opened-on-disconnect": "Remove the constructor from the close handler: PartySocket reconnects by itself.",
+    },
+    "@microsoft/fetch-event-source": {
+        "unmount-without-cleanup": "Pass the `signal` of an AbortController to fetchEventSource, and call its "
+        "`abort()` when the component leaves.",
+        "effect-without-cleanup": "Pass the `signal` of an AbortController to fetchEventSource, and call its "
+        "`abort()` in the cleanup of the effect.",
+        "reconnect-on-kick": "Throw from `onclose` or `onerror` of fetchEventSource to stop: it connects again "
+        "otherwise.",
+    },
+}
+"""Package to cause id to fix, in the words of the package."""
+
+
+def fix_in_words_of(opening: Connected, cause: str, fix: str) -> str:
+    """Return the fix of a cause in the words of the client that opened a connection. For Socket.IO, it is `fix`."""
+    if opening.protocol is None:
+        return fix
+    by_library = LIBRARIES.get(opening_library(opening.stack), {}).get(cause)
+    words = PROTOCOLS.get(opening.protocol, _WEBSOCKET)
+    return by_library or words.fixes.get(cause) or words.translate(fix)
+
+
+def opening_library(stack: Sequence[CodeLocation]) -> str:
+    """Return the package that opened a connection: that of the innermost frame, "" if it is the application."""
+    for frame in stack:
+        packages = _PACKAGE.findall(frame.file)
+        if packages:
+            return str(packages[-1]) if packages[-1] not in _IN_BUNDLE_NOT_LIBRARY else ""
+        if not frame.file.startswith("<"):
+            return ""
+    return ""
