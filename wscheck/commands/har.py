@@ -43,7 +43,7 @@ def har(
     Reports which user has more than one connection, which line opened each, why, and what to change. Tokens, cookies
     and payloads in the files never reach an output.
 
-    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no Socket.IO in it).
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check (no HAR, or no real-time connection in it).
     """
     from wscheck.commands import exit_codes
     from wscheck.commands.fallback_report import write_on_abort

@@ -16,6 +16,7 @@ from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.detect.rules.rule import Occurrence, Rule, RuleDoc, RuleOptions
+from wscheck.detect.rules.stream_limit import StreamLimit
 from wscheck.detect.rules.tab_displaced import TabDisplaced
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
 from wscheck.detect.rules.zombie_held import ZombieHeld
@@ -36,10 +37,11 @@ BEYOND: tuple[type[Rule], ...] = (
     TabDisplaced,
     EventUnheard,
     HandlerLeaked,
+    StreamLimit,
 )
 """Rules that need more evidence: a scenario, or the handlers of a page."""
 
-BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, ConnectionLeaked, EventUnheard, HandlerLeaked)
+BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, ConnectionLeaked, EventUnheard, HandlerLeaked, StreamLimit)
 """Rules for a page that is observed without a scenario."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}
