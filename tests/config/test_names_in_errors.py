@@ -96,7 +96,10 @@ class Module:
 
 @cache
 def error_texts() -> dict[Path, set[str]]:
-    return {path: Module(path.read_text(encoding="utf-8")).error_texts() for path in modules()}
+    """Return the texts of the errors per module. Only modules that name a type of error are parsed."""
+    sources = {path: path.read_text(encoding="utf-8") for path in modules()}
+    raising = {path: source for path, source in sources.items() if any(name in source for name in ERROR_TYPES)}
+    return {path: Module(source).error_texts() for path, source in raising.items()}
 
 
 def all_error_texts() -> Iterator[tuple[Path, str]]:
