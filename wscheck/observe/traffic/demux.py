@@ -5,11 +5,11 @@ which contains the id of the session (Engine.IO protocol 4, "Transports").
 
 The connections that one page has to one server at the same time belong to one user. A page may name its user on one
 connection and not on another, or keep the connection of a guest or of the previous user in addition to that of the
-present user. In both cases, the page has several connections.
+present user. In both cases, the page has several connections. Connections to different servers are counted separately.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from itertools import count
 from math import inf
@@ -18,11 +18,17 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from wscheck.detect.bounded_dict import BoundedDict
-from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, TRANSPORT_CLOSE, TRANSPORT_ERROR
-from wscheck.model.events import Connected, Event, Refused
+from wscheck.detect.connection_policy import ServerEndpoint
+from wscheck.model.disconnect_reasons import (
+    IO_CLIENT_DISCONNECT,
+    IO_SERVER_DISCONNECT,
+    TRANSPORT_CLOSE,
+    TRANSPORT_ERROR,
+)
+from wscheck.model.events import Connected, Disconnected, Event, Refused
+from wscheck.model.replacement import may_have_replaced
 from wscheck.observe.traffic.identity import IdentityRule
 from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor, UrlFormatter
-from wscheck.observe.traffic.server_split import ServerSplit, SessionEvents
 from wscheck.observe.traffic.session import ConnectionOrigin, Initiator, TrafficSession
 from wscheck.protocols.protocol import Data, Direction, Link, Opening, Transport
 from wscheck.protocols.reader import SUBPROTOCOL, ConnectionReader
@@ -35,6 +41,12 @@ REFUSING = frozenset({401, 403})
 """HTTP status codes with which a server refuses a user."""
 
 DEFAULT_IDENTITY = "auth.userId"
+
+USER_AT_SERVER = "{} at {}"
+"""Label of a user at a server other than the user's home server."""
+
+SessionEvents = Sequence[tuple[TrafficSession, Sequence[Event]]]
+"""Each session with its events."""
 
 
 class _Exchange(msgspec.Struct):
@@ -385,6 +397,90 @@ def _parse_cookies(header: str) -> dict[str, str]:
     except CookieError:
         pairs = (part.partition("=") for part in header.split(";"))
         return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+# --- servers and users ------------------------------------------------------------------------------------------------
+
+
+class ServerSplit:
+    """Servers of a set of sessions.
+
+    main  the target's server if a session connects to it, else the server with the most sessions of known users.
+          A user's home server is `main`, or the first one that the user connects to.
+    """
+
+    def __init__(self, sessions: SessionEvents, target: str = "") -> None:
+        self._server_by_session = {id(session): ServerEndpoint.from_url(session.url) for session, _ in sessions}
+        if len(self._servers()) > 1:
+            self._merge_aliases(sessions)
+        servers = self._servers()
+        targets = [server for server in servers if target and server.has_same_origin(ServerEndpoint.from_url(target))]
+        identified = [self._server_by_session[id(session)] for session, _ in sessions if session.identified]
+        self.main = max(targets or servers, key=identified.count, default=ServerEndpoint("", None, ""))
+
+    def _servers(self) -> list[ServerEndpoint]:
+        return list(dict.fromkeys(self._server_by_session.values()))
+
+    @property
+    def note(self) -> str:
+        """Sentence that lists the servers, empty if there is only one."""
+        others = [server for server in self._servers() if server != self.main]
+        if not others:
+            return ""
+        names = ", ".join(str(server) for server in (self.main, *others))
+        return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
+
+    def server_for(self, session: TrafficSession) -> ServerEndpoint:
+        """Return the server of a session."""
+        return self._server_by_session[id(session)]
+
+    def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
+        """Yield all events. At each server other than the home server, a user gets another label.
+
+        The connections of a user to different servers are therefore counted separately.
+        """
+        home: dict[str | None, ServerEndpoint] = {}
+        for session, events in sessions:
+            server = self._server_by_session[id(session)]
+            for event in events:
+                if server == self.main:
+                    home[event.user] = server
+                home.setdefault(event.user, server)
+        for session, events in sessions:
+            server = self._server_by_session[id(session)]
+            for event in events:
+                at_home = event.user is None or server == home[event.user]
+                yield event if at_home else _with_server_label(event, server, home[event.user])
+
+    def _merge_aliases(self, sessions: SessionEvents) -> None:
+        """Merge endpoints that are two names of one server.
+
+        Two endpoints are one server if a connection to the second replaces a connection to the first.
+        """
+        opened = [(event, session) for session, events in sessions for event in events if isinstance(event, Connected)]
+        for session, events in sessions:
+            for event in events:
+                if isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT:
+                    successors = [other for connected, other in opened if _may_replace(event, connected)]
+                    self._merge(session, successors)
+
+    def _merge(self, session: TrafficSession, successors: Iterable[TrafficSession]) -> None:
+        server = self._server_by_session[id(session)]
+        others = [self._server_by_session[id(successor)] for successor in successors]
+        if others and server not in others:
+            self._server_by_session = {
+                key: server if each == others[0] else each for key, each in self._server_by_session.items()
+            }
+
+
+def _with_server_label(event: Event, server: ServerEndpoint, home: ServerEndpoint) -> Event:
+    name = server.origin if server.origin != home.origin else str(server)
+    return msgspec.structs.replace(event, user=USER_AT_SERVER.format(event.user, name))
+
+
+def _may_replace(ended: Disconnected, opened: Connected) -> bool:
+    """Report whether the server may have ended a connection in favour of `opened`."""
+    return opened.user == ended.user and opened.sid != ended.sid and may_have_replaced(opened.at, ended.at)
 
 
 class _Span(msgspec.Struct):
