@@ -98,11 +98,13 @@ class Connecting(ConnectionEvent, frozen=True, kw_only=True):
     credential   kind of token that the client sent: "own", "foreign" (another user's), "invalid", "absent", "empty",
                  "altered" (with a wrong signature), "unsigned" or "expired"
     fingerprint  keyed hash of the token, so that a change of the token is detected; the key changes with each run
+    by_scenario  True if a step of a scenario made the attempt, False if the client decided to connect
     """
 
     url: str | None = None
     credential: str | None = None
     fingerprint: str | None = None
+    by_scenario: bool = False
 
 
 class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):

@@ -68,6 +68,7 @@ class AuthRefused(Scenario):
         """
         invalid = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
         page = context.new_page(credentials=invalid, fault=True)
+        page.is_scripted = False
         for _ in range(CONTROL_ATTEMPTS):
             mounted = await page.mount(DASHBOARD)
             await mounted.unmount()

@@ -375,13 +375,15 @@ class ScenarioContext:
         own = [e for e in self.events if e.source == SOURCE_CLIENT]
         return sum(isinstance(e, Connecting) for e in own) <= sum(isinstance(e, Connected | Refused) for e in own)
 
-    def _attempt_times(self) -> list[float]:
+    def _attempt_times(self, *, by_client: bool = False) -> list[float]:
+        """Return the times of the user's attempts. With `by_client`, leave out those that a scenario's step made."""
         user = self.settings.user.user
-        return [e.at for e in self.events if isinstance(e, Connecting) and e.user == user and e.at is not None]
+        attempts = (e for e in self.events if isinstance(e, Connecting) and e.user == user)
+        return [e.at for e in attempts if e.at is not None and not (by_client and e.by_scenario)]
 
     def _exceeds_attempts(self) -> bool:
         """Return whether the user made more attempts than allowed, as the rule `excessive-attempts` counts them."""
-        times, allowed = self._attempt_times(), self.settings.max_attempts
+        times, allowed = self._attempt_times(by_client=True), self.settings.max_attempts
         window_s = self.settings.attempts_window_s
         return any(last - first <= window_s for first, last in zip(times, times[allowed:], strict=False))
 

@@ -1,6 +1,8 @@
 """connection-missing: a page that needs a connection has none."""
 
-from tests.conversation import judged, one, user
+import pytest
+
+from tests.conversation import Conversation, judged, one, user
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Severity
 
@@ -11,6 +13,21 @@ def test_a_user_who_should_be_connected_and_is_not() -> None:
     found = one(judged(Rule, user("A").is_refused(at=0).expects("connected", at=1)))
     assert (found.user, found.severity) == ("A", Severity.ERROR)
     assert found.message == "has no connection although the page needs one"
+
+
+@pytest.mark.parametrize(
+    ("conversation", "why"),
+    [
+        (user("A").is_refused(at=0, message="berth taken"), ': the server refused it ("berth taken")'),
+        (user("A").is_refused(at=0, message="berth taken", credential="altered"), ""),
+        (user("A").is_refused(at=0, message="berth taken").connects("s1", at=1).disconnects("s1", at=2), ""),
+        (user("A").is_refused(at=0), ""),
+    ],
+    ids=["refused", "another credential", "an earlier attempt", "without a word"],
+)
+def test_the_refusal_of_the_last_attempt_is_told(conversation: Conversation, why: str) -> None:
+    found = one(judged(Rule, conversation.expects("connected", at=3)))
+    assert found.message == f"has no connection although the page needs one{why}"
 
 
 def test_the_component_that_needs_it_is_named() -> None:

@@ -152,3 +152,11 @@ def test_an_action_on_one_page_does_not_excuse_another() -> None:
     for number in range(6):
         conversation.acts(at=0.3 * number, page="tab-1").attempts(at=0.3 * number)
     assert one(judged(ExcessiveAttempts, conversation)).message.startswith("6 connection attempts")
+
+
+@pytest.mark.parametrize(("by_client", "found"), [(5, 0), (6, 1)])
+def test_the_attempts_of_a_scenario_do_not_count(by_client: int, found: int) -> None:
+    conversation = user("A")
+    for n in range(12):
+        conversation.attempts(at=n * 0.2, by_scenario=n >= by_client).is_refused(at=n * 0.2 + 0.1, message="occupied")
+    assert len(judged(ExcessiveAttempts, conversation)) == found

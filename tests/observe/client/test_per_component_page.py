@@ -6,6 +6,7 @@ from tests.observe.client.conftest import ANN
 from tests.observe.client.test_unified_page import until
 from wscheck.backend.server import ReferenceBackend
 from wscheck.config.target import ServerTarget
+from wscheck.model.events import Connecting, Event
 from wscheck.observe.client.simulated_page import ClientRecorder, PerComponentPage
 
 
@@ -22,13 +23,15 @@ async def test_every_component_opens_a_connection_and_none_reconnects_by_itself(
 
 
 async def test_reconnection_after_replacement_makes_the_documented_loop(
-    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend
+    target: ServerTarget, recorder: ClientRecorder, backend: ReferenceBackend, events: list[Event]
 ) -> None:
     page = PerComponentPage("tab-1", target, ANN, recorder, reconnect_delay_s=0.02)
     await page.mount("Dashboard")
     await page.mount("Wizard")
     await until(lambda: backend.counters()["replaced"] >= 5)
     await page.close()
+    attempts = [event.by_scenario for event in events if isinstance(event, Connecting)]
+    assert attempts[:2] == [True, True] and not any(attempts[2:]), "the client decides to reconnect, not a scenario"
     await until(lambda: backend.counters()["open"] == 0)
     await asyncio.sleep(0.1)  # requests in flight have reached the server
     connects = backend.counters()["connects"]

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
-from wscheck.detect.changes import ReplacedChange
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.changes import OpenedChange, ReplacedChange
 from wscheck.detect.replacements import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
-from wscheck.model.events import Expected
+from wscheck.model.events import Expected, Refused
 from wscheck.model.findings import Severity
+
+MAX_REFUSALS = 1_000
+"""Users whose last refusal is stored."""
 
 
 class ConnectionMissing(Rule):
@@ -27,14 +31,30 @@ class ConnectionMissing(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._loops = ReplacementLoops()
-        return {Expected: self._expected, ReplacedChange: self._loops.observe}
+        self._refusals = BoundedDict[str | None, Refused](MAX_REFUSALS)
+        return {
+            Expected: self._expected,
+            ReplacedChange: self._loops.observe,
+            Refused: self._refused,
+            OpenedChange: self._opened,
+        }
+
+    def _refused(self, event: Refused) -> None:
+        """Store a refusal of the user's own credentials, which explains why the connection is missing."""
+        if event.reason == "refused" and event.credential in (None, "own"):
+            self._refusals.put(event.user, event)
+
+    def _opened(self, change: OpenedChange) -> None:
+        self._refusals.pop(change.user, None)
 
     def _expected(self, event: Expected) -> None:
         if self._loops.contains(event.user, event.page):
             return
         if event.what == "connected" and not self._is_connected(event):
             needed_by = f"{event.component} needs one" if event.component else "the page needs one"
-            self.report(event.user, f"has no connection although {needed_by}", event.at, event)
+            refusal = self._refusals.get(event.user)
+            why = f': the server refused it ("{refusal.message}")' if refusal is not None and refusal.message else ""
+            self.report(event.user, f"has no connection although {needed_by}{why}", event.at, refusal, event)
 
     def _is_connected(self, event: Expected) -> bool:
         connections = self.ledger.open_connections(event.user)

@@ -69,7 +69,8 @@ class ExcessiveAttempts(Rule):
     """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
 
     Each document of a page counts by itself: a site of several pages, or a test suite, opens one per document. So do
-    the attempts after each action that wscheck performs on the page.
+    the attempts after each action that wscheck performs on the page. The attempts that a scenario's own steps make do
+    not count, only those that its client makes by itself.
 
     A slower loop that continues for minutes is a warning. It starts with the user's second attempt, because nothing is
     stored about users who connected once.
@@ -111,6 +112,8 @@ class ExcessiveAttempts(Rule):
     def _attempt(self, event: Connecting | Connected | Refused) -> None:  # noqa: PLR0912 - a call costs too much here
         if isinstance(event, Connecting):
             self._observes_starts = True
+            if event.by_scenario:
+                return
         elif self._observes_starts:
             # The client reported the start of this attempt, so its outcome does not count, whether from client or log.
             return

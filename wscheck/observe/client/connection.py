@@ -39,11 +39,13 @@ class ConnectionListener(Protocol):
 class ClientConnection:
     """One connection attempt and the connection that results from it.
 
-    sid        socket id, None until connected
-    eio        id of the Engine.IO session, None until connected
-    rejection  message with which the server refused the connection, None if it did not
-    failure    first problem that ended the attempt, None if there was none
-    timed_out  true if `failure` is a timeout
+    sid          socket id, None until connected
+    eio          id of the Engine.IO session, None until connected
+    rejection    message with which the server refused the connection, None if it did not
+    failure      first problem that ended the attempt, None if there was none
+    timed_out    true if `failure` is a timeout
+    by_scenario  true if a step of a scenario makes the attempt, false if the simulated client decides to connect
+    ping_count   number of pings that the server has sent
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class ClientConnection:
         self.eio: str | None = None
         self.rejection: str | None = None
         self.failure: str | None = None
-        self.timed_out = False
+        self.timed_out = self.by_scenario = False
         self._listener = listener
         self._http: aiohttp.ClientSession | None = None
         self._client: Any = None

@@ -145,6 +145,8 @@ class SimulatedPage(ABC):
     component_names   names for reports in place of those with which components mount
     before_unmount    function that is awaited before a component unmounts
     is_sole_page      function that returns True if the user has no open connection, so the server should accept one
+    is_scripted       whether a scenario decides when components mount; otherwise the mounts are those of a client that
+                      connects again by itself
     """
 
     def __init__(self, name: str, target: ServerTarget, credentials: Credentials, listener: PageListener) -> None:
@@ -154,6 +156,7 @@ class SimulatedPage(ABC):
         self.components: list[MountedComponent] = []
         self.component_names: Mapping[str, str] = {}
         self.is_sole_page: Callable[[], bool] = lambda: False
+        self.is_scripted = True
         self.before_unmount: Callable[[], Awaitable[None]] = _do_nothing
         self._connections: list[ClientConnection] = []
 
@@ -191,14 +194,20 @@ class SimulatedPage(ABC):
         self._connections.append(connection)
         return connection
 
-    async def open_connection(self, mounted: MountedComponent) -> None:
-        """Open the component's connection. Try once more if the server refused the user's only connection."""
+    async def open_connection(self, mounted: MountedComponent, *, by_scenario: bool = True) -> None:
+        """Open the component's connection. Try once more if the server refused the user's only connection.
+
+        With `by_scenario`, a step of a scenario needs the connection. Otherwise the client connects by itself.
+        """
         connection = self.connect_component(mounted)
+        connection.by_scenario = by_scenario and self.is_scripted
         if await connection.open() or connection.rejection is None or not self.is_sole_page():
             return
         await asyncio.sleep(RETRY_S)
         if mounted in self.components and self.is_sole_page():
-            await self.connect_component(mounted).open()
+            connection = self.connect_component(mounted)
+            connection.by_scenario = True  # no client of the application makes this attempt
+            await connection.open()
 
     @abstractmethod
     def connect_component(self, mounted: MountedComponent) -> ClientConnection:
@@ -377,7 +386,7 @@ class PerComponentPage(SimulatedPage):
     async def _reconnect_later(self, mounted: MountedComponent, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
         if mounted in self.components and not mounted.is_connected:
-            await self.attach(mounted)
+            await self.open_connection(mounted, by_scenario=False)
 
 
 class ClientRecorder:
@@ -403,6 +412,7 @@ class ClientRecorder:
                 url=connection.target.display_url,
                 credential=connection.credentials.kind,
                 fingerprint=self._digest(token.reveal()) if token is not None else None,
+                by_scenario=connection.by_scenario,
             )
         )
 

@@ -122,7 +122,10 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
         return []
     for event in events:
         if isinstance(event, Refused) and event.reason == "refused" and event.credential == "own":
-            reason = f"the server now refuses the user's own credentials ({event.message}): has the token expired?"
+            reason = (
+                f"the server now refuses the user's own credentials ({event.message}): has the token expired, or does "
+                "the server keep the place of a connection that has ended?"
+            )
             return [Gap(reason=reason, closes_with="WSCHECK_TOKEN", rules=_ABSENCE_RULES)]
     return []
 
