@@ -47,6 +47,12 @@ class Contract(msgspec.Struct, frozen=True):
         """Return the event with this name, or None."""
         return next((event for event in self.events if event.name == name), None)
 
+    @property
+    def first_requestable(self) -> ContractEvent | None:
+        """The first event that a client can request, a required one if there is one. None if there is none."""
+        requestable = [event for event in self.events if event.emit is not None]
+        return next((event for event in requestable if event.required), next(iter(requestable), None))
+
     def reply_to(self, emitted: str) -> ContractEvent | None:
         """Return the event that the server sends as a reply to the event `emitted` of a client, or None."""
         return next((event for event in self.events if event.emit == emitted), None)

@@ -1,6 +1,7 @@
 """Context of one scenario phase: creates pages, records expectations and events, and waits."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -59,6 +60,9 @@ DUPLICATE_WAIT_S = 0.3
 
 COPY_TRIES = 3
 """Requests of one event, to tell copies from different events."""
+
+SHOWING_PINGS = 2
+"""Pings that show that the server receives the client's answers: it sends the second only after one."""
 
 MAX_EVENTS = 20_000
 """Largest number of received events per phase. A contract has a few events; a flood would only fill the memory."""
@@ -233,14 +237,48 @@ class ScenarioContext:
 
     async def request(
         self, event: ContractEvent, requester: MountedComponent, receivers: Sequence[MountedComponent]
-    ) -> None:
+    ) -> bool:
         """Make the server send `event`, and wait until every component of `receivers` has handled it.
 
-        `requester` emits the request. If the event does not arrive in time, a rule reports it.
+        `requester` emits the request. If the event does not arrive in time, a rule reports it, and the result is False.
         """
         has_arrived = await self._emit_request(event, requester, receivers)
-        if not await self.wait_until(has_arrived, self.answer_timeout_s(event)) and self.no_answer_reason:
+        in_time = await self.wait_until(has_arrived, self.answer_timeout_s(event))
+        if not in_time and self.no_answer_reason:
             self.mark_not_evaluated(self.no_answer_reason)
+        return in_time
+
+    async def show_traffic(self, requester: MountedComponent, receivers: Sequence[MountedComponent]) -> None:
+        """Show that the connection of `requester` carries traffic in both directions: that it is open shows neither.
+
+        The answer to a request shows it. So does a second ping, because the server sends it only after the answer to
+        the first. If nothing shows it, the scenario is not evaluated.
+        """
+        event, connection = self.contract.first_requestable, requester.connection
+        if connection is None or not connection.is_connected:
+            return
+        if event is not None and event.required and not self.settings.contract_is_assumed:
+            await self.request(event, requester, receivers)
+            return
+        if event is not None and await self._is_answered(event, requester):
+            return
+        wait_s = SHOWING_PINGS * connection.ping_interval_s + connection.ping_timeout_s
+        timeout_s = self.settings.target.timeout_s
+        if wait_s <= timeout_s and await connection.wait_for_pings(SHOWING_PINGS, wait_s):
+            return
+        if connection.is_connected:
+            longer = f", or pass --timeout {math.ceil(wait_s)}s, to wait for pings" if wait_s > timeout_s else ""
+            self.mark_not_evaluated(
+                "nothing shows that the connection carries traffic in both directions: add an [[event]] with `emit` to "
+                f"wscheck.toml{longer}"
+            )
+
+    async def _is_answered(self, event: ContractEvent, requester: MountedComponent) -> bool:
+        """Request an event that the server need not send, and return whether it arrived."""
+        start = len(self.events)
+        await requester.emit(event.emit or "", event.payload)
+        timeout_s = self.answer_timeout_s(event)
+        return await self.wait_until(lambda: self.have_arrived([event.name], requester.page, start), timeout_s)
 
     async def request_all(
         self, events: Sequence[ContractEvent], requester: MountedComponent, receivers: Sequence[MountedComponent]

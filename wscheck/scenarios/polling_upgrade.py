@@ -10,6 +10,12 @@ POLLING_FIRST = ("polling", "websocket")
 
 
 class PollingUpgrade(Scenario):
+    """A page whose transport changes. Afterwards the websocket must carry traffic in both directions.
+
+    The answer to a request of the contract shows it, or a second ping, which the server sends only after the answer to
+    the first.
+    """
+
     id = "polling-upgrade"
     claim = "A page that starts with long-polling and upgrades to websocket has one connection."
 
@@ -21,7 +27,9 @@ class PollingUpgrade(Scenario):
         context.expect("connected", page)
         await context.wait_until(lambda: _is_upgraded(context), UPGRADE_TIMEOUT_S)
         await context.observe(context.window_s / 2)
-        if any(isinstance(event, Connected) for event in context.events) and not _is_upgraded(context):
+        if _is_upgraded(context):
+            await context.show_traffic(components[0], components)
+        elif any(isinstance(event, Connected) for event in context.events):
             context.mark_not_evaluated(
                 "the transport was not upgraded: the server does not offer it, or a proxy drops the Upgrade header"
             )

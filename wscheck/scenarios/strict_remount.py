@@ -19,7 +19,7 @@ class StrictRemount(Scenario):
         await opening
         second = await page.mount(DASHBOARD)
         context.expect("connected", page)
-        event = next((e for e in context.contract.events if e.emit is not None), None)
+        event = context.contract.first_requestable
         if event is not None:
             await context.request(event, second, [second])
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))

@@ -1,6 +1,6 @@
 """event-missing: an event of the contract did not arrive, or reached no handler."""
 
-from tests.conversation import Conversation, judged, one, user
+from tests.conversation import KICKED_CLIENT, START, Conversation, judged, one, user
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.findings import Severity
@@ -27,6 +27,30 @@ def test_an_event_may_still_come_when_the_evidence_ends_too_soon() -> None:
 
 def test_the_absence_of_an_optional_event_is_a_note() -> None:
     assert one(judged(Rule, asked(required=False).watched(until=3))).severity is Severity.NOTE
+
+
+def test_the_absence_of_an_optional_event_that_nothing_requests_is_a_note() -> None:
+    conversation = user("A").expects("unrequested", at=0, name="tour", required=False)
+    found = one(judged(Rule, conversation.watched(until=3)))
+    assert (found.severity, found.message) == (Severity.NOTE, "tour did not arrive, and nothing requests it")
+    greeted = user("A").receives("tour", at=0).expects("unrequested", at=1, name="tour", required=False)
+    assert judged(Rule, greeted.watched(until=3)) == []
+    assert judged(Rule, user("A").expects("unrequested", at=0, name="tour").watched(until=3)) == []
+
+
+def test_the_page_is_named_if_there_are_several() -> None:
+    conversation = user("A").mounts("Header", at=0, page="tab-1").mounts("Header", at=0, page="tab-2")
+    conversation.expects("delivered", at=1, name="sync", within=2.0, page="tab-2").receives("sync", at=1, page="tab-1")
+    assert one(judged(Rule, conversation.watched(until=9))).message == "sync did not arrive within 2 s on tab-2"
+
+
+def test_nothing_is_missing_on_a_page_that_another_page_replaced() -> None:
+    conversation = user("A").connects("s1", at=0, page="tab-1").connects("s2", at=0.1, page="tab-2")
+    conversation.expects("delivered", at=1, name="sync", within=2.0, page="tab-1")
+    conversation.disconnects("s1", at=1.5, reason=KICKED_CLIENT)
+    assert judged(Rule, conversation.watched(until=9)) == []
+    again = conversation.expects("delivered", at=2, name="sync", within=2.0, page="tab-2")
+    assert one(judged(Rule, again.watched(until=9))).evidence[0].at == START + 2
 
 
 def test_another_event_another_user_and_another_page_do_not_count() -> None:

@@ -4,11 +4,14 @@ import msgspec
 import pytest
 
 from tests.node_backend import node_backend
-from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording, run_embedded
+from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording, run, run_embedded
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
+from wscheck.backend.log_writer import ServerLogWriter
+from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.model.events import Emitted
 from wscheck.model.findings import Severity, Verdict
+from wscheck.observe.client import simulated_page
 from wscheck.run.verify.run import VerifyOutcome, run_verify
 from wscheck.run.verify.targets import RemoteServer
 
@@ -59,6 +62,38 @@ async def test_a_server_that_rejects_the_second_connection_passes() -> None:
     assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
     control = outcome.report.scenarios[0].control
     assert control is not None and "refused" in control.did
+
+
+class PlaceKeeper(ReferenceBackend):
+    """A server that refuses a second connection, and does not free the place of the `kept`-th connection that ended."""
+
+    def __init__(self, kept: int) -> None:
+        super().__init__(ServerLogWriter(None), policy=SecondConnectionPolicy.REJECT)
+        self._kept, self._ended = kept, 0
+
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        user = self._users.get(sid)
+        await super()._disconnect(sid, reason)
+        if user is not None:
+            self._ended += 1
+            self._sockets |= {user: sid} if self._ended == self._kept else {}
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict", "rules"),
+    [(1, Verdict.INCONCLUSIVE, set()), (2, Verdict.FAILED, {"connection-missing"})],
+    ids=["of the preflight", "of the lost connection"],
+)
+async def test_the_refusal_of_a_kept_place_is_told_and_attempts_of_wscheck_are_no_loop(
+    monkeypatch: pytest.MonkeyPatch, kept: int, verdict: Verdict, rules: set[str]
+) -> None:
+    monkeypatch.setattr(simulated_page, "RETRY_S", 0.05)
+    async with serve_backend(PlaceKeeper(kept)) as url:
+        outcome = await run("reconnect", url=url, rules__max_attempts="2/10s")
+    (result,) = outcome.report.scenarios
+    assert result.verdict is verdict, describe_outcome(outcome)
+    told = {finding.rule: finding.message for finding in result.findings}
+    assert set(told) == rules and "already connected" in told.get("connection-missing", result.reason), told
 
 
 async def test_race_is_inconclusive_without_a_policy_if_the_server_allows_several_connections() -> None:

@@ -379,3 +379,17 @@ def test_only_what_a_server_tells_the_user_is_a_sign_of_a_login(credential: str,
     said = user("A").connects("s1", at=0, credential=credential, namespace="/desk").expects("delivered", 0, name="job")
     reason = unanswered_reason(said.receives("sorry", at=0.1).disconnects("s1", at=0.2, reason=KICKED_CLIENT).events)
     assert (reason is not None and "login" in reason) is asks_for_login
+
+
+@pytest.mark.parametrize(
+    ("newer_at", "reason"),
+    [(0.4, None), (None, KICKED_WITHOUT_EVENTS), (-0.3, KICKED_WITHOUT_EVENTS), (5.0, KICKED_WITHOUT_EVENTS)],
+    ids=["replaced", "alone", "the newer one itself", "long before the other one"],
+)
+def test_the_end_of_a_replaced_connection_is_no_sign_of_a_missing_login(
+    newer_at: float | None, reason: str | None
+) -> None:
+    said = user("A").connects("s1", at=0).disconnects("s1", at=0.5, reason=KICKED_CLIENT)
+    if newer_at is not None:
+        said.connects("s2", at=newer_at)
+    assert unanswered_reason(said.expects("delivered", at=1, name="job").events) == reason

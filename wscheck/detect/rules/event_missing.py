@@ -13,7 +13,8 @@ from wscheck.model.gaps import Gap
 class EventMissing(Rule):
     """Rule: an event of the contract was not delivered, or not handled, within the expected time.
 
-    A page in a loop of replacements is not reported.
+    The absence of an optional event is a note, also if the client cannot request the event. A page in a loop of
+    replacements is not reported.
     """
 
     id = "event-missing"
@@ -28,22 +29,32 @@ class EventMissing(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._awaited: list[Expected] = []
+        self._optional: list[Expected] = []
         self._loops = ReplacementLoops()
         self._requested: set[tuple[str | None, str | None]] = set()
         self._greetings: dict[tuple[str | None, str | None], Delivered] = {}
         self._mounted: dict[tuple[str | None, str | None], float] = {}
         return {
-            ReplacedChange: self._loops.observe,
+            ReplacedChange: self._replaced,
             Expected: self._expected,
             Delivered: self._delivered,
             Handled: self._arrived,
             Mounted: self._component_mounted,
         }
 
+    def _replaced(self, change: ReplacedChange) -> None:
+        """Expect no more events on a page whose connection was replaced by that of another page."""
+        self._loops.observe(change)
+        if change.old is not None and change.new is not None and change.old.page != change.new.page:
+            lost = (change.user, change.old.page)
+            self._awaited = [each for each in self._awaited if (each.user, each.page) != lost]
+
     def _expected(self, event: Expected) -> None:
         if event.what in ("delivered", "handled"):
             self._awaited.append(event)
             self._requested.add((event.page, event.name))
+        elif event.what == "unrequested" and not event.required:
+            self._optional.append(event)
 
     def _delivered(self, event: Delivered) -> None:
         if (event.page, event.name) not in self._requested:
@@ -60,6 +71,7 @@ class EventMissing(Rule):
 
     def finish(self, at: float | None) -> None:
         undelivered = {(e.name, e.page) for e in self._awaited if e.what == "delivered"}
+        has_several_pages = len({page for page, _ in self._mounted}) > 1
         for event in self._awaited:
             if event.at is None or at is None or at - event.at < event.within:
                 continue
@@ -71,7 +83,13 @@ class EventMissing(Rule):
             if event.what == "handled" and (event.name, event.page) in undelivered:
                 continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered
             severity = Severity.ERROR if event.required else Severity.NOTE
-            self.report(event.user, _message(event), event.at, event, key=event.name or "", severity=severity)
+            message = _message(event) + (f" on {event.page}" if has_several_pages else "")
+            self.report(event.user, message, event.at, event, key=event.name or "", severity=severity)
+        for event in self._optional:
+            is_absent = (event.page, event.name) not in self._greetings
+            if is_absent and not self._loops.contains(event.user, event.page):
+                message = f"{event.name} did not arrive, and nothing requests it"
+                self.report(event.user, message, event.at, event, key=event.name or "", severity=Severity.NOTE)
 
     def _gap_reason(self, event: Expected) -> str | None:
         """Return why the absence of an event proves nothing, None if the absence is a fault."""

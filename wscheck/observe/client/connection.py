@@ -70,7 +70,8 @@ class ClientConnection:
         self._early_events: list[list[Any]] = []
         self._acknowledged_sid: str | None = None
         self._steps = _StepRun(self)
-        self._answered, self._ended = asyncio.Event(), asyncio.Event()
+        self.ping_count = 0
+        self._answered, self._ended, self._pinged = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
@@ -85,6 +86,11 @@ class ClientConnection:
     def ping_deadline_s(self) -> float:
         """Seconds after which the server must close a silent connection: pingInterval + pingTimeout."""
         return float(self._client.eio.ping_interval + self._client.eio.ping_timeout)
+
+    @property
+    def ping_interval_s(self) -> float:
+        """The server's pingInterval in seconds, from the handshake."""
+        return float(self._client.eio.ping_interval)
 
     @property
     def ping_timeout_s(self) -> float:
@@ -199,6 +205,18 @@ class ClientConnection:
             return False
         return True
 
+    async def wait_for_pings(self, count: int, timeout_s: float) -> bool:
+        """Wait until the server has sent `count` more pings. Return False on timeout, or if the connection ends."""
+        expected = self.ping_count + count
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.is_connected and self.ping_count < expected:
+                    self._pinged.clear()
+                    await self._pinged.wait()
+        except TimeoutError:
+            pass
+        return self.is_connected and self.ping_count >= expected
+
     def stop_answering_pings(self) -> None:
         """Ignore pings from now on, like a suspended laptop."""
         self._client.eio.stop_answering_pings()
@@ -213,6 +231,7 @@ class ClientConnection:
 
     async def _release(self) -> None:
         self._ended.set()
+        self._pinged.set()
         self._answered.set()
         if self._client is not None and self._client.eio.state == "connected":
             await _ignore_connection_errors(self._client.eio.disconnect(abort=True))
@@ -238,6 +257,10 @@ class ClientConnection:
         if self.is_connected:
             self._listener.upgraded(self)
 
+    def on_ping(self) -> None:
+        self.ping_count += 1
+        self._pinged.set()
+
     def on_unknown_session(self) -> None:
         # No acknowledgement will arrive: end the wait now, not after the timeout.
         self._session_unknown = True
@@ -245,6 +268,7 @@ class ClientConnection:
 
     def on_ended(self, reason: str) -> None:
         self._answered.set()
+        self._pinged.set()
         self._steps.ended(reason)
         if self.sid is not None and not self._ended.is_set():
             self._ended.set()

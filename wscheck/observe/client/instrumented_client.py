@@ -67,6 +67,7 @@ class PacketListener(Protocol):
     on_event            an event arrived; `data` is its name, then its arguments, without an offset for recovery
     on_ended            the connection ended; `reason` is "io server disconnect" or "transport close"
     on_upgraded         the connection was upgraded to websocket
+    on_ping             the server sent a ping
     on_unknown_session  a request of the session reached a process that does not know the session
     on_malformed        the server sent something that is not a packet; `problem` completes "the server sent ..."
     """
@@ -76,6 +77,7 @@ class PacketListener(Protocol):
     def on_event(self, data: list[Any]) -> None: ...
     def on_ended(self, reason: str) -> None: ...
     def on_upgraded(self) -> None: ...
+    def on_ping(self) -> None: ...
     def on_unknown_session(self) -> None: ...
     def on_malformed(self, problem: str) -> None: ...
 
@@ -263,6 +265,8 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
     async def _receive_packet(self, pkt: Any) -> None:
         if pkt.packet_type > engineio.packet.NOOP:
             self.listener.on_malformed(f"an Engine.IO packet of type {pkt.packet_type}")
+        if pkt.packet_type == engineio.packet.PING:
+            self.listener.on_ping()
         await super()._receive_packet(pkt)
 
     async def _send_packet(self, pkt: Any) -> None:

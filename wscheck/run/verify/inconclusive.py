@@ -26,6 +26,7 @@ from wscheck.model.events import (
     Unreadable,
 )
 from wscheck.model.gaps import Gap
+from wscheck.model.replacement import may_have_replaced
 
 CONFIGURATION = "wscheck.toml"
 
@@ -148,7 +149,7 @@ def unanswered_reason(events: Sequence[Event]) -> str | None:
         event.name for event in expected
     ):
         return None
-    kicked = any(isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT for event in events)
+    kicked = _was_sent_away(events)
     if received and all(event.credential != "own" for event in _observed(events)):
         return None  # it told a stranger why it ends the connection, which says nothing about the user's events
     if received:
@@ -162,6 +163,20 @@ def unanswered_reason(events: Sequence[Event]) -> str | None:
     if any(event.assumed for event in expected):
         return KICKED_WITHOUT_EVENTS if kicked else OTHER_EVENTS
     return KICKED_WITHOUT_EVENTS if kicked else None
+
+
+def _was_sent_away(events: Sequence[Event]) -> bool:
+    """Return whether the server ended a connection that no newer one of the user replaced."""
+    opened = [event for event in _observed(events) if event.at is not None]
+    opened_at = {event.sid: event.at for event in opened}
+
+    def is_replaced(ended: Disconnected) -> bool:
+        own_at = opened_at.get(ended.sid)
+        newer = (e for e in opened if e.user == ended.user and own_at is not None and (e.at or 0.0) > own_at)
+        return any(may_have_replaced(event.at, ended.at) for event in newer)
+
+    ends = (event for event in events if isinstance(event, Disconnected) and event.reason == IO_SERVER_DISCONNECT)
+    return any(not is_replaced(event) for event in ends)
 
 
 def _log_gaps(events: Sequence[Event]) -> list[Gap]:
