@@ -40,6 +40,7 @@ _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\(
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
 _FRAMEWORK_PACKAGE = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
+_ELEMENT_FUNCTIONS = frozenset({"jsxDEV", "jsx", "jsxs", "createElement", "jsxWithValidation"})
 _FRAMEWORK_NAMES = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
 # When Angular creates a service, the frames of the code that injects the service belong to the stack too.
 _INJECTORS = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
@@ -180,6 +181,11 @@ def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 def is_framework_frame(frame: CodeLocation) -> bool:
     """Return whether a frame belongs to the framework that runs the application's components."""
     return is_library_frame(frame) and _FRAMEWORK.search(frame.file) is not None
+
+
+def creates_element(frame: CodeLocation) -> bool:
+    """Return whether a frame belongs to the function of React that JSX calls: `<Bell />` is `jsxDEV(Bell)`."""
+    return is_library_frame(frame) and frame.function.rpartition(".")[2] in _ELEMENT_FUNCTIONS
 
 
 def framework_name(stack: Sequence[CodeLocation]) -> str | None:

@@ -12,7 +12,7 @@ import msgspec
 
 from wscheck.model.events import CodeLocation, Connected
 
-_PACKAGE = re.compile(r"(?:^|/)node_modules/((?:@[\w.-]+/)?[\w.-]+)/")
+_PACKAGE = re.compile(r"(?:^|(?<=/))node_modules/((?:@[\w.-]+/)?[\w.-]+)/")
 _IN_BUNDLE_NOT_LIBRARY = frozenset({"react-dom", "react", "scheduler", "vue", "zone.js", "preact", "svelte", "rxjs"})
 
 

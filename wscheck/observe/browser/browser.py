@@ -28,7 +28,6 @@ from wscheck.observe.browser.opener import (
     OpenerCodeReader,
     attribute_reconnects,
     opener_frames,
-    resolve_origin,
 )
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.scripts import PageScripts
@@ -363,14 +362,14 @@ class Browser:
         stack = session.initiator.raw_stack
         if not isinstance(stack, DevToolsStack):
             return ConnectionOrigin()
-        origin = resolve_origin(stack, self._scripts)
+        origin = self._code.resolve_origin(stack)
         frames = filter(None, (self._scripts.frame_id(stack.session, script) for script in stack.script_ids()))
         frame_label = self._targets.frame_label(stack.session, next(frames, ""))
         target = self._targets.by_session.get(stack.session)
         is_shown = target is not None and target.document == session.initiator.document
         mounted = components.get(stack.session) if is_shown else None
-        code = self._code.read(stack, origin)
-        return msgspec.structs.replace(origin, target=frame_label, code=_with_components(code, stack, origin, mounted))
+        code = _with_components(origin.code, stack, origin, mounted)
+        return msgspec.structs.replace(origin, target=frame_label, code=code)
 
 
 def shared_key(tab: str, sent: Collection[str], storages: Mapping[str, set[tuple[str, str]]]) -> str | None:

@@ -13,9 +13,10 @@ import msgspec
 
 from wscheck.detect import stack_frames
 from wscheck.detect.code.openings import MAX_FRAMES, opener_code
+from wscheck.detect.code.rendered_hooks import rendered_hook
 from wscheck.detect.code.source_tree import opener_patch
 from wscheck.detect.code.syntax import SourceCode, parse_source
-from wscheck.model.code_facts import Cleanup, OpenerCode
+from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
 from wscheck.model.events import CodeLocation
 from wscheck.observe.traffic import ConnectionOrigin, TrafficRedactor, TrafficSession
 
@@ -119,6 +120,33 @@ class OpenerCodeReader:
         self._scripts, self._redactor = scripts, redactor
         self._parsed: dict[tuple[str, bytes], SourceCode] = {}
         self._found: dict[tuple[CodeLocation, ...], OpenerCode | None] = {}
+
+    def resolve_origin(self, raw_stack: DevToolsStack) -> ConnectionOrigin:
+        """Return the call site that opened a connection, with its stack and the facts about its code."""
+        origin = resolve_origin(raw_stack, self._scripts)
+        hook = self._rendered_hook(raw_stack, origin)
+        if hook is None:
+            return msgspec.structs.replace(origin, code=self.read(raw_stack, origin))
+        # The hook's library closes the connection when the component leaves.
+        code = OpenerCode(context=CallContext.EFFECT, owner=hook.function, holder="component", cleanup=Cleanup.CLOSES)
+        stack = tuple(hook if place == origin.opener else place for place in origin.stack)
+        component = stack_frames.location_label(hook)
+        return msgspec.structs.replace(origin, opener=hook, component=component, stack=stack, code=code)
+
+    def _rendered_hook(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> CodeLocation | None:
+        """Return the call of a library's hook, if the opener is the place that renders the component with the call."""
+        if origin.opener is None or origin.opener not in origin.stack:
+            return None
+        at = origin.stack.index(origin.opener)
+        if not at or not stack_frames.creates_element(origin.stack[at - 1]):
+            return None
+        frames = [frame for segment in raw_stack.segments() for frame in segment]
+        found = self._scripts.source_at(raw_stack.session, frames[at])
+        if found is None:
+            return None
+        place, text = found
+        hook = rendered_hook(self._parse(place.file, text), place)
+        return msgspec.structs.replace(hook, file=origin.opener.file) if hook is not None else None
 
     def read(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> OpenerCode | None:
         """Return the facts about the code that opened a connection, None if the text of this code is not available."""

@@ -16,7 +16,7 @@ import msgspec
 from wscheck.detect import stack_frames
 from wscheck.model.events import SOURCE_HAR, CodeLocation, Event, NotEvaluated, PhaseEnded, Unreadable
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, attribute_reconnects, resolve_origin
+from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, attribute_reconnects
 from wscheck.observe.browser.source_map import (
     InvalidSourceMap,
     SourceMap,
@@ -197,7 +197,7 @@ def read_har_files(
 def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:
     traffic.flush()
     code = OpenerCodeReader(scripts, traffic.redactor)
-    resolved = {id(session): _resolve_origin(session, scripts, code) for session in traffic.sessions}
+    resolved = {id(session): _resolve_origin(session, code) for session in traffic.sessions}
     origins = attribute_reconnects(traffic.sessions, resolved, ())
     events: list[Event] = traffic.events(lambda session: origins[id(session)])
     last_at = events[-1].at if events else None
@@ -206,12 +206,11 @@ def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarR
     return [*events, *gaps, *ended]
 
 
-def _resolve_origin(session: TrafficSession, scripts: HarScripts, code: OpenerCodeReader) -> ConnectionOrigin:
+def _resolve_origin(session: TrafficSession, code: OpenerCodeReader) -> ConnectionOrigin:
     stack = session.initiator.raw_stack
     if not isinstance(stack, DevToolsStack):
         return ConnectionOrigin()
-    origin = resolve_origin(stack, scripts)
-    return msgspec.structs.replace(origin, code=code.read(stack, origin))
+    return code.resolve_origin(stack)
 
 
 def _pages(readers: Sequence["_HarReader"], traffic: TrafficDemux) -> list[PageSummary]:
@@ -260,7 +259,8 @@ class _HarReader:
     def ended_at(self) -> float:
         """Time of the last activity in the file, 0 if there is none."""
         frames = (frame.at for entry in self._entries for frame in entry.frames or ())
-        return max((*(max(entry.at, entry.ended_at) for entry in self.har.entries), *frames), default=0.0)
+        events = (event.time for entry in self._entries for event in entry.stream_events)
+        return max((*(max(entry.at, entry.ended_at) for entry in self.har.entries), *frames, *events), default=0.0)
 
     def label_tabs(self, count: int) -> int:
         """Number the tabs from `count` + 1; return the number of the last one.

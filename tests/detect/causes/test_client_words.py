@@ -1,0 +1,72 @@
+"""Fixes in the words of the client that opened a connection."""
+
+import pytest
+
+from wscheck.detect.causes.catalogue import CATALOGUE, FRAMEWORK_FIXES
+from wscheck.detect.causes.client_words import LIBRARIES, PROTOCOLS, fix_in_words_of, opening_library
+from wscheck.model.events import CodeLocation, Connected
+
+APP = CodeLocation("src/board.jsx", 4)
+
+
+def opened(protocol: str | None, *files: str) -> Connected:
+    return Connected(protocol=protocol, opener=APP, stack=(*map(CodeLocation, files), APP))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "fix", "said"),
+    [
+        (None, "`return () => socket.disconnect()`", "`return () => socket.disconnect()`"),
+        ("websocket", "`return () => socket.disconnect()`", "`return () => socket.close()`"),
+        (
+            "websocket",
+            "before io() at a.js:1, `x ??= io(url)`",
+            "before new WebSocket() at a.js:1, `x ??= new WebSocket(url)`",
+        ),
+        ("event-stream", "`const socket = io(...)`", "`const socket = new EventSource(...)`"),
+        ("event-stream", "Disconnect when it leaves", "Close it when it leaves"),
+        ("another", "io()", "new WebSocket()"),
+    ],
+)
+def test_a_fix_has_the_words_of_the_protocol(protocol: str | None, fix: str, said: str) -> None:
+    assert fix_in_words_of(opened(protocol), "two-openers", fix) == said
+
+
+PAGE_CAUSES = [
+    *("two-openers", "effect-without-cleanup", "unmount-without-cleanup", "opened-after-cleanup"),
+    *("opened-on-disconnect", "hot-reload", "reopened-without-closing", "opened-per-action", "io-in-render"),
+    *("token-in-dependencies", "component-remounted", "reconnect-on-kick", "unstable-dependency", "token-refresh"),
+    *("micro-frontends", "script-ran-twice", "frame-and-parent"),
+]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("cause", PAGE_CAUSES)
+def test_no_fix_of_a_page_speaks_of_another_client(protocol: str, cause: str) -> None:
+    written = [CATALOGUE[cause].fix, *(fixes[cause] for fixes in FRAMEWORK_FIXES.values() if cause in fixes)]
+    for text in written:
+        fix = fix_in_words_of(opened(protocol), cause, text)
+        assert not any(word in fix for word in (" io(", "`io(", "disconnect()", "forceNew", "io server", "emitWithAck"))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_a_library_has_fixes_for_known_causes(library: str) -> None:
+    for cause, fix in LIBRARIES[library].items():
+        assert cause in CATALOGUE
+        one = opened("websocket", f"node_modules/{library}/src/index.ts")
+        assert fix_in_words_of(one, cause, "the fix of the catalogue") == fix
+
+
+@pytest.mark.parametrize(
+    ("files", "library"),
+    [
+        (["node_modules/react-use-websocket/src/lib/use-websocket.ts"], "react-use-websocket"),
+        (["<unmapped>", "../node_modules/@microsoft/fetch-event-source/lib/fetch.js"], "@microsoft/fetch-event-source"),
+        (["node_modules/a/node_modules/partysocket/dist/ws.js"], "partysocket"),
+        (["src/board.jsx", "node_modules/reconnecting-websocket/dist/x.js"], ""),
+        (["node_modules/react-dom/cjs/react-dom.js"], ""),
+        ([], ""),
+    ],
+)
+def test_the_library_is_that_of_the_innermost_frame(files: list[str], library: str) -> None:
+    assert opening_library(opened("websocket", *files).stack) == library
