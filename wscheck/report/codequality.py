@@ -11,6 +11,7 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Severity
 from wscheck.model.report import Report
 from wscheck.report import json_text
+from wscheck.report.failures_without_finding import failures_without_finding
 from wscheck.report.finding_text import OpenerIndex, group_findings, group_lines
 from wscheck.report.formatting import one_line
 from wscheck.report.locations import CONFIGURATION, fingerprint, group_by_location, is_in_checkout
@@ -24,7 +25,8 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     GitLab rejects an entry without a file, so a finding without a file is on the first line of wscheck.toml.
     """
     openers, seen, entries = OpenerIndex(events), Counter[str](), []
-    for place, findings in group_by_location(report.findings, openers, is_in_checkout):
+    all_findings = [*report.findings, *failures_without_finding(report)]
+    for place, findings in group_by_location(all_findings, openers, is_in_checkout):
         group = group_findings(findings)
         code = place.location if place is not None else CONFIGURATION
         identity = fingerprint(group.finding, code)

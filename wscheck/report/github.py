@@ -5,13 +5,11 @@ Source: GitHub documentation, "Workflow commands for GitHub Actions".
 
 from collections.abc import Sequence
 
-from wscheck.model.comparison import CompareReport
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Severity, Verdict
-from wscheck.model.load_report import LoadReport
 from wscheck.model.report import Report, VerifyReport
-from wscheck.report import load_figures
 from wscheck.report.allowed_text import allowed_lines
+from wscheck.report.failures_without_finding import failures_without_finding
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_findings, group_lines
 from wscheck.report.formatting import one_line, plural
 from wscheck.report.locations import FindingLocation, group_by_location, is_in_checkout
@@ -40,7 +38,10 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             _annotation(location, group, openers) for location, group in groups if group.finding.severity is severity
         ]
         if severity is Severity.ERROR:
-            commands += _failures_without_finding(report)
+            commands += [
+                _command("error", one_line(failure.message), {"title": f"wscheck: {failure.rule}"})
+                for failure in failures_without_finding(report)
+            ]
         if severity is Severity.WARNING:
             commands += [_inconclusive(name, reason) for name, reason in _inconclusive_checks(report)]
         if severity is Severity.NOTE:
@@ -77,17 +78,6 @@ def _inconclusive_checks(report: Report) -> list[tuple[str, str]]:
 def _inconclusive(name: str, reason: str) -> str:
     message = one_line(reason) or DEFAULT_REASONS[Verdict.INCONCLUSIVE]
     return _command("warning", f"{one_line(name)}: {message}", {"title": "wscheck: inconclusive"})
-
-
-def _failures_without_finding(report: Report) -> list[str]:
-    """Return commands for failures that are not findings: a worse measure of a comparison, a crossed threshold."""
-    if isinstance(report, CompareReport) and report.verdict is Verdict.FAILED:
-        return [_command("error", one_line(report.reason), {"title": "wscheck: compare"})]
-    crossed = [limit for limit in report.thresholds if limit.crossed] if isinstance(report, LoadReport) else []
-    return [
-        _command("error", load_figures.format_threshold(threshold), {"title": f"wscheck: {threshold.id}"})
-        for threshold in crossed
-    ]
 
 
 def _limit(commands: list[str], kind: str) -> list[str]:

@@ -21,6 +21,7 @@ from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
 from wscheck.report import json_text
+from wscheck.report.failures_without_finding import NOT_CHECKED, NOT_CHECKED_HELP, failures_without_finding
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_lines
 from wscheck.report.formatting import escape_control, one_line
 from wscheck.report.locations import (
@@ -52,13 +53,14 @@ _DRIVER = {"name": "wscheck", "version": __version__, "semanticVersion": __versi
 def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
     """Return the findings as one SARIF document, as indented JSON."""
     openers = OpenerIndex(events)
-    groups = group_by_location(report.findings, openers, is_file_location)
+    findings = [*report.findings, *failures_without_finding(report)]
+    groups = group_by_location(findings, openers, is_file_location)
     allowed = [
         (location, group)
-        for location, findings in group_by_location(report.allowed, openers, is_file_location)
-        for group in _by_reason(findings)
+        for location, same in group_by_location(report.allowed, openers, is_file_location)
+        for group in _by_reason(same)
     ]
-    rules = list(dict.fromkeys(finding.rule for finding in (*report.findings, *report.allowed)))
+    rules = list(dict.fromkeys(finding.rule for finding in (*findings, *report.allowed)))
     results = [_result(location or _NO_FILE, group, rules, openers) for location, group in (*groups, *allowed)]
     notifications: list[Json] = [
         {"level": note.severity.value, "message": {"text": _plain_text(note.text)}} for note in report.allow_notes
@@ -180,7 +182,8 @@ def _code_flow(finding: Finding) -> Json | None:
 def _rule_descriptor(name: str) -> Json:
     rule = RULE_DOCS.get(name)
     if rule is None:
-        return {"id": name, "shortDescription": {"text": name}, "help": {"text": f"wscheck explain {name}"}}
+        text = NOT_CHECKED_HELP if name == NOT_CHECKED else f"wscheck explain {name}"
+        return {"id": name, "shortDescription": {"text": name}, "help": {"text": text}}
     return {
         "id": name,
         "shortDescription": {"text": rule.title},

@@ -1,11 +1,12 @@
 """Browsers are found in their usual places, in folders that look like those of each system."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.observe.browser.launch import BrowserSearch, find_browser
+from wscheck.observe.browser.launch import BrowserSearch, find_browser, running_browser
 
 
 def program(*parts: str | Path) -> Path:
@@ -104,3 +105,18 @@ def test_a_file_that_is_no_program_is_not_used(tmp_path: Path) -> None:
     assert [*search_in(tmp_path, "linux").candidates()] == []
     with pytest.raises(UsageError, match="is not a program"):
         find_browser(tmp_path / CACHES["linux"] / DOWNLOADED["linux"][0])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the program is a shell script")
+async def test_a_browser_without_a_sandbox_says_how_to_start_it(tmp_path: Path) -> None:
+    program = tmp_path / "chromium"
+    program.write_text(
+        "#!/bin/sh\n"
+        "echo '[1:1:FATAL:zygote_host_impl_linux.cc(130)] No usable sandbox! Update your kernel or' >&2\n"
+        "echo \"Try 'chrome_crashpad_handler --help' for more information.\" >&2\n"
+    )
+    program.chmod(0o755)
+    with pytest.raises(CannotCheck, match="its sandbox needs user namespaces") as caught:
+        async with running_browser(program):
+            pass
+    assert "/etc/chromium.d" in caught.value.next_step

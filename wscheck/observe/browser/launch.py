@@ -256,8 +256,19 @@ async def _wait_for_devtools_url(
                 lines += [line] if line else []
     except (TimeoutError, ValueError):
         lines.append(f"it did not listen within {START_TIMEOUT_S:.0f} s")
+    if any(_NO_SANDBOX in line for line in lines):
+        raise CannotCheck(f"{program} did not start: its sandbox needs user namespaces.", _ALLOW_SANDBOX)
     reason = lines[-1][:200] if lines else f"it ended with {await process.wait()}"
     raise CannotCheck(f"{program} did not start: {reason}.", "Try another one: `browser.browser=PATH`.")
+
+
+_NO_SANDBOX = "No usable sandbox"
+"""Words of Chromium where an ordinary user may not create a user namespace, as in most containers."""
+
+_ALLOW_SANDBOX = (
+    "In a container, add --no-sandbox to CHROMIUM_FLAGS in a file of /etc/chromium.d, as the Dockerfile of wscheck "
+    "does. Elsewhere install chromium-sandbox."
+)
 
 
 async def _drain(stderr: asyncio.StreamReader) -> None:
