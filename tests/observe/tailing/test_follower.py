@@ -371,6 +371,24 @@ def test_resuming_after_a_rotation_loses_nothing(log: LogWriter, lines: LineRead
     assert bool(resumed.notes) == (not kept)
 
 
+def test_resuming_reads_no_old_generation_again(log: LogWriter, lines: LineReader) -> None:
+    """The order of the times of many rotated files says nothing about which of them were read."""
+    for number in range(40):
+        log.lines(3)
+        log.path.rename(log.path.with_name(f"app-2026-01-{number:02}.log"))
+        log.reopen()
+        log.lines(1)
+        lines.poll()
+    for path in log.path.parent.glob("app-*.log"):
+        os.utime(path)
+    resumed = LineReader(log.path, lines.resume_point())
+    log.lines(3)
+    log.rotate()
+    log.reopen()
+    log.line()
+    assert resumed.poll() == log.written[-4:]
+
+
 def test_resuming_reads_a_late_writer(log: LogWriter, lines: LineReader) -> None:
     late = log.path.open("ab", buffering=0)
     log.rotate()

@@ -167,7 +167,7 @@ def trimmed_in_a_new_inode(server: LoggingServer, tail: Follower) -> None:
         server.connects(5)
 
 
-def _pack(path: Path, suffix: str) -> Path:
+def pack(path: Path, suffix: str) -> Path:
     """Replace the file by a packed one, which keeps its time."""
     packed, content, times = Path(f"{path}{suffix}"), path.read_bytes(), path.stat()
     if suffix == ".zst":
@@ -190,7 +190,7 @@ def _packed_at_once(suffix: str) -> Rotation:
             for _ in range(2):
                 server.connects(20)
                 server.rotate()
-                _pack(Path(f"{server.path}.1"), suffix)
+                pack(Path(f"{server.path}.1"), suffix)
                 server.reopen()
             server.connects(20)
 
@@ -203,7 +203,7 @@ def packed_with_an_older_time(server: LoggingServer, tail: Follower) -> None:
         for _ in range(2):
             server.connects(20)
             server.rotate()
-            packed = _pack(Path(f"{server.path}.1"), ".gz")
+            packed = pack(Path(f"{server.path}.1"), ".gz")
             older = packed.stat().st_mtime_ns - HOUR_NS
             os.utime(packed, ns=(older, older))
             server.reopen()

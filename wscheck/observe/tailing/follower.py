@@ -18,6 +18,7 @@ from wscheck.observe.tailing.generations import (
     SETTLED_NS,
     Continuation,
     DirectoryUnstable,
+    FileEnd,
     Generations,
     KnownFile,
     count_lines,
@@ -47,8 +48,6 @@ LATE_WRITER_S = 60.0
 MAX_LATE_FILES = 4
 MAX_FINISHED = 64
 MAX_KNOWN = 64
-MAX_SAVED = 16
-"""Files of each kind in a resume point."""
 MISSING = (-1, -1)
 """The identity of a missing file. If a file appears meanwhile, it does not match, and the next read opens it."""
 NEWLINE = memoryview(b"\n")
@@ -67,8 +66,8 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """The state of a followed log that a restart needs to continue. Its field names are part of the checkpoint.
 
     positions  positions in its files: renamed files first, the current file last
-    finished   positions at which rotated files ended
-    since_ns   modification time of the current file when it was opened; a file that is rotated later is not older
+    finished   ends of the rotated files that were read
+    since_ns   rotated files that were modified before this time were read, or existed before reading started
     file       identity of the current file
     copied     the current file is a copy, made before the log was truncated
     known      files that existed before reading started
@@ -76,7 +75,7 @@ class ResumePoint(msgspec.Struct, frozen=True):
     """
 
     positions: tuple[FilePosition, ...]
-    finished: tuple[FilePosition, ...] = msgspec.field(default=(), name="seen")
+    finished: tuple[FileEnd, ...] = msgspec.field(default=(), name="seen")
     since_ns: int = 0
     file: FileIdentity | None = None
     copied: bool = False
@@ -114,8 +113,7 @@ class LogFollower:
         self.damaged: dict[Path, str] = {}
         self.losses: list[tuple[str, int | None]] = []
         self._late_files: list[LateFile] = []
-        self._finished: deque[FilePosition] = deque()
-        self._finished_ns: deque[int] = deque()
+        self._finished: deque[FileEnd] = deque()
         self._generations = Generations(name)
         self._known: list[KnownFile] = []
         self._since_ns = 0
@@ -143,8 +141,7 @@ class LogFollower:
         *late, current = resume_point.positions
         self._known, self._since_ns = list(resume_point.known), resume_point.since_ns
         self._generations = Generations(self.name, resume_point.moved_to)
-        for position in resume_point.finished:
-            self._remember_end(position, resume_point.since_ns)
+        self._finished.extend(resume_point.finished)
         finder = _StreamFinder(self._generations, self._open)
         self.main = finder.find(current)
         if self.main is not None:
@@ -153,7 +150,7 @@ class LogFollower:
             self.main.log.is_copy = resume_point.copied or truncated
         self._late_files = [LateFile(stream) for stream in finder.find_late(late, self._finished, self.main)]
         if self.main is None and current.offset:
-            self._remember_end(current, resume_point.since_ns)
+            self._remember_end(FileEnd.of(current, 0))
             trimmed = find_trimmed(self._generations, current)
             if trimmed is not None and (log := self._open(trimmed)) is not None:
                 self.main = LogStream(log, count_lines(log.reader, trimmed.offset))
@@ -171,31 +168,26 @@ class LogFollower:
     def _resume_point(
         self, positions: tuple[FilePosition, ...], file: FileIdentity | None, *, is_copy: bool
     ) -> ResumePoint:
-        since_ns = self._since_ns
-        if len(self._finished_ns) > MAX_SAVED:
-            since_ns = max(since_ns, self._finished_ns[-MAX_SAVED - 1] + 1)
-        if len(self._known) > MAX_SAVED:
-            since_ns = max(since_ns, self._known[-MAX_SAVED - 1].changed_ns + 1)
         return ResumePoint(
             positions,
-            tuple(self._finished)[-MAX_SAVED:],
-            since_ns,
+            tuple(self._finished),
+            self._since_ns,
             file,
             is_copy,
-            tuple(self._known[-MAX_SAVED:]),
+            tuple(self._known),
             tuple(self._generations.moved_to),
         )
 
     def _finish(self, log: OpenLog) -> None:
         """Remember where a file ended, so that it is not read again under another name."""
-        self._remember_end(log.position(), log.reader.status.st_mtime_ns)
+        self._remember_end(FileEnd.of(log.position(), log.reader.status.st_mtime_ns))
 
-    def _remember_end(self, position: FilePosition, changed_ns: int) -> None:
-        self._finished.append(position)
-        self._finished_ns.append(changed_ns)
+    def _remember_end(self, end: FileEnd) -> None:
+        if end in self._finished:
+            self._finished.remove(end)  # a renamed file, which got no more lines
+        self._finished.append(end)
         if len(self._finished) > MAX_FINISHED:
-            self._finished.popleft()
-            self._since_ns = max(self._since_ns, self._finished_ns.popleft() + 1)
+            self._since_ns = max(self._since_ns, self._finished.popleft().changed_ns + 1)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -423,7 +415,7 @@ class LogFollower:
                 if any(file.matches(reader) for file in self._known):
                     continue
                 size = zstd_content_size(reader.read_raw(ZSTD_HEADER_BYTES, 0))
-                if size is not None and any(size == position.offset for position in self._finished):
+                if size is not None and any(size == end.offset for end in self._finished):
                     continue  # it was read before it was packed
                 number = f"{size} bytes" if size is not None else "its content"
                 self._unreadable[path] = f"is not read ({number}): {reason}"
@@ -488,7 +480,7 @@ class _StreamFinder:
         self,
         position: FilePosition,
         excluded: Iterable[FileIdentity | None] = (),
-        finished: Iterable[FilePosition] = (),
+        finished: Iterable[FileEnd] = (),
     ) -> LogStream | None:
         """Return the stream that continues at `position`, None if no file contains the position.
 
@@ -506,7 +498,7 @@ class _StreamFinder:
         return None
 
     def find_late(
-        self, positions: Sequence[FilePosition], finished: Iterable[FilePosition], current: LogStream | None
+        self, positions: Sequence[FilePosition], finished: Iterable[FileEnd], current: LogStream | None
     ) -> list[LogStream]:
         """Return the renamed files to which a writer may still write. The current file and finished files are excluded.
 
@@ -516,7 +508,7 @@ class _StreamFinder:
         finished, found = list(finished), dict[int, LogStream]()
         excluded = {file_identity(self._generations.name), current.log.reader.identity if current is not None else None}
         for index in sorted(range(len(positions)), key=lambda index: -positions[index].offset):
-            later = [position for position in finished if position.offset > positions[index].offset]
+            later = [end for end in finished if end.offset > positions[index].offset]
             if (stream := self.find(positions[index], excluded, later)) is not None:
                 found[index] = stream
                 excluded.add(stream.log.reader.identity)

@@ -58,6 +58,41 @@ class Continuation(NamedTuple):
     identity: FileIdentity | None = None
 
 
+class FileEnd(msgspec.Struct, frozen=True, array_like=True):
+    """The end of a file that was read completely: its offset, and digests of the first bytes and of the last bytes.
+
+    changed_ns  time of the last change of the file
+    """
+
+    offset: int
+    head_size: int
+    head: bytes
+    tail: bytes
+    changed_ns: int
+
+    @classmethod
+    def of(cls, position: FilePosition, changed_ns: int) -> "FileEnd":
+        """Return the end of the file that was read up to `position`."""
+        return cls(position.offset, len(position.head), _digest(position.head), _digest(position.tail), changed_ns)
+
+    def matches(self, reader: FileReader) -> bool:
+        """Return whether the file of `reader`, perhaps packed, has this content and no more."""
+        if not reader.is_packed and reader.status.st_size != self.offset:
+            return False
+        tail = min(TAIL_BYTES, self.offset)
+        return (
+            _digest(reader.read_at(self.head_size, 0)) == self.head
+            and _digest(reader.read_at(tail, self.offset - tail)) == self.tail
+            and not reader.read_at(1, self.offset)
+        )
+
+
+def _digest(data: bytes) -> bytes:
+    from hashlib import blake2b  # loads OpenSSL, which a log without rotated files does not need
+
+    return blake2b(data, digest_size=8).digest()
+
+
 class KnownFile(msgspec.Struct, frozen=True, array_like=True):
     """A file whose content does not count, because it existed before reading started.
 
@@ -70,21 +105,26 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
     tail: bytes
     changed_ns: int
 
+    @property
+    def head_size(self) -> int:
+        """Number of the first bytes that are in the digest `head`."""
+        return min(HEAD_BYTES, self.size)
+
     @classmethod
     def of(cls, reader: FileReader) -> "KnownFile":
         """Return what recognises the file of `reader`."""
         status = reader.status
         size = status.st_size
         tail = min(TAIL_BYTES, size)
-        head = reader.read_raw(min(HEAD_BYTES, size), 0)
-        return cls(reader.identity, size, head, reader.read_raw(tail, size - tail), status.st_mtime_ns)
+        head = _digest(reader.read_raw(min(HEAD_BYTES, size), 0))
+        return cls(reader.identity, size, head, _digest(reader.read_raw(tail, size - tail)), status.st_mtime_ns)
 
     def is_same_file(self, reader: FileReader) -> bool:
         """Return whether `reader` reads this file. Another file that reuses its inode has other first bytes."""
         return (
             reader.identity == self.identity
             and reader.status.st_size >= self.size
-            and reader.read_raw(len(self.head), 0) == self.head
+            and _digest(reader.read_raw(self.head_size, 0)) == self.head
         )
 
     def matches(self, reader: FileReader) -> bool:
@@ -98,9 +138,9 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
         return reader.is_packed and self._is_at(reader.read_at) and not reader.read_at(1, self.size)
 
     def _is_at(self, read_at: Callable[[int, int], bytes]) -> bool:
-        return (
-            read_at(len(self.head), 0) == self.head and read_at(len(self.tail), self.size - len(self.tail)) == self.tail
-        )
+        tail = min(TAIL_BYTES, self.size)
+        head_matches = _digest(read_at(self.head_size, 0)) == self.head
+        return head_matches and _digest(read_at(tail, self.size - tail)) == self.tail
 
 
 class _Listing:
@@ -348,17 +388,17 @@ def find_continuation(
     generations: Generations,
     position: FilePosition,
     excluded: Iterable[FileIdentity | None],
-    finished: Iterable[FilePosition] = (),
+    finished: Iterable[FileEnd] = (),
 ) -> Continuation | None:
     """Return the file that contains everything before `position`: the log or one of its rotated files.
 
     excluded  identities of files that are not considered
-    finished  positions at which files were read to their final end; a file that ends there is not considered
+    finished  ends of files that were read completely, which are not considered
     """
     excluded, finished = set(excluded), list(finished)
     for reader in _readers([generations.name, *reversed(generations.find())]):
         candidate = reader.identity not in excluded and position.matches(reader.read_at)
-        if candidate and not any(_ends_at(reader, end) for end in finished):
+        if candidate and not any(end.matches(reader) for end in finished):
             return Continuation(reader.path, position.offset, reader.identity)
     return None
 
@@ -366,14 +406,14 @@ def find_continuation(
 def unread_generations(
     generations: Generations,
     since_ns: int,
-    finished: Iterable[FilePosition],
+    finished: Iterable[FileEnd],
     known: Iterable[KnownFile],
     open_logs: Iterable[OpenLog],
 ) -> list[Continuation]:
     """Return the rotated files of the log that appeared since the last read and were not read, the oldest first.
 
     since_ns   files that were modified before this time are not considered
-    finished   positions at which rotated files ended; a file that ends at such a position was read
+    finished   ends of the rotated files that were read
     known      files that existed before reading started
     open_logs  logs that are being read; a file with the content of such a log is a copy
     """
@@ -386,12 +426,8 @@ def unread_generations(
         and reader.identity != current
         and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
         and not any(file.matches(reader) for file in known)
-        and not any(_ends_at(reader, position) for position in finished)
+        and not any(end.matches(reader) for end in finished)
     ]
-
-
-def _ends_at(reader: FileReader, position: FilePosition) -> bool:
-    return position.matches(reader.read_at) and not reader.read_at(1, position.offset)
 
 
 def older_generations(generations: Generations, reader: FileReader) -> set[FileIdentity]:

@@ -333,7 +333,7 @@ class RenameTracker:
             return True
         files = self._files.get(name)
         same = bool(files) and files is not None and files[-1].identity == (status.st_dev, status.st_ino)
-        return not stat.S_ISREG(status.st_mode) or (same and files is not None and len(files[-1].head) == HEAD_BYTES)
+        return not stat.S_ISREG(status.st_mode) or (same and files is not None and files[-1].head_size == HEAD_BYTES)
 
     def name_of(self, path: Path) -> Path | None:
         """Return the followed name that the file at `path` had, None if it had none."""
