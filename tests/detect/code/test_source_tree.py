@@ -150,8 +150,49 @@ RIGHT = {
         "import { Client } from '@stomp/stompjs'; function A() { useEffect(() => { const c = new Client({}) }, []); "
         "const d = new Client({}); return <p/> }"
     ),
-    "useState": "function A() { const [s] = useState(() => io('/a')); return <p/> }",
+    "useState": "function A() { const [s] = useState(() => io('/a')); useEffect(() => () => s.close()); return <p/> }",
+    "given": "function A() { const [s] = useState(() => io('/a')); return <L.Provider value={s}><B/></L.Provider> }",
+    "wrapped": "function A() { const [api] = useState(() => new Api(io('/a'))); return <p/> }",
+    "returned": "function useLink() { const s = useMemo(() => io('/a'), []); return s }",
 }  # fmt: skip
+
+
+SCRIPT = "import { io } from 'socket.io-client';\nconst s = io('/a');\nCODE"
+VUE = f"<script setup>\n{SCRIPT}\n</script>\n<template>MARKUP</template>"
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "part"),
+    [
+        (
+            "a.tsx",
+            f"{IMPORT}function A() {{ const [s] = useState(() => io('/a')); return <p/> }}",
+            "a state initialiser",
+        ),
+        ("a.tsx", f"{IMPORT}function A() {{ const s = useMemo(() => io('/a'), []); return <p/> }}", "a memo"),
+        ("A.vue", VUE.replace("CODE", "s.on('tide', show)").replace("MARKUP", "<p/>"), "the script"),
+        ("A.svelte", "<script>\nimport { io } from 'socket.io-client';\nio('/a');\n</script>\n<p>a</p>", "the script"),
+    ],
+)
+def test_a_component_that_never_closes_its_connection(path: str, code: str, part: str) -> None:
+    (finding,) = findings_in([file_facts(path, code.encode())])
+    assert (finding.rule, finding.severity) == ("opening-not-closed", Severity.WARNING)
+    assert finding.message.startswith(f"{part} of ") and finding.cause is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "markup"),
+    [
+        ("A.vue", "onUnmounted(() => s.disconnect())", "<p/>"),
+        ("A.vue", "provide('link', s)", "<p/>"),
+        ("A.vue", "", '<Board :link="s" />'),
+        ("A.vue", "", '<button @click="s.disconnect()">leave</button>'),
+        ("App.vue", "s.on('tide', show)", "<p/>"),
+    ],
+)
+def test_a_connection_of_a_file_that_its_markup_uses_or_that_is_closed(path: str, code: str, markup: str) -> None:
+    text = VUE.replace("CODE", code).replace("MARKUP", markup)
+    assert findings_in([file_facts(path, text.encode())]) == []
 
 
 @pytest.mark.parametrize("code", RIGHT.values(), ids=RIGHT)

@@ -13,7 +13,6 @@ from tree_sitter import Node
 
 from wscheck.detect.code.syntax import (
     FUNCTIONS,
-    MARKUP_SUFFIXES,
     WRAPPERS,
     SourceCode,
     ancestors,
@@ -23,7 +22,7 @@ from wscheck.detect.code.syntax import (
     function_name,
     node_text,
 )
-from wscheck.model.code_facts import CallContext, Cleanup
+from wscheck.model.code_facts import CallContext
 
 MAX_CALLERS = 4
 """Largest number of functions between a call and its context."""
@@ -58,23 +57,6 @@ _MOUNTING_METHODS = frozenset(
 )
 """Methods of a class that run when an instance is mounted."""
 
-_LEAVING_METHODS = frozenset(
-    {
-        *("componentWillUnmount", "disconnectedCallback", "ngOnDestroy"),
-        *("beforeUnmount", "unmounted", "beforeDestroy", "destroyed"),
-    }
-)
-_LEAVING_HOOKS = frozenset(
-    {"onUnmounted", "onBeforeUnmount", "onScopeDispose", "onWatcherCleanup", "onDestroy", "onCleanup", "onDeactivated"}
-)
-"""Functions that run what they receive when the component leaves."""
-
-_KEPT_ALIVE = {"onActivated": "onDeactivated", "activated": "deactivated"}
-"""Hook of a component that Vue keeps alive when it is not shown, to the hook that runs when it is hidden.
-
-Vue unmounts such a component only with the place that keeps it, so its other hooks do not run when it is hidden.
-"""
-
 _VUE_HOOKS = frozenset({"mounted", "created", "beforeMount", "activated"})
 _EVENT_LISTENERS = frozenset({"addEventListener", "addListener", "on", "once", "subscribe"})
 _ENDINGS = re.compile(r"^['\"`](?:disconnect|connect_error|close|error|reconnect_failed)['\"`]$")
@@ -83,13 +65,6 @@ DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "
 
 _LATER = frozenset({*DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
-CLOSES = re.compile(
-    r"\b(?:disconnect\w*|(?:close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release"
-    r"|deactivate)(?:\w*(?:socket|connection|client|stream|source|channel|ws|all|everything)\w*)?)\b",
-    re.I,
-)
-"""Names of functions that may close a connection. `closeModal` and `stopPropagation` close none."""
-
 _COMPONENT = re.compile(r"^[A-Z]")
 _HOOK = re.compile(r"^use[A-Z0-9]")
 
@@ -144,7 +119,7 @@ def _contexts(
     if function is None:
         yield Context(_module_context(source, node), None, _enclosing_class(node), via, None, after_await)
         return
-    after_await = after_await or _follows_await(node, function)
+    after_await = after_await or follows_await(node, function)
     found = _role(source, function)
     if found is not None:
         kind, effect = found
@@ -335,7 +310,7 @@ def _runs_inline(function: Node) -> bool:
     )
 
 
-def _follows_await(node: Node, function: Node) -> bool:
+def follows_await(node: Node, function: Node) -> bool:
     """Return whether the same function contains an `await` in front of `node`."""
     return any(
         each.type == "await_expression" and each.end_byte <= node.start_byte
@@ -392,203 +367,6 @@ def effect_name(context: Context) -> str:
     if context.effect is None:
         return function_name(context.function)
     return node_text(context.effect.child_by_field_name("function")).removeprefix("React.")
-
-
-def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
-    """Return whether the component closes the connection that `call` opens in `context`.
-
-    The result is MISSING only if the code certainly does not close the connection. All three must hold: the effect
-    returns no cleanup or one that only removes listeners; nothing around the effect has the name of a function that
-    closes something, except in hooks that do not run when the component leaves; and no code outside of the component
-    gets the connection.
-    """
-    if context.kind is not CallContext.EFFECT or context.function is None:
-        return Cleanup.UNKNOWN
-    returned = _returned_cleanup(context.function)
-    if returned is not None and CLOSES.search(_identifiers(returned)):
-        return Cleanup.CLOSES
-    hooks = _leaving_hooks(source, context)
-    if any(hook.runs and CLOSES.search(_identifiers(hook.body)) for hook in hooks):
-        return Cleanup.CLOSES
-    target = assigned_variable(call)
-    owner = context.owner
-    is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
-    if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
-        owner = source.root
-    if is_root(source, context):
-        return Cleanup.UNKNOWN
-    may_close = returned is not None and not (returned.type in FUNCTIONS and only_harmless_calls(returned))
-    idle = tuple(hook.body for hook in hooks if not hook.runs)
-    if may_close or CLOSES.search(_identifiers(owner, without=idle)) or _leaves(owner, call, target):
-        return Cleanup.UNKNOWN
-    return Cleanup.MISSING
-
-
-def late_cleanup(source: SourceCode, context: Context) -> str:
-    """Return the hook that an effect calls after an `await` to close a connection, "" if there is none."""
-    if context.kind is not CallContext.EFFECT:
-        return ""
-    late = (hook for hook in _leaving_hooks(source, context) if hook.is_late)
-    return next((hook.name for hook in late if CLOSES.search(_identifiers(hook.body))), "")
-
-
-class _LeavingHook(NamedTuple):
-    """Code that a component gives the framework for the time when it leaves.
-
-    body     the method, or the arguments of the function
-    is_late  the function is called after an `await`: the framework no longer knows for which component
-    runs     the framework runs the code when the component leaves, or when Vue hides a component that it keeps alive
-    """
-
-    name: str
-    body: Node
-    is_late: bool
-    runs: bool
-
-
-def _leaving_hooks(source: SourceCode, context: Context) -> list[_LeavingHook]:
-    owner = source.root if source.suffix in MARKUP_SUFFIXES else context.owner
-    needed = _KEPT_ALIVE.get(effect_name(context), "")
-    found = []
-    for node in descendants(owner) if owner is not None else ():
-        is_late = False
-        if node.type == "method_definition":
-            name, body = node_text(node.child_by_field_name("name")), node
-            is_hook = name in _LEAVING_METHODS or name == needed
-        elif node.type == "call_expression":
-            name = node_text(node.child_by_field_name("function"))
-            is_hook, body = name in _LEAVING_HOOKS, node.child_by_field_name("arguments") or node
-            is_late = is_hook and _is_called_late(node, name)
-        else:
-            continue
-        if is_hook:
-            found.append(_LeavingHook(name, body, is_late, not is_late and needed in ("", name)))
-    return found
-
-
-def _is_called_late(call: Node, name: str) -> bool:
-    """Return whether a hook of the framework is called after an `await`. A parameter of the effect works then too."""
-    function = enclosing_function(call)
-    if function is None:
-        return False
-    parameters = function.child_by_field_name("parameters") or function.child_by_field_name("parameter")
-    if re.search(rf"\b{re.escape(name)}\b", node_text(parameters)):
-        return False
-    return _follows_await(call, function) or receiver_name(function) in DEFERRED
-
-
-def is_root(source: SourceCode, context: Context) -> bool:
-    """Return whether a page mounts a component once: in Vue, Svelte and Angular, the one with the usual root name.
-
-    A React component never is, because StrictMode mounts even the root component twice.
-    """
-    if source.suffix in MARKUP_SUFFIXES:
-        return _ROOT_FILE.search(source.path) is not None
-    name = node_text(context.function.child_by_field_name("name")) if context.function is not None else ""
-    return name.startswith("ng") and owner_name(context.owner) in ("App", "AppComponent")
-
-
-_ROOT_FILE = re.compile(r"(?:^|/)(?:[Aa]pp|\+layout|layouts/default)\.\w+$")
-
-
-def only_harmless_calls(cleanup: Node) -> bool:
-    """Return whether all calls in a cleanup close nothing: they are about listeners, timers, states or the console."""
-    called = (node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression")
-    return all(_HARMLESS.match(node_text(each)) for each in called)
-
-
-_HARMLESS = re.compile(
-    r"^(?:console\.\w+|clear(?:Timeout|Interval)|set[A-Z]\w*"
-    r"|[\w.?!]*\.(?:off|removeListener|removeAllListeners|emit|removeEventListener))$"
-)
-
-
-def _leaves(owner: Node, call: Node, target: str) -> bool:
-    """Return whether code outside of the component may get the connection.
-
-    It may if the connection is returned, passed to a function or put into an object. The setter of a state
-    (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
-    """
-    names, states = {target} if target else set(), state_setters(owner)
-    setters = (each for each in descendants(owner) if each.type == "call_expression")
-    for setter in setters:
-        name, arguments = node_text(setter.child_by_field_name("function")), setter.child_by_field_name("arguments")
-        if (
-            name in states
-            and arguments is not None
-            and (node_text(arguments) == f"({target})" or arguments.start_byte <= call.start_byte < arguments.end_byte)
-        ):
-            names.add(name[3].lower() + name[4:])
-    if not names:
-        return call.parent is not None and call.parent.type in ("arguments", "return_statement", "arrow_function")
-    return any(
-        node_text(node) in names and _gives_away(node, states)
-        for node in descendants(owner)
-        if node.type in ("identifier", "shorthand_property_identifier", "member_expression")
-    )
-
-
-def state_setters(owner: Node) -> frozenset[str]:
-    """Return the setters of the states that a component declares: `setSocket` of `const [socket, setSocket] = ...`."""
-    patterns = (node for node in descendants(owner) if node.type == "array_pattern")
-    names = (node_text(name) for pattern in patterns for name in pattern.named_children)
-    return frozenset(name for name in names if STATE_SETTER.match(name))
-
-
-def _gives_away(node: Node, states: frozenset[str]) -> bool:
-    holder = node.parent
-    if node.type == "shorthand_property_identifier" or holder is None:
-        return node.type == "shorthand_property_identifier"
-    if holder.type == "arguments" and holder.parent is not None:
-        function = holder.parent.child_by_field_name("function")
-        return not (node_text(function) in states or node_text(function).startswith("console."))
-    if holder.type == "pair":
-        return holder.child_by_field_name("value") == node
-    return holder.type in ("return_statement", "jsx_expression", "spread_element")
-
-
-STATE_SETTER = re.compile(r"^set[A-Z]\w*$")
-
-
-def _identifiers(node: Node, without: tuple[Node, ...] = ()) -> str:
-    """Return the identifiers of a node, separated by spaces. Strings, comments and the parts `without` are left out."""
-    return " ".join(
-        node_text(each)
-        for each in descendants(node)
-        if each.type
-        in ("identifier", "property_identifier", "shorthand_property_identifier", "private_property_identifier")
-        and not any(part.start_byte <= each.start_byte < part.end_byte for part in without)
-    )
-
-
-def closes_itself(call: Node) -> bool:
-    """Return whether the function that opens a connection waits and then closes this connection."""
-    function, target = enclosing_function(call), assigned_variable(call)
-    if function is None or not target:
-        return False
-    own = list(descendants(function, into_functions=False))
-    waits = [node.end_byte for node in own if node.type == "await_expression" and node.start_byte >= call.end_byte]
-    return any(
-        node.type == "member_expression"
-        and node.start_byte >= min(waits, default=node.end_byte)
-        and node_text(node.child_by_field_name("object")) == target
-        and CLOSES.fullmatch(node_text(node.child_by_field_name("property"))) is not None
-        for node in own
-    )
-
-
-def _returned_cleanup(function: Node) -> Node | None:
-    body = function.child_by_field_name("body")
-    if body is not None and body.type != "statement_block":
-        return body if body.type in FUNCTIONS else None
-    for node in descendants(function, into_functions=False):
-        if (
-            node.type == "return_statement"
-            and node.named_children
-            and node_text(node.named_children[0]) not in ("null", "undefined")
-        ):
-            return node.named_children[0]
-    return None
 
 
 def is_returned(call: Node) -> bool:

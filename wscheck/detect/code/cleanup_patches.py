@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import Context, state_setters
+from wscheck.detect.code.call_context import Context
+from wscheck.detect.code.cleanups import state_setters
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.syntax import (
     FUNCTIONS,

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import DEFERRED, STATE_SETTER, assigned_variable, receiver_name
+from wscheck.detect.code.call_context import DEFERRED, assigned_variable, receiver_name
+from wscheck.detect.code.cleanups import STATE_SETTER
 from wscheck.detect.code.syntax import FUNCTIONS, ancestors, descendants, enclosing_function, node_text
 
 

@@ -6,14 +6,8 @@ from typing import NamedTuple
 
 from tree_sitter import Node
 
-from wscheck.detect.code.call_context import (
-    Context,
-    call_contexts,
-    effect_dependencies,
-    is_root,
-    only_harmless_calls,
-    owner_name,
-)
+from wscheck.detect.code.call_context import Context, call_contexts, effect_dependencies, owner_name
+from wscheck.detect.code.cleanups import is_root, only_harmless_calls
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.guards import conditions_around
 from wscheck.detect.code.syntax import (

@@ -9,18 +9,15 @@ from collections.abc import Iterable, Sequence
 from tree_sitter import Node
 
 from wscheck.detect.code.call_context import (
-    CLOSES,
     Context,
     assigned_variable,
     call_contexts,
-    closes_itself,
     effect_dependencies,
     effect_name,
-    find_cleanup,
-    late_cleanup,
     owner_name,
     renders_elements,
 )
+from wscheck.detect.code.cleanups import CLOSES, closes_itself, find_cleanup, late_cleanup
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
 from wscheck.detect.code.guards import is_guarded, is_guarded_too_early
 from wscheck.detect.code.syntax import (

@@ -297,13 +297,27 @@ def _opened_in_render(call: OpeningCall) -> Finding:
 
 
 def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
-    message = f"an effect of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
-    because = "no cleanup of the effect closes it, and the component calls nothing that closes a connection"
+    """Return the finding about a connection that its component never closes.
+
+    It is a warning outside of an effect: the component may be one that never leaves the page.
+    """
+    is_effect = call.context is CallContext.EFFECT
+    part = "an effect" if is_effect else _PARTS.get(call.context, "the script")
+    message = f"{part} of {_owner(call)} opens a connection to {_url(call)}, and nothing closes it ({call.location})"
+    calls_nothing = "the component calls nothing that closes a connection"
+    because = f"no cleanup of the effect closes it, and {calls_nothing}" if is_effect else calls_nothing
     fix = _framework_fix(file, "unmount-without-cleanup")
+    if not is_effect:
+        fix = fix or CATALOGUE["strict-mode-initialiser"].fix
     cause = "unmount-without-cleanup" if fix else "effect-without-cleanup"  # only React runs an effect twice
     finding = _finding("opening-not-closed", message, [call.location], cause, because, fix=fix)
+    if not is_effect:
+        finding.severity = Severity.WARNING
     finding.patch = file.patches.get((call.location.line, call.location.column))
     return finding
+
+
+_PARTS = {CallContext.STATE_INITIALISER: "a state initialiser", CallContext.MEMO: "a memo"}
 
 
 def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use]) -> Finding:

@@ -48,6 +48,7 @@ class SourceCode:
     typescript      the tree has the grammar of TypeScript, which has no JSX
     package         package that contains the file
     module_script   (first byte, last byte) of Svelte's module script, which runs once for all components
+    markup          text of a markup file outside of its scripts, "" for other files
     """
 
     path: str
@@ -56,6 +57,7 @@ class SourceCode:
     typescript: bool = False
     package: Package = field(default_factory=Package)
     module_script: tuple[int, int] | None = None
+    markup: str = ""
 
     _by_type: dict[str, list[Node]] = field(default_factory=dict)
     _callers: dict[str, list[Node]] = field(default_factory=dict)
@@ -97,11 +99,12 @@ def _run_by(call: Node) -> Iterator[Node]:
 def parse_source(path: str, content: bytes, package: Package | None = None) -> SourceCode:
     """Parse the scripts of a file. Text outside of scripts is replaced by spaces, so that positions stay correct."""
     suffix = PurePath(path).suffix.lower()
-    typescript, module_script = suffix in TYPESCRIPT_SUFFIXES, None
+    typescript, module_script, markup = suffix in TYPESCRIPT_SUFFIXES, None, ""
     if suffix in MARKUP_SUFFIXES:
+        markup = _SCRIPT_ELEMENT.sub(b" ", content).decode("utf-8", "replace")
         content, typescript, module_script = _scripts_only(content)
     root = _parser(typescript).parse(content).root_node
-    return SourceCode(path, suffix, root, typescript, package or Package(), module_script)
+    return SourceCode(path, suffix, root, typescript, package or Package(), module_script, markup)
 
 
 def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:

@@ -23,13 +23,14 @@ class OpenedInRender(RuleDoc):
 
 
 class OpeningNotClosed(RuleDoc):
-    """Rule: an effect opens a connection, and nothing in the component closes it."""
+    """Rule: a component opens a connection, and nothing in it closes the connection."""
 
     id = "opening-not-closed"
-    title = "An effect opens a connection and nothing closes it"
+    title = "A component opens a connection and nothing closes it"
     meaning = (
         "The connection stays open when the component unmounts or the effect runs again, and the next run opens "
-        "another one. React's StrictMode runs each effect twice in development."
+        "another one. React's StrictMode runs each effect and each state initialiser twice in development. Outside of "
+        "an effect it is a warning: the component may be one that never leaves the page."
     )
     fix = "Close it in the cleanup of the effect: return () => socket.disconnect()."
     source = _REACT_EFFECTS
