@@ -1,4 +1,4 @@
-"""Deprecated alias of `wscheck.locust`, for one version. `wscheck.load.user` is an alias of it as well."""
+"""Deprecated alias of `wscheck.locust`, for one version. `wscheck.load.user` is an alias too."""
 
 import sys
 import warnings

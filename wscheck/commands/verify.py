@@ -138,7 +138,7 @@ def verify(
     Otherwise report which user has how many, which component opened each, the cause and the fix.
 
     Without a URL, check the embedded reference backend, which passes. With --client per-component, use the
-    client in which each component opens a connection, which fails.
+    client whose components each open a connection, which fails.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted.
     """

@@ -50,7 +50,7 @@ class ConnectStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def refusal_in(self, answer: object) -> str | None:
         """Return why an answer means that the server refused the step, or None if it accepted it.
 
-        An answer with an `error`, or in which `ok` or `success` is false, is a refusal.
+        An answer with an `error`, or with a false `ok` or `success`, is a refusal.
         """
         for key, value in self.expect.items():
             actual = answer.get(key) if isinstance(answer, dict) else None

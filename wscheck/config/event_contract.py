@@ -21,7 +21,7 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     required  True if the absence of the event is an error
     user      path of the user id in the payload ("userId", "data.user.id"); None if the payload contains none
     audience  "user" if the event is for the user who caused it, "all" if it may reach every user
-    private   True if the arrival at another user is an error even if the payload names nobody
+    private   True if the arrival at another user is an error even if the payload names no user
     """
 
     name: str

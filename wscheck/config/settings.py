@@ -47,7 +47,7 @@ def parse_positive_int(raw: Any) -> int:
 
 
 def parse_rounds(raw: Any) -> int:
-    """Return a number of rounds that is large enough to tell a leak from a shared connection."""
+    """Return a number of rounds that is large enough to distinguish a leak from a shared connection."""
     if (rounds := parse_positive_int(raw)) < MIN_ROUNDS:
         raise ValueError(
             f"{rounds} rounds tell no leak from a connection that later visits share: at least {MIN_ROUNDS}"
@@ -118,7 +118,7 @@ def parse_fields(raw: Any) -> dict[str, Any]:
 
 
 def parse_text_fields(raw: Any) -> dict[str, str]:
-    """Return named texts, each of which may have any notation that `parse_fields` accepts."""
+    """Return named texts. Each may have any notation that `parse_fields` accepts."""
     return _require_texts(_parse_named_values(raw, "="))
 
 
@@ -151,7 +151,7 @@ def _require_texts(fields: dict[str, Any]) -> dict[str, str]:
 
 
 def parse_transports(raw: Any) -> tuple[str, ...]:
-    """Return the names of the transports, in the order in which a client tries them."""
+    """Return the names of the transports, in the order of a client's attempts."""
     chosen = parse_list(raw)
     if not chosen or not set(chosen) <= {"polling", "websocket"}:
         raise ValueError(f"{raw!r} does not name transports: write websocket, polling, or polling,websocket")

@@ -32,7 +32,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A server, and how clients connect to it.
 
-    transports         in the order in which a client tries them
+    transports         in the order of a client's attempts
     timeout_s          seconds that a connection may take
     wait_s             seconds to wait for the server to start
     insecure           untrusted TLS certificates are accepted
@@ -100,7 +100,7 @@ def configured_target(config: "Config") -> ServerTarget:
 
 
 def _location(setting: "SettingValue", *, is_in_connect: bool) -> str:
-    """Return where the user or the token is sent, "" if only [connect] says where."""
+    """Return where the user or the token is sent, "" if only [connect] contains it."""
     return "" if setting.origin == "default" and is_in_connect else str(setting.value)
 
 

@@ -289,7 +289,7 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
 def was_handed_over(history: UserHistory) -> bool:
     """Return whether in each overlap the server moved the client to a new connection.
 
-    The older connection then ends soon, with a reason that says so.
+    The older connection then ends soon, with a reason that reports the move.
     """
     moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
     return bool(history.met) and all(

@@ -90,7 +90,7 @@ class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def round_series(events: Iterable[RoundCounted]) -> list[RoundSeries]:
-    """Return the series of numbers, in the order in which they begin."""
+    """Return the series of numbers, in the order of their first rounds."""
     groups: dict[tuple[str | None, str, str, str, CodeLocation | None, str | None], list[RoundCounted]] = {}
     for event in events:
         key = (event.page, event.place, event.what, event.name, event.opener, event.user)

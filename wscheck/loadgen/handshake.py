@@ -220,7 +220,7 @@ class WebSocketHandshake:
         self._request_upgrade()
 
     def received(self, data: bytes) -> None:
-        """Handle the server's answer or a part of it."""
+        """Handle the server's answer, or a part of the answer."""
         try:
             if self._response.feed(data):
                 check_upgrade(self._response, self._key)

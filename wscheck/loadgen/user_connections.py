@@ -208,7 +208,7 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _drop_inexplicable_ends(self) -> None:
-        """Forget those ended connections of which no future event can show that they were replaced.
+        """Forget ended connections that no future event can show to have been replaced.
 
         A newer connection could have replaced an ended connection only if its CONNECT was sent before that end and is
         unanswered.

@@ -40,7 +40,7 @@ class MeasureChange(StrEnum):
 
 
 class ComparedMeasure(msgspec.Struct, frozen=True, kw_only=True):
-    """A measure (one number of a report) in both runs. `basis` says by which numbers they were compared.
+    """A measure (one number of a report) in both runs. `basis` defines by which numbers they were compared.
 
     benefit  heading under which the measure is reported: the advantage of one connection per user, such as "Server
              load"

@@ -248,7 +248,7 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
               "disconnected", "upgraded"; "private" (event `name`, which `user` requested, must not reach another user;
-              `required` if the contract says so) and "unrequested" (event `name` may arrive without a request)
+              `required` if the contract requires it) and "unrequested" (event `name` may arrive without a request)
     required  True if an unmet expectation is an error, False if it is a note
     assumed   the event comes from the documented contract because no contract is configured: the server may not know it
     """

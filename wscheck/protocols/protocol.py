@@ -1,4 +1,4 @@
-"""Interface of a protocol: what a request or WebSocket says, without I/O.
+"""Interface of a protocol: the meaning of a request or WebSocket, without I/O.
 
 A protocol recognises its connections (`Protocol.recognise`) and creates a `Session` for each. The session turns the
 data of the connection into `WireEvent`s. What happens with a wire event (who the user is, which events are reported,
@@ -124,13 +124,13 @@ class Requested(WireEvent, frozen=True, kw_only=True):
 
 
 class Accepted(WireEvent, frozen=True, kw_only=True):
-    """The server accepted the connection, or one channel of it. `id` is the server's name for it, if it has one."""
+    """The server accepted the connection, or one of its channels. `id` is the server's name for it, if it has one."""
 
     id: str | None = None
 
 
 class Rejected(WireEvent, frozen=True, kw_only=True):
-    """The server, or the reader, refused the connection or one channel of it.
+    """The server, or the reader, refused the connection or one of its channels.
 
     reason   "refused" (by the server), or "protocol" (of a kind or version that cannot be read)
     """
@@ -181,7 +181,7 @@ class Beat(WireEvent, frozen=True, kw_only=True):
 
 
 class Ended(WireEvent, frozen=True, kw_only=True):
-    """The connection, or one channel of it, ended. `reason` has a wording of `wscheck.model.disconnect_reasons`.
+    """The connection, or one of its channels, ended. `reason` has a wording of `wscheck.model.disconnect_reasons`.
 
     by_client  the client ended the channel by a message
     """

@@ -135,12 +135,12 @@ def empty_page_report(target: str) -> BrowserReport:
 
 
 def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
-    """Return the events in the order in which the rules evaluate them, for reports and recordings."""
+    """Return the events in the order of their evaluation, for reports and recordings."""
     return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
 def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
-    """Return a summary of every acknowledged connection and of its end, in the order in which the connections opened.
+    """Return a summary of every acknowledged connection and of its end, in the order of the openings.
 
     All namespaces of an Engine.IO session are one connection.
     """

@@ -53,8 +53,8 @@ class Race(Scenario):
         """Return a gap if the server lets a user have several connections, even if they open one after the other.
 
         A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
-        several: the two connections of the control reached different server processes, each of which knows only its
-        own connections.
+        several: the two connections of the control reached different server processes, and each knows only its own
+        connections.
         """
         if control.connections_opened < 2 or control.replacements or ended:
             return None

@@ -141,7 +141,7 @@ def component_remounted(history: UserHistory) -> Explanation | None:
 def opened_per_action(history: UserHistory) -> Explanation | None:
     """Detect code outside of components that opens a connection each time it runs, and closes it again.
 
-    A listener runs at each action, whoever performs it. Other code must have run again by itself, as a timer does.
+    A listener runs at each action, of a user or of wscheck. Other code must have run again by itself, as a timer does.
     """
     in_listener = _reruns(history, after_actions=True)
     found = in_listener if in_listener is not None and _context(in_listener) in _LISTENERS else _reruns(history)
@@ -181,7 +181,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
     """Return the seconds from the server's end of a connection to its opener's next connection, None if there is none.
 
     If the next connection was requested before the end, it is no reconnection: the server may have ended the old
-    connection because of it.
+    connection for this reason.
     """
     old, at = closed.opening or history.find_opening(closed.sid), closed.event.at
     if old is None or old.at is None or at is None or not _may_be_ended_by_server(closed, old):
@@ -194,7 +194,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
 
 
 def _may_be_ended_by_server(closed: ClosedChange, old: Connected) -> bool:
-    """Return whether the server ended a connection; of a plain WebSocket, a browser does not tell who closed it."""
+    """Return whether the server ended a connection; a browser does not show which side closed a WebSocket."""
     return closed.reason in SERVER_ENDED or (old.protocol is not None and closed.reason in TRANSPORT_ENDED)
 
 

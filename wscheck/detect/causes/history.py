@@ -156,7 +156,7 @@ class UserHistories:
         self._actions: dict[str, deque[float]] = {}
 
     def history(self, user: str | None) -> UserHistory:
-        """Return the history of `user`, an empty history if none is stored."""
+        """Return the history of `user`, an empty history by default."""
         return self._histories.get(user or "") or UserHistory()
 
     def connecting(self, event: Connecting) -> None:

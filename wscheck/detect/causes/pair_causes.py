@@ -1,7 +1,7 @@
 """Causes of two connections of one page: each pair of connections has the cause that its evidence decides.
 
 The evidence is where the connections were opened (document, frame or worker, script, stack), what the source code at
-that place says, how many mounted components run it, and the order of the events. No interval of time decides.
+that place does, how many mounted components run it, and the order of the events. No interval of time decides.
 """
 
 import re

@@ -173,7 +173,7 @@ def _enclosing_class(node: Node) -> Node | None:
 
 
 def _role(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
-    """Return for what purpose `function` runs (None if unknown), and if it is an effect, the call that registers it."""
+    """Return the purpose of `function` (None if unknown), and if it is an effect, the call that registers it."""
     receiver = _receiver(function)
     if receiver is not None and node_text(receiver.child_by_field_name("function")) not in WRAPPERS:
         return _role_as_argument(function, receiver)

@@ -1,6 +1,6 @@
 """Patches that add the missing cleanup to an effect, as its framework expects it.
 
-A patch exists only for code in which there is one way to add the cleanup. It inserts text and keeps the rest of the
+A patch exists only if there is one way to add the cleanup. It inserts text and keeps the rest of the
 file byte for byte. Indentation, line ends and semicolons are those of the code around it.
 """
 

@@ -104,7 +104,7 @@ class ExcessiveAttempts(Rule):
         }
 
     def _performed(self, event: ActionPerformed) -> None:
-        """Count the attempts of the page anew: wscheck's own visits must not look like a loop of the page."""
+        """Start to count the attempts of the page again: wscheck's own visits must not look like a loop of the page."""
         for owners in (self._attempts, self._loops):
             for owner in [each for each in owners if isinstance(each, tuple) and each[1] == event.page]:
                 del owners[owner]

@@ -488,7 +488,7 @@ def _was_lost_by_network(change: SurvivedChange, returned_at: float) -> bool:
     """Return whether a connection was dead when its user returned, and the server noticed it only at its end.
 
     The reason reports it. Where the log gives no reason, many users return together, and their earlier connections end
-    within the time in which a server notices that a client is silent.
+    within the time that a server needs to notice a silent client.
     """
     at, reason = change.event.at, getattr(change.event, "reason", None)
     if at is None or at - returned_at > MAX_PING_TIMEOUT_S:

@@ -486,7 +486,7 @@ class StepObserver(Protocol):
 async def run_steps(
     browser: Browser, tab: BrowserTab, steps: Sequence[BrowserStep], observer: StepObserver | None = None
 ) -> BrowserTab:
-    """Run `steps` ([[browser.step]] of wscheck.toml), starting in `tab`. Return the tab in which the last step ended.
+    """Run `steps` ([[browser.step]] of wscheck.toml), starting in `tab`. Return the tab of the last step.
 
     Raises:
         CannotCheck: A step failed; the message starts with the line of the step.
@@ -524,7 +524,7 @@ async def _measure(browser: Browser, tab: BrowserTab, step: BrowserStep, observe
 
 
 async def _run_step(browser: Browser, tab: BrowserTab, step: BrowserStep, since: float) -> BrowserTab:
-    """Run one step; return the tab in which the next step runs.
+    """Run one step; return the tab for the next step.
 
     `since` is the time at which the previous step started.
     """

@@ -66,8 +66,8 @@ async def click_link(tab: BrowserTab, url: str) -> bool:
 def followable_links(links: Iterable[PageLink], page: str, limit: int) -> list[PageLink]:
     """Return at most `limit` links to other views of the same origin, each view once.
 
-    A link is not followed if it downloads a file, opens another tab, is no GET request, or if its text or address says
-    that it signs out, deletes or removes something.
+    A link is not followed if it downloads a file, opens another tab, is no GET request, or signs out, deletes or
+    removes something according to its text or address.
     """
     found: dict[str, PageLink] = {}
     for link in links:
@@ -88,7 +88,7 @@ def _is_followable(link: PageLink) -> bool:
 
 
 def is_safe(link: PageLink) -> bool:
-    """Return whether a link leads to a page, and neither its text nor its address says that it deletes something."""
+    """Return whether a link leads to a page, and does not delete something according to its text or address."""
     parts = urlsplit(link.url)
     is_page = _TYPES.guess_type(parts.path)[0] in _PAGE_TYPES
     return is_page and not any(map(_is_unsafe, (link.text, f"{parts.path} {parts.query} {parts.fragment}")))

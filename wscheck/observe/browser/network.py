@@ -407,7 +407,7 @@ class Rest(msgspec.Struct, frozen=True):
 
 
 class PageRest:
-    """Observer of everything that happens in a page, which tells when the page rests.
+    """Observer of everything that happens in a page, to find out when the page rests.
 
     Feed `on_network_event` with all network events.
     """

@@ -118,7 +118,7 @@ class HarScripts:
         return 0
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if the text is not at hand."""
+        """Return the source file of a DevTools call frame and the position in it, None if the text is not available."""
         source_map = self._maps.get(str(frame.get("url", "")))
         if source_map is None:
             return None
@@ -395,7 +395,7 @@ class _HarReader:
         return f"{self._number} {entry.frame_id or entry.pageref}"
 
     def _document(self, entry: HarEntry) -> int:
-        """Return the number of the last document that the entry's frame or page had loaded, 0 if none is known."""
+        """Return the number of the last document that the entry's frame or page had loaded, 0 if unknown."""
         target_id, loaded = self._target_id(entry), 0
         for number, document in enumerate(self._documents, start=self._first_document):
             if self._target_id(document) == target_id and document.at <= entry.at:

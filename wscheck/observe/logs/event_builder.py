@@ -111,7 +111,7 @@ class EventBuilder:
         self.add_event(record.kind, ids, record.at, record.line)
 
     def add_websockets(self, spans: Iterable[WebSocketSpan]) -> None:
-        """Add the start and the end of each WebSocket of an access log, in which one line contains both."""
+        """Add the start and the end of each WebSocket of an access log. One line contains both."""
         earlier, self.events = self.events, []
         for span in spans:
             sid = f"request in line {span.line}"

@@ -117,7 +117,7 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
 
 
 def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
-    """Return the statements that `--guess` would read, none for logs in which the user excluded unknown wordings."""
+    """Return the statements that `--guess` would read, except of logs whose unknown wordings the user excluded."""
     return sentences(scout.likely.values() for scout in scouts if scout.guesses is not False)
 
 

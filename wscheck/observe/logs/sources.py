@@ -68,7 +68,7 @@ StopReading = Callable[[int], bool]
 
 
 class _EndedReaders(msgspec.Struct):
-    """What the readers of files that have ended counted."""
+    """Counts of the readers of files that have ended."""
 
     lines: int = 0
     bytes: int = 0
@@ -224,7 +224,7 @@ class FollowedLog(LogInput):
         yield from self._retire_ended()
 
     def _retire_ended(self) -> Iterator[list[Event]]:
-        """Yield the last events of the files that nobody writes to any more, and drop their readers."""
+        """Yield the last events of the files that have no writer any more, and drop their readers."""
         if len(self._by_stream) == 1 and self._follower.main in self._by_stream:
             return
         streams = set(self._follower.streams)
@@ -240,12 +240,12 @@ class FollowedLog(LogInput):
 
     @property
     def losses(self) -> Sequence[tuple[str, int | None]]:
-        """Bytes that were lost: what happened, and their number, None if nobody knows it."""
+        """Bytes that were lost: what happened, and their number, None if it is unknown."""
         return self._follower.losses
 
     @property
     def is_gone(self) -> bool:
-        """True if the file was deleted and nobody writes to it any more."""
+        """True if the file was deleted and has no writer any more."""
         return self._follower.is_gone
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
@@ -383,7 +383,7 @@ Batches = Iterator[list[Event]]
 
 
 def with_node(node: str | None, batches: Batches) -> Batches:
-    """Set `node` on the events in which no server process is named, and return the batches."""
+    """Set `node` on the events that name no server process, and return the batches."""
     if node is None:
         return batches
     return ([e if e.node is not None else msgspec.structs.replace(e, node=node) for e in batch] for batch in batches)

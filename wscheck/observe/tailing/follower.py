@@ -100,7 +100,7 @@ class LogFollower:
     called with a message about lost lines and about each file that cannot be opened.
 
     damaged  dict of each file that could not be read to its end to the reason
-    losses   bytes that were lost: what happened, and their number, None if nobody knows it
+    losses   bytes that were lost: what happened, and their number, None if it is unknown
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class LogFollower:
 
     @property
     def has_changed(self) -> bool:
-        """True if there may be something new: the name of the log says so without opening a file."""
+        """True if there may be something new: the name of the log shows it without opening a file."""
         return self._read_state is None or self._read_state != self._state()
 
     def _state(self) -> FileState | tuple[()]:
@@ -242,7 +242,7 @@ class LogFollower:
         return identity == log.reader.identity and not log.failure and (log.offset == size or is_old)
 
     def _close_missing(self, stream: LogStream, now: float) -> None:
-        """Close a deleted log to which nobody writes any more. Until then, its space on the disk is not free."""
+        """Close a deleted log that has no writer any more. Until then, its space on the disk is not free."""
         quiet_since = self._missing_since
         if quiet_since is None or stream.length != self._missing_length:
             self._missing_since, self._missing_length = now, stream.length

@@ -158,7 +158,7 @@ class OpenFiles:
             self.suspend_oldest()
 
     def suspend_oldest(self) -> bool:
-        """Close the file that was not read for the longest time; return False if none is open."""
+        """Close the file that was not read for the longest time; return False if no file is open."""
         if not self._readers:
             return False
         self._readers.popitem(last=False)[0].suspend()
@@ -228,7 +228,7 @@ class FileReader:
         return self.status.st_size if self._packed is None else self._packed.size()
 
     def current_path(self) -> Path | None:
-        """Return the name that the open file has now, None if it was deleted or the system does not tell."""
+        """Return the name that the open file has now, None if it was deleted or is unknown."""
         if self._fd < 0:
             return None
         try:

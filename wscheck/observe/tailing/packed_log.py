@@ -83,7 +83,7 @@ class CannotUnpack(OSError):
 
 
 def is_packed(path: Path) -> bool:
-    """Return whether the name of the file says that it is packed."""
+    """Return whether the file is packed according to its name."""
     return path.suffix in _DECOMPRESSORS
 
 

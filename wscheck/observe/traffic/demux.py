@@ -106,7 +106,7 @@ class TrafficDemux:
 
     @property
     def sessions(self) -> list[TrafficSession]:
-        """Connections that are evaluated, in the order in which they were opened."""
+        """Connections that are evaluated, in the order of their opening."""
         return [session for session in self._sessions if not session.is_left_out]
 
     @property

@@ -93,7 +93,7 @@ class TrafficRedactor:
             self._redactor = Redactor(self._secrets.values())
 
     def learn_token(self, value: str) -> None:
-        """Redact `value` from now on if it looks like a token, whatever its name is."""
+        """Redact `value` from now on if it looks like a token, independently of its name."""
         has_digit = any(char.isdigit() for char in value)
         if _JWT.match(value) or (has_digit and len(value) >= SHORTEST_TOKEN):
             self.learn(value)

@@ -68,7 +68,7 @@ class LaneSet:
 
 
 def build_lanes(events: Iterable[AnyEvent], diverging: Mapping[str, CodeLocation] | None = None) -> LaneSet:
-    """Return the lanes of `events`, in the order in which their connections opened.
+    """Return the lanes of `events`, in the order of the openings.
 
     `diverging` is a dict of Engine.IO session id or socket id to the first stack frame at which the connection's call
     stack differs from those of the user's other connections.

@@ -50,7 +50,7 @@ class PageActions:
         await self._perform(tab, "duplicate the tab", self._duplicate)
 
     async def measure(self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]) -> BrowserTab:
-        """Call `perform`, which runs the steps of an action of the user's own. Return the tab in which they ended."""
+        """Call `perform`, which runs the steps of an action of the user's own. Return the tab of the last step."""
         rest = await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         before, index = self._count(), len(self.events)
         self._mark(tab, action)

@@ -285,7 +285,7 @@ def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:
 
 
 def generator_delay(statistics: LoadStatistics) -> str:
-    """Return a clause that says by how much the load generator was late, "" if it was on time."""
+    """Return a clause about the delay of the load generator, "" if it was on time."""
     worst = statistics.lag.percentile(99)
     if statistics.stalled:
         return f"the load generator stalled and let {statistics.stalled:,} connections run into a ping timeout"

@@ -170,7 +170,7 @@ class TailLoop:
         self._save()
 
     def _sweep(self, changes: "Changes") -> list[AnyLog]:
-        """Return the logs that changed although nobody reported it: on a network file system, or in too short a time.
+        """Return the logs that changed without a notification: on a network file system, or in too short a time.
 
         The more logs there are, the rarer is this search.
         """
@@ -322,7 +322,7 @@ class TailLoop:
 
 
 class Changes(msgspec.Struct):
-    """What changed since the last look.
+    """Changes since the last look.
 
     paths       watched paths whose files changed
     appeared    names that appeared in watched directories

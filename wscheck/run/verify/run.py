@@ -88,7 +88,7 @@ class VerifyRun(msgspec.Struct):
     """Plan of a run.
 
     servers    server or servers that the scenarios run against
-    scenarios  ids of the scenarios, in the order in which they run
+    scenarios  ids of the scenarios, in the order of the run
     client     "unified" (one connection for all components) or "per-component"
     options    options of the rules
     bar        criteria by which the run fails
