@@ -16,6 +16,9 @@ TRANSPORT_ERROR = "transport error"
 PING_TIMEOUT = "ping timeout"
 PARSE_ERROR = "parse error"
 
+# Reason of a WebSocket without Socket.IO, if the source does not tell which side closed it.
+CLOSED = "closed by either side"
+
 # Reasons that a server reports.
 SERVER_NAMESPACE_DISCONNECT = "server namespace disconnect"
 CLIENT_NAMESPACE_DISCONNECT = "client namespace disconnect"

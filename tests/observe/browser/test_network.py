@@ -10,8 +10,8 @@ from wscheck.model.events import Connected, Connecting, Disconnected, Event, Not
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.browser.network import CLOSED_BY_PAGE, CORS, NetworkFeed
+from wscheck.observe.browser.page_calls import PageCalls
 from wscheck.observe.browser.scripts import PageScripts
-from wscheck.observe.browser.stream_openers import StreamOpeners
 from wscheck.observe.traffic import Initiator, TrafficDemux
 from wscheck.observe.traffic.redaction import UNKNOWN_USER
 from wscheck.run.page_report import evaluate_pages
@@ -25,7 +25,7 @@ class NetworkEvents:
 
     def __init__(self, started: float) -> None:
         self.traffic = TrafficDemux(source="browser")
-        self.openers = StreamOpeners(PageScripts(self.traffic.urls))
+        self.openers = PageCalls(PageScripts(self.traffic.urls))
         devtools = DevToolsConnection("ws://unused", lambda *_: None)
         self.network = NetworkFeed(devtools, self.traffic, lambda _: None, self.openers)
         self.event("WillSendHandshakeRequest", "foreign", started, wallTime=started, request={})

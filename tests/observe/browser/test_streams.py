@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from wscheck.model.events import Connected, Event, Refused
+from wscheck.model.events import Connected, Disconnected, Event, Refused
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.browser.network import NetworkFeed
+from wscheck.observe.browser.page_calls import BINDING, PageCalls
 from wscheck.observe.browser.scripts import PageScripts
-from wscheck.observe.browser.stream_openers import BINDING, StreamOpeners
 from wscheck.observe.traffic import Initiator
 from wscheck.observe.traffic.demux import TrafficDemux
 
@@ -27,7 +27,7 @@ class Browser:
         self.traffic = TrafficDemux(source="browser")
         scripts = PageScripts(self.traffic.urls)
         scripts.on_script_parsed("S", {"scriptId": "7", "url": "http://h/app.js"})
-        self.openers = StreamOpeners(scripts)
+        self.openers = PageCalls(scripts)
         devtools = DevToolsConnection("ws://unused", lambda *_: None)
         self.commands: list[str] = []
         monkeypatch.setattr(devtools, "send", lambda method, params, session: self._answer(method, buffered))
@@ -133,6 +133,43 @@ async def test_each_event_source_has_its_own_opener_and_a_reconnection_has_none(
 
 @pytest.mark.parametrize("payload", ["", "7", "[1, 2]", '["a"]', '{"a": 1}', '["u", null]'])
 def test_a_page_may_call_the_binding_with_anything(monkeypatch: pytest.MonkeyPatch, payload: str) -> None:
-    openers = StreamOpeners(PageScripts(TrafficDemux(source="browser").urls))
+    openers = PageCalls(PageScripts(TrafficDemux(source="browser").urls))
     openers.on_binding_called("S", {"name": BINDING, "payload": payload})
-    assert openers.take("S", URL) is None
+    assert openers.take_opener("S", URL) is None
+
+
+def test_a_close_of_the_page_is_reported_once() -> None:
+    calls = PageCalls(PageScripts(TrafficDemux(source="browser").urls))
+    for _ in range(2):
+        calls.on_binding_called("S", {"name": BINDING, "payload": json.dumps(["ws://h/live"])})
+    calls.on_binding_called("S", {"name": "other", "payload": json.dumps(["ws://h/live"])})
+    assert [calls.take_close("S", "ws://h/live") for _ in range(3)] == [True, True, False]
+    assert not calls.take_close("S", "ws://h/other") and not calls.take_close("T", "ws://h/live")
+
+
+@pytest.mark.parametrize(
+    ("target", "is_called", "reason"),
+    [
+        ("page http://h/", True, "io client disconnect"),
+        ("page http://h/", False, "transport close"),
+        ("shared_worker http://h/w.js", False, "closed by either side"),
+    ],
+)
+async def test_it_is_known_who_closed_a_websocket_of_a_page(
+    monkeypatch: pytest.MonkeyPatch, target: str, is_called: bool, reason: str
+) -> None:
+    browser = Browser(monkeypatch)
+    initiator = Initiator("target", "tab 1", target)
+
+    def event(what: str, **params: Any) -> None:
+        browser.at += 0.01
+        timed = {"requestId": "1", "timestamp": browser.at, "wallTime": browser.at, **params}
+        browser.network.feed(f"Network.webSocket{what}", timed, "S", initiator)
+
+    event("Created", url="ws://h/live")
+    event("HandshakeResponseReceived", response={"status": 101, "headers": {}})
+    if is_called:
+        browser.openers.on_binding_called("S", {"name": BINDING, "payload": json.dumps(["ws://h/live"])})
+    event("Closed")
+    events = await browser.events()
+    assert [each.reason for each in events if isinstance(each, Disconnected)] == [reason]

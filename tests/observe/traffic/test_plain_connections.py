@@ -208,3 +208,23 @@ def test_attempts_of_a_plain_websocket_are_counted() -> None:
     report = page.report()
     assert "excessive-attempts" in [finding.rule for finding in report.findings]
     assert sum(isinstance(event, Connecting) for event in page.events()) == 8
+
+
+@pytest.mark.parametrize("by_client", [True, None])
+def test_a_page_that_closes_a_connection_for_the_next_one_is_healthy(by_client: bool | None) -> None:
+    """The closing handshake of the first connection often ends after the second one is open."""
+    page = Page()
+    for _ in range(2):
+        first = page.websocket("ws://h/live")
+        page.websocket("ws://h/live")
+        page.close(first, by_client=by_client)
+        page.traffic.on_target_closed("tab 1", next(page._at))
+    assert page.report().findings == []
+
+
+def test_a_server_that_closes_a_connection_for_the_next_one_is_seen() -> None:
+    page = Page()
+    first = page.websocket("ws://h/live")
+    page.websocket("ws://h/live")
+    page.close(first, by_client=False)
+    assert [finding.rule for finding in page.report().findings] == ["multiple-connections", "connection-replaced"]

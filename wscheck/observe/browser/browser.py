@@ -30,8 +30,8 @@ from wscheck.observe.browser.opener import (
     opener_frames,
 )
 from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
+from wscheck.observe.browser.page_calls import PageCalls
 from wscheck.observe.browser.scripts import PageScripts
-from wscheck.observe.browser.stream_openers import StreamOpeners
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, TrafficDemux, TrafficRedactor, TrafficSession
 
@@ -78,7 +78,7 @@ class Browser:
         self.traffic = TrafficDemux(identity, source=SOURCE_BROWSER, redactor=redactor, target=target)
         self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
         self._code = OpenerCodeReader(self._scripts, self.traffic.redactor)
-        self._stream_openers = StreamOpeners(self._scripts)
+        self._page_calls = PageCalls(self._scripts)
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
@@ -90,7 +90,7 @@ class Browser:
 
     async def _start(self) -> None:
         await self._devtools.__aenter__()
-        self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps, self._stream_openers)
+        self._network = NetworkFeed(self._devtools, self.traffic, self._request_maps, self._page_calls)
         await self._targets.attach()
         self._page_loads.set_open_before(self._targets.tabs.values())
 
@@ -228,7 +228,7 @@ class Browser:
         if method.startswith("Network."):
             self._on_network_event(method, params, session)
         elif method == "Runtime.bindingCalled":
-            self._stream_openers.on_binding_called(session, params)
+            self._page_calls.on_binding_called(session, params)
         elif method == "Debugger.scriptParsed":
             self._scripts.on_script_parsed(session, params)
         elif method.startswith("Target."):

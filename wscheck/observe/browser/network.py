@@ -23,7 +23,7 @@ from wscheck.model.errors import CannotCheck
 from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.browser.page import BrowserTab
-from wscheck.observe.browser.stream_openers import StreamOpeners
+from wscheck.observe.browser.page_calls import PageCalls
 from wscheck.observe.browser.targets import DevToolsTargets
 from wscheck.observe.traffic.demux import TrafficDemux
 from wscheck.observe.traffic.session import Initiator
@@ -49,6 +49,9 @@ MAX_FETCHES = 1_000
 
 NOT_A_STREAM = "the answer is no stream of server-sent events: its media type is {}"
 
+_REPORTING = ("page ", "iframe ")
+"""Targets in which a script reports the calls of the page."""
+
 REST_POLL_S = 0.05
 IDLE_TIMEOUT_S = 2.0
 
@@ -73,8 +76,8 @@ class _Fetch(msgspec.Struct, frozen=True):
 class NetworkFeed:
     """Queue of network events. `feed` adds an event; `drain` waits until all are processed.
 
-    on_stack        called with the stack of every request and websocket, so that source maps can be fetched early
-    stream_openers  call sites of the EventSource objects of the pages
+    on_stack    called with the stack of every request and websocket, so that source maps can be fetched early
+    page_calls  calls of the pages that tell who opened or closed a connection
     """
 
     def __init__(
@@ -82,10 +85,11 @@ class NetworkFeed:
         devtools: DevToolsConnection,
         traffic: TrafficDemux,
         on_stack: Callable[[DevToolsStack], None],
-        stream_openers: StreamOpeners,
+        page_calls: PageCalls,
     ) -> None:
         self._devtools, self._traffic, self._on_stack = devtools, traffic, on_stack
-        self._stream_openers = stream_openers
+        self._page_calls = page_calls
+        self._websocket_urls: dict[str, str] = {}
         self._queue: asyncio.Queue[tuple[TrafficStep, asyncio.Future[Any] | None]] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
         self._clock_offset: float | None = None
@@ -225,7 +229,7 @@ class NetworkFeed:
         at = self._time_or_now(params)
         if key in self._streams:
             self._streams.discard(key)
-            self._enqueue(lambda: self._traffic.on_closed(key, at))
+            self._enqueue(lambda: self._traffic.on_closed(key, at, by_client=False))
         status = self._poll_status.pop(key, None)
         if status is None:
             return
@@ -246,7 +250,7 @@ class NetworkFeed:
 
     def _request_stream(self, fetch: "_Fetch", session: str, key: str) -> None:
         if fetch.params["type"] == "EventSource":
-            initiator = self._with(fetch.initiator, self._stream_openers.take(session, fetch.url))
+            initiator = self._with(fetch.initiator, self._page_calls.take_opener(session, fetch.url))
         else:
             initiator = self._with_stack(fetch.initiator, fetch.params, session)
         self._streams.add(key)
@@ -296,6 +300,7 @@ class NetworkFeed:
         acknowledged.
         """
         initiator, url = self._with_stack(initiator, params, session), params["url"]
+        self._websocket_urls[key] = url
         self._enqueue_untimed(session, lambda at: self._traffic.on_websocket_created(key, url, at, initiator=initiator))
 
     def _on_webtransport_created(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
@@ -332,7 +337,9 @@ class NetworkFeed:
 
     def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")
-        self._enqueue(lambda: self._traffic.on_closed(key, at, error=error))
+        is_reported = initiator.target.startswith(_REPORTING)
+        by_page = self._page_calls.take_close(session, self._websocket_urls.pop(key, "")) if is_reported else None
+        self._enqueue(lambda: self._traffic.on_closed(key, at, error=error, by_client=by_page))
 
     def _on_frame_error(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         """Store why a websocket is about to close: the server is unreachable, or answered with an HTTP error."""

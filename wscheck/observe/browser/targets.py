@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from wscheck.observe.browser import stream_openers
+from wscheck.observe.browser import page_calls
 from wscheck.observe.browser.devtools import DevToolsConnection
 from wscheck.observe.traffic import Initiator, UrlFormatter
 
@@ -108,8 +108,8 @@ class DevToolsTargets:
         if target.type in ("page", "iframe"):
             send("Page.enable", {}, session)
             send("Inspector.enable", {}, session)
-            send("Runtime.addBinding", {"name": stream_openers.BINDING}, session)
-            script = {"source": stream_openers.WRAPPER, "runImmediately": True}
+            send("Runtime.addBinding", {"name": page_calls.BINDING}, session)
+            script = {"source": page_calls.WRAPPER, "runImmediately": True}
             send("Page.addScriptToEvaluateOnNewDocument", script, session)
         if target.type != "service_worker":
             send("Target.setAutoAttach", {**_AUTO_ATTACH, "filter": _CHILD_FILTER}, session)

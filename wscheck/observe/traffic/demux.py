@@ -20,6 +20,7 @@ import msgspec
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.model.disconnect_reasons import (
+    CLOSED,
     IO_CLIENT_DISCONNECT,
     IO_SERVER_DISCONNECT,
     TRANSPORT_CLOSE,
@@ -234,12 +235,12 @@ class TrafficDemux:
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
     def on_closed(
-        self, key: str, at: float, *, error: str = "", code: int | None = None, by_client: bool = False
+        self, key: str, at: float, *, error: str = "", code: int | None = None, by_client: bool | None = None
     ) -> None:
         """Process the close of a WebSocket or the end of a stream, which also ends its session.
 
         code       the WebSocket close code, if it is known
-        by_client  True if the page closed it, False if the server did or if that is unknown
+        by_client  True if the page closed it, False if the server or the network did, None if that is unknown
         """
         if self._is_deferred(key, lambda: self.on_closed(key, at, error=error, code=code, by_client=by_client)):
             return
@@ -248,7 +249,10 @@ class TrafficDemux:
             return
         if error and not exchange.session.is_answered:
             exchange.session.refuse(at, "unreachable", error)
-        exchange.session.end(at, IO_CLIENT_DISCONNECT if by_client else TRANSPORT_CLOSE, code)
+        reason = TRANSPORT_CLOSE
+        if exchange.session.is_numbered and by_client is not False:
+            reason = IO_CLIENT_DISCONNECT if by_client else CLOSED
+        exchange.session.end(at, reason, code)
 
     def on_refused(self, key: str, at: float, *, status: int, body: str = "", reason: str = "") -> None:
         """Process an answer that does not open the WebSocket or stream: an HTTP error, or the `reason`."""
