@@ -49,7 +49,7 @@ test("@wscheck/playwright", async (t) => {
   const environment = { CHROMIUM: chromium(), PORT: await freePort() };
   assert.ok(environment.CHROMIUM, "needs Chromium on PATH");
   const { text } = run("playwright", PLAYWRIGHT, { ...environment, WSCHECK });
-  await t.test("healthy pages, accepted rules, and several contexts pass", () => assert.match(text, /\b10 passed/, text));
+  await t.test("healthy pages, accepted rules, and several contexts pass", () => assert.match(text, /\b11 passed/, text));
   await t.test("two connections fail with rule, place and fix", () => {
     for (const part of ["multiple-connections", "src/hooks/useBotWebSocket.ts:12:20", "src/hooks/useWhatsAppConnection.ts:13:20", "  fix "])
       assert.ok(text.includes(part), `${part} is missing in:\n${text}`);

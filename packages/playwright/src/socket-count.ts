@@ -34,6 +34,8 @@ export class SocketCount implements Watch {
   async check(page: Page, { connections }: CheckOptions): Promise<Outcome> {
     await new Promise((resolve) => setTimeout(resolve, OVERLAP_MS));
     const ofPage = this.#pages.get(page);
+    ofPage?.countOpen();
+    this.#all.countOpen();
     const unknown = `The places that opened them are unknown in ${this.browserName}: run this test in Chromium to see them.`;
     if (ofPage === undefined) {
       const why = `only the pages of the fixture \`context\` are watched in ${this.browserName}`;
@@ -56,17 +58,31 @@ export class SocketCount implements Watch {
 class OpenSockets {
   readonly most = new Map<string, number>();
   readonly #open = new Map<string, Set<WebSocket>>();
+  readonly #accepted = new WeakSet<WebSocket>();
 
   add(socket: WebSocket): void {
     const endpoint = endpointOf(socket.url());
     const open = this.#open.get(endpoint) ?? new Set();
     this.#open.set(endpoint, open.add(socket));
-    const count = (number: number) => this.most.set(endpoint, Math.max(this.most.get(endpoint) ?? 0, number));
-    // A websocket that the server refuses closes without a frame: it is no evidence.
-    socket.on("framesent", () => count(1));
-    socket.on("framereceived", () => count(1));
     socket.on("close", () => open.delete(socket));
-    setTimeout(() => open.size > 0 && count(open.size), OVERLAP_MS);
+    // There is no event for an accepted websocket. One that the server refuses closes without a frame.
+    const accepted = () => {
+      if (this.#accepted.has(socket)) return;
+      this.#accepted.add(socket);
+      this.#count(endpoint, 1);
+      setTimeout(() => this.#count(endpoint, [...open].filter((each) => this.#accepted.has(each)).length), OVERLAP_MS);
+    };
+    socket.on("framesent", accepted);
+    socket.on("framereceived", accepted);
+  }
+
+  /** Count the websockets that are open now: after the time to settle, those without a frame are accepted too. */
+  countOpen(): void {
+    for (const [endpoint, open] of this.#open) if (open.size > 0) this.#count(endpoint, open.size);
+  }
+
+  #count(endpoint: string, number: number): void {
+    this.most.set(endpoint, Math.max(this.most.get(endpoint) ?? 0, number));
   }
 }
 

@@ -62,6 +62,16 @@ test("counted: a websocket that replaces the first", async ({ page }) => {
   await expectOneConnection(page);
 });
 
+test("counted: a second websocket that was open for a while", async ({ page }) => {
+  await openSocket(page);
+  const frame = page.waitForEvent("websocket").then((socket) => socket.waitForEvent("framereceived"));
+  await openSocket(page);
+  await frame;
+  await page.waitForTimeout(1000);
+  await page.evaluate(() => (window as unknown as { socket: WebSocket }).socket.close());
+  await expect(expectOneConnection(page)).rejects.toThrow("2 websockets");
+});
+
 test("counted: a page each, for all pages of the user", async ({ page, context }) => {
   await openSocket(page);
   const other = await context.newPage();
