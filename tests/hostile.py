@@ -13,6 +13,7 @@ import msgspec
 
 from wscheck.model import events
 from wscheck.model.comparison import CompareReport
+from wscheck.model.findings import Finding
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, VerifyReport
 
@@ -107,7 +108,7 @@ def control_characters(text: str) -> set[str]:
 
 REPORTS: tuple[type[Report], ...] = (VerifyReport, LogsReport, BrowserReport, LoadReport, CompareReport, ScanReport)
 
-_OWN = {
+_OWN: dict[str, str | None] = {
     "schema": "wscheck.verify/1",
     "rule": "multiple-connections",
     "type": "page",
@@ -118,39 +119,52 @@ _OWN = {
 }
 """Fields with a value of wscheck's own."""
 
+OWN_IDS = (
+    *("id", "source", "scenario", "phase", "what", "credential", "digest", "core", "fingerprint", "rules", "findings"),
+)
+"""Further fields, whose texts are wscheck's unless somebody forged a recording."""
 
-def reports(texts: tuple[str, ...] = TEXTS) -> Iterator[tuple[Report, list[events.AnyEvent]]]:
-    """Yield one report of each command, and its events. Every text in them is the next one of `texts`."""
+
+def reports(texts: tuple[str, ...] = TEXTS, *, own_ids: bool = False) -> Iterator[tuple[Report, list[events.AnyEvent]]]:
+    """Yield one report of each command, and its events. Every text in them is the next one of `texts`.
+
+    With `own_ids`, the ids of wscheck are not among them.
+    """
     endless = itertools.cycle(texts)
+    own = {**_OWN, **dict.fromkeys(OWN_IDS, "own-id")} if own_ids else _OWN
     for kind in REPORTS:
         # Several findings, so that each text occurs in a message and as a user.
-        findings = [fill(typing.get_args(typing.get_type_hints(Report)["findings"])[0], endless) for _ in texts]
-        report = msgspec.structs.replace(fill(kind, endless), findings=findings)
-        yield report, [fill(each, endless) for each in typing.get_args(events.AnyEvent)]
+        findings = [fill(Finding, endless, own) for _ in texts]
+        report = msgspec.structs.replace(fill(kind, endless, own), findings=findings)
+        yield report, [fill(each, endless, own) for each in typing.get_args(events.AnyEvent)]
 
 
-def fill(kind: Any, texts: Iterator[str], name: str = "", depth: int = 6) -> Any:
-    """Return a value of the type `kind` whose texts are taken from `texts`."""
+def fill(kind: Any, texts: Iterator[str], own: dict[str, str | None], name: str = "", depth: int = 6) -> Any:
+    """Return a value of the type `kind` whose texts are taken from `texts`, except in the fields `own`."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if name in _OWN:
-        return _OWN[name]
+    if name in own and (name != "findings" or kind == list[str]):
+        return [own[name]] if origin is list else (own[name],) if origin is tuple else own[name]
     if origin in (types.UnionType, typing.Union):
-        return fill(next(each for each in arguments if each is not type(None)), texts, name, depth)
+        return fill(next(each for each in arguments if each is not type(None)), texts, own, name, depth)
     if origin in (list, tuple):
-        return origin([fill(arguments[0], texts, "", depth)])
+        return origin([fill(arguments[0], texts, own, "", depth)])
+    if origin is dict and name == "options":
+        return {"window_s": next(texts)}
     if origin is dict:
-        return {next(texts): fill(arguments[1], texts, "", depth)}
+        return {next(texts): fill(arguments[1], texts, own, "", depth)}
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return next(iter(kind))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _filled_struct(kind, texts, depth)
+        return _filled_struct(kind, texts, own, depth)
     if kind in (str, Any):
         return next(texts)
     return {int: 3, float: 1_795_000_000.0, bool: False}[kind]
 
 
-def _filled_struct(kind: type[msgspec.Struct], texts: Iterator[str], depth: int) -> msgspec.Struct:
+def _filled_struct(
+    kind: type[msgspec.Struct], texts: Iterator[str], own: dict[str, str | None], depth: int
+) -> msgspec.Struct:
     hints = typing.get_type_hints(kind)
     required = {field.name for field in msgspec.structs.fields(kind) if field.required}
-    names = hints if depth else required
-    return kind(**{name: fill(hints[name], texts, name, depth - 1) for name in names if name in kind.__struct_fields__})
+    names = [name for name in (hints if depth else required) if name in kind.__struct_fields__]
+    return kind(**{name: fill(hints[name], texts, own, name, depth - 1) for name in names})

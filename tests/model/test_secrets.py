@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import re
 import time
 from urllib.parse import quote, quote_plus
 
@@ -23,22 +24,44 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyJ9.c2lnbmF0dXJl"
     ("text", "kept"),
     [
         (f"rejected {JWT}!", f"rejected {HIDDEN}!"),
-        ("Authorization: Bearer abcdefgh12345", f"Authorization: {HIDDEN} {HIDDEN}"),
+        ("Authorization: Bearer abcdefgh12345", f"Authorization: Bearer {HIDDEN}"),
         ("header bearer abcdefgh12345 sent", f"header bearer {HIDDEN} sent"),
         ("/socket.io/?EIO=4&token=abc123&t=1", f"/socket.io/?EIO=4&token={HIDDEN}&t=1"),
         ('{"password": "open sesame", "user": "A"}', f'{{"password": "{HIDDEN}", "user": "A"}}'),
         (r'{"token": "a\"b c", "user": "A"}', f'{{"token": "{HIDDEN}", "user": "A"}}'),
-        ('{"token": "cut off here', f'{{"token": "{HIDDEN}"'),
+        ('{"token": "cut off here', f'{{"token": "{HIDDEN}'),
+        (r'"{\"token\":\"abc d\",\"a\":1}"', rf'"{{\"token\":\"{HIDDEN}\",\"a\":1}}"'),
+        ("Basic YWRhOmh1bnRlcjI= and basic%20YWRhOmh1bnRlcjI", f"Basic {HIDDEN} and basic%20{HIDDEN}"),
+        ("a?next=x%26token%3Dabcd-1", f"a?next=x%26token%3D{HIDDEN}"),
+        ("postgres://ada:pw@db/x", f"postgres://{HIDDEN}@db/x"),
+        (base64.b64encode(JWT.encode()).decode(), HIDDEN),
+        ("user ghp_0123456789abcdefghij", f"user {HIDDEN}"),
+        ("sk_live_0123456789abcdefghij!", f"{HIDDEN}!"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----.", f"{HIDDEN}."),
         ("api_key=k-1234 apiKey: k-5678", f"api_key={HIDDEN} apiKey: {HIDDEN}"),
     ],
 )
 def test_text_that_looks_like_a_credential_is_redacted(text: str, kept: str) -> None:
-    assert Redactor().redact(text) == kept
+    assert Redactor(distinct=False).redact(text) == kept
+    redacted = Redactor().redact(text)
+    assert re.sub(r"hidden-[0-9a-f]{8}", HIDDEN, redacted) == kept
+    assert Redactor().redact(redacted) == redacted
+
+
+def test_each_apparent_credential_has_a_stand_in_of_its_own() -> None:
+    values = [f"{JWT}{n}" for n in range(20)]
+    first, second = (Redactor().redact_data(values) for _ in range(2))
+    assert len({*first}) == 20 and first == second
+    assert Redactor([Secret("hidden")]).redact(JWT).startswith("masked-")
 
 
 @pytest.mark.parametrize(
     "text",
-    ["Replacing existing socket for user", "userId: user_123", "socketId: Xb3k9aPq7Lw2", "token expired", "eyJ.x"],
+    [
+        *("Replacing existing socket for user", "userId: user_123", "socketId: Xb3k9aPq7Lw2", "token expired", "eyJ.x"),
+        *("basic information about it", "tokens: 4", "the token is unknown", "sk-1", "global-navigation-menu-entry"),
+        *("http://host/a@b", "author: ada", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", "auth0|5f7c8ec7c33c6c004bbafe82"),
+    ],
 )
 def test_text_about_credentials_is_not_redacted(text: str) -> None:
     assert Redactor().redact(text) == text
@@ -95,7 +118,7 @@ def test_a_known_secret_is_redacted_in_every_encoding(secret: str) -> None:
 def test_the_scheme_of_a_credential_is_no_secret() -> None:
     redactor = Redactor([Secret("Bearer dk-5f3a")])
     assert redactor.redact("the Bearer of dk-5f3a") == "the Bearer of hidden-1"
-    assert redactor.redact("Authorization: Bearer dk-5f3a") == f"Authorization: {HIDDEN} hidden-1"
+    assert redactor.redact("Authorization: Bearer dk-5f3a") == "Authorization: Bearer hidden-1"
 
 
 def test_each_secret_has_one_stand_in() -> None:

@@ -122,9 +122,10 @@ def browser(
 
     def run() -> "PageOutcome":
         with write_on_abort(outputs, lambda: empty_page_report(" ".join(shown))):
-            plan = plan_browser_run(load_config(flags), pages, visit or [], command)
+            config = load_config(flags)
+            plan = plan_browser_run(config, pages, visit or [], command)
             plan.thumbnails = any(output.format == "html" for output in outputs)
-            return _run_with_progress(plan)
+            return config.redactor.redact_data(_run_with_progress(plan))
 
     finish_run(run, outputs, watch=watch)
 

@@ -36,7 +36,7 @@ def compare(
 
     outputs = formats.prepare_outputs(format, FORMATS)
     with write_on_abort(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):
-        bar = load_config({"verify.strict": strict}).bar
-        report = compare_reports(*read_reports(before, after), bar)
-    formats.write_outputs(outputs, report, [])
+        config = load_config({"verify.strict": strict})
+        report = compare_reports(*read_reports(before, after), config.bar)
+    formats.write_outputs(outputs, report, [], redactor=config.redactor)
     raise typer.Exit(exit_codes.exit_code(report.verdict))

@@ -64,6 +64,7 @@ def har(
         "rules.max_attempts": max_attempts,
     }
     with write_on_abort(outputs, lambda: empty_page_report(", ".join(map(str, files))), inputs=files):
-        outcome = run_har(plan_har_run(load_config(flags), files, source_maps or []))
-    formats.write_outputs(outputs, outcome.report, outcome.events)
+        config = load_config(flags)
+        outcome = run_har(plan_har_run(config, files, source_maps or []))
+    formats.write_outputs(outputs, outcome.report, outcome.events, redactor=config.redactor)
     raise typer.Exit(exit_codes.exit_code(outcome.report.verdict))

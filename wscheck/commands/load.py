@@ -247,7 +247,7 @@ def _run(
     with write_on_abort(outputs, lambda: _empty_report(settings)):
         plan = configured_plan(settings, options, locust_outputs, allow_other_machines=allow_other_machines)
         report, code = _run_before_after(plan, settings["load.profile"]) if before_after else _run_once(plan)
-    formats.write_outputs(outputs, report, [])
+    formats.write_outputs(outputs, report, [], redactor=plan.redactor)
     raise typer.Exit(code)
 
 

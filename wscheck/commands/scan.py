@@ -54,11 +54,12 @@ def scan(
     flags = {"policy.baseline": baseline, "verify.fail_on": fail_on, "verify.strict": strict}
     empty = ScanReport(schema="wscheck.scan/1", target=str(folder), verdict=Verdict.INCONCLUSIVE)
     with write_on_abort(outputs, lambda: empty):
-        plan = plan_scan(load_config(flags), folder, allow_empty=allow_empty)
+        config = load_config(flags)
+        plan = plan_scan(config, folder, allow_empty=allow_empty)
         report = run_scan(plan)
         if fix or diff:
             report = _fix(plan, report, write=fix)
-    formats.write_outputs(outputs, report, [])
+    formats.write_outputs(outputs, report, [], redactor=config.redactor)
     raise typer.Exit(exit_codes.exit_code(report.verdict))
 
 

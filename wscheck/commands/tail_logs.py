@@ -129,9 +129,10 @@ def tail_logs(
     times = {"--for": for_, "--since": since, "--until": until}
     with ExitStack() as stack:
         with write_on_abort(reports, lambda: _empty_report(paths or [])):
-            request = _request(load_config(flags), options, times, checkpoint, marker or [], key or [], guess, outputs)
+            config = load_config(flags)
+            request = _request(config, options, times, checkpoint, marker or [], key or [], guess, outputs)
             report, events, interrupted = _run(request, stack)
-        formats.write_outputs(reports, report, events)
+        formats.write_outputs(reports, report, events, redactor=config.redactor)
     for recording in (output for output in outputs if output.format == "ndjson"):
         formats.print_written_path(recording)
     raise typer.Exit(exit_codes.exit_code(report.verdict, interrupted=interrupted))
@@ -179,6 +180,7 @@ def _request(
         webhook=config["watch.webhook"],
         webhook_format=config["watch.webhook_format"],
         metrics=config["watch.metrics"],
+        redactor=config.redactor,
     )
 
 

@@ -9,6 +9,7 @@ from wscheck.report.formatting import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from wscheck.model.secrets import Redactor
     from wscheck.notify.live_view import LiveView
     from wscheck.run.tail.setup import TailRequest, TailSession
     from wscheck.run.tail.watch import LogWatch
@@ -39,15 +40,15 @@ class TailScreen:
         if not self._request.follow or out is None:
             self._finished_watch = session.watch if out is not None else None
             return self
-        self._view = self._start_view(session.watch, out) if out.isatty() else None
+        self._view = self._start_view(session.watch, out, self._request.redactor) if out.isatty() else None
         if self._view is None:
             from wscheck.notify.lines import IncidentPrinter
 
-            session.watch.listeners.append(IncidentPrinter(out))
+            session.watch.listeners.append(IncidentPrinter(out, self._request.redactor))
         return self
 
     @staticmethod
-    def _start_view(watch: "LogWatch", out: TextIO) -> "LiveView | None":
+    def _start_view(watch: "LogWatch", out: TextIO, redactor: "Redactor") -> "LiveView | None":
         """Return the live view, None for a terminal that cannot draw one."""
         from wscheck.notify.live_view import LiveView
         from wscheck.report.console import new_console
@@ -55,7 +56,7 @@ class TailScreen:
         console = new_console(out)
         if console.is_dumb_terminal:
             return None
-        view = LiveView(watch, console)
+        view = LiveView(watch, console, redactor)
         watch.listeners.append(view)
         return view
 
@@ -74,7 +75,7 @@ class TailScreen:
         if self._view is not None:
             self._view.note(text)
         else:
-            print(f"wscheck: {one_line(text)}", file=sys.stderr, flush=True)
+            print(f"wscheck: {one_line(self._request.redactor.redact(text))}", file=sys.stderr, flush=True)
 
     def print_unreadable(self) -> None:
         """Print the first unreadable lines of finished logs.

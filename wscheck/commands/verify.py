@@ -187,10 +187,11 @@ def verify(
             if watch and config["target.wait_for"] is None:
                 config = load_config({**flags, "target.wait_for": WAIT_FOR_RESTART})
             if recording is None:
-                return _run(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
+                outcome = _run(_plan(config, scenario or [], marker or [], key or [], narrate=narrate))
+                return config.redactor.redact_data(outcome)
             others = {"--scenario": scenario, "--narrate": narrate or None, "--watch": watch or None}
             _reject_other_flags({**flags, **others, "--marker": marker, "--key": key})
-            return _evaluate_recording(recording, config, flags)
+            return config.redactor.redact_data(_evaluate_recording(recording, config, flags))
 
     finish_run(run, outputs, watch=watch)
 

@@ -24,6 +24,7 @@ from wscheck.config.settings import SETTINGS, Setting
 from wscheck.model.allow_list import AllowList
 from wscheck.model.errors import UnknownName, UsageError
 from wscheck.model.findings import Bar, Severity
+from wscheck.model.secrets import Redactor, Secret
 
 if TYPE_CHECKING:
     from wscheck.detect.engine import RuleOptions
@@ -95,6 +96,14 @@ class Config(msgspec.Struct, frozen=True):
                 "Set it to the server's URL, or unset it.",
             )
         return str(url.value) if url.value is not None else None
+
+    @property
+    def redactor(self) -> Redactor:
+        """Redactor of all secrets in the configuration."""
+        values = (value.value for name, value in self.values.items() if SETTINGS[name].secret)
+        typed = (step.typed for step in self.steps)
+        secrets = [each for each in (*values, *typed) if isinstance(each, Secret)]
+        return Redactor([*secrets, *self.connect.secrets])
 
     @property
     def judge_options(self) -> "RuleOptions":

@@ -165,4 +165,4 @@ class LoadGenerator:
 @lru_cache(maxsize=1024)
 def _redacted(message: str, secrets: tuple[Secret | None, ...]) -> str:
     """Return a message of the server without secrets. A user that reconnects often receives the same message."""
-    return Redactor(secrets).redact(message)[:_MAX_REFUSAL_LENGTH]
+    return Redactor(secrets, distinct=False).redact(message)[:_MAX_REFUSAL_LENGTH]

@@ -6,13 +6,15 @@ and to excerpts of logs.
 
 import base64
 import html.entities
+import os
 import re
 import string
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -22,30 +24,59 @@ from wscheck.model.errors import WscheckError
 HIDDEN = "(hidden)"
 """Stand-in for text that looks like a credential."""
 
+CACHED_TEXTS = 1 << 16
+"""Number of texts whose redaction is remembered."""
+
 SHORTEST_SECRET = 4
 """Length from which on a secret is redacted within longer text. Shorter secrets would hide parts of ordinary words."""
 
 _STAND_INS = ("hidden", "masked", "redacted")
-_SCHEME = re.compile(r"(?i)(?:bearer|basic|token|digest|negotiate|jwt|apikey|dpop|oauth)\s+(?=\S)")
+_SCHEMES = ("bearer", "basic", "token", "digest", "negotiate", "jwt", "apikey", "dpop", "oauth")
+_SCHEME = re.compile(rf"(?i)(?:{'|'.join(_SCHEMES)})\s+(?=\S)")
 """Authentication scheme in front of a credential (RFC 9110, section 11.1), which is no secret."""
 
-_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?")
-_BEARER = re.compile(r"(?i)\b(bearer\s+)(?!(?:hidden|masked|redacted)-\d)[\w.~+/=-]{8,}")
+_STAND_IN = r"(?:hidden|masked|redacted|\*)-[0-9a-f]{1,8}(?![\w-])"
+_BLANK, _SIGN = r"(?:[ \t]|%20|\+)", r"[ \t]*(?:[:=]|%3[AaDd])(?:[ \t]|%20)*"
+_NAME = r"(?:token|passw(?:or)?d|passphrase|secret|(?:api|access)[_-]?key|authorization)"
+
+_MARKED = re.compile(
+    r"""(?xs)(?<![A-Za-z0-9])(?:
+    eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*                            # JSON Web Token: base64 of JSON
+    |eyJ[\w+/-]{20,}={0,2}                                          # other base64 of JSON, such as a session
+    |ZXlK[\w+/-]{20,}={0,2}                                         # base64 of one of these
+    |(?:gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft)-|xox[a-z]-|[rs]k_(?:live|test)_|[ps]k-|npm_|hf_|whsec_|dop_v1_)[\w-]{16,}
+    |AKIA[0-9A-Z]{16}|AIza[\w-]{30,}|ya29\.[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}
+    )|-----BEGIN[ ][A-Z ]{0,20}PRIVATE[ ]KEY-----(?:.*?-----END[ ][A-Z ]{0,20}PRIVATE[ ]KEY-----|.*)"""
+)
+"""Values that are credentials by their form: tokens with JSON, and tokens with the prefix by which a service marks its
+secrets, so that scanners find them.
+"""
+
+_SCHEME_VALUE = re.compile(
+    rf"""(?ix)(?<![\w-])(?P<before>(?P<scheme>bearer|dpop|basic|negotiate){_BLANK}+)
+    (?!{_STAND_IN})(?P<value>[\w.~+/-]{{8,}}(?:=|%3[Dd])*)"""
+)
+_USER_INFO_VALUE = re.compile(rf"""(?<=://)(?!{_STAND_IN})(?P<value>[^/\s@"'`]+)(?=@)""")
 _NAMED = re.compile(
-    r"""(?im)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*)"""
-    r"""(?!["']?(?:hidden|masked|redacted)-\d)"""
-    r"""(?:(["'])(?:\\.|(?!\2)[^\\\n])+(?:\2|$)|[^\s"',;&}]{4,})"""
+    rf"""(?imx)(?P<before>{_NAME}(?:\\{{0,15}}["'])?{_SIGN}(?:(?:bearer|basic|dpop|digest|token){_BLANK}+)?+)
+    (?P<quote>(?:\\{{0,15}}["'])?)(?!{_STAND_IN})(?P<value>
+    (?<=\\["'])(?:(?!(?P=quote))[^\n])+
+    |(?<=["'])(?:\\.|(?!(?P=quote))[^\\\n])+
+    |(?<!["'])[^\s"',;&}}\\]{{4,}})"""
 )
 
 _USER_INFO = re.compile(r"""(?<=://)[^/\s@"'`]+(?=@)""")
 _QUERY_VALUE = re.compile(r"""([?&][\w.-]+=)[^&"'`\s#$<>{}]+""")
-_NAMED_LITERAL = re.compile(
-    r"""(?i)((?:token|password|secret|api[_-]?key|authorization)["']?\s*[:=]\s*)(["'`])[^"'`\n]+(?=\2)"""
-)
+_NAMED_LITERAL = re.compile(rf"""(?i)({_NAME}["']?\s*[:=]\s*)(["'`])[^"'`\n]+(?=\2)""")
 
-_TEXT_FIELDS = frozenset({"message", "reason", "text", "example", "because", "did", "name"})
-"""Fields with prose or text of a server, in which also apparent credentials are redacted. All other fields contain ids,
-which may look like a credential and must match those in the server's log.
+_TEXT_FIELDS = frozenset(
+    {
+        *("message", "reason", "text", "example", "because", "did", "name"),
+        *("url", "target", "title", "action", "notes", "label"),
+    }
+)
+"""Fields with prose, addresses or text of a server, in which a value after a name such as `token=` is redacted. All
+other fields contain ids, in which only values that are credentials by their form are redacted.
 """
 
 _OWN_FIELDS = frozenset(
@@ -60,6 +91,8 @@ _OWN_REASONS = frozenset(
     {*DISCONNECT_SENT, *SERVER_SPELLINGS, CLIENT_DISCONNECT, "refused", "timeout", "unreachable", "protocol"}
 )
 """Reasons that rules compare when they evaluate a recording."""
+
+_RUN = re.compile("[A-Za-z0-9]{3,}")
 
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "_")
 _ESCAPED_LETTERS = {"\n": "n", "\r": "r", "\t": "t"}
@@ -98,41 +131,66 @@ class Redactor:
     """Redaction of known secrets, and of text that looks like a credential.
 
     Each known secret has one stand-in, `hidden-1` for the first, so that equal values stay equal. It also replaces the
-    secret in percent-encoding, base64, hexadecimal digits, and with the escapes of JSON and HTML.
+    secret in percent-encoding, base64, hexadecimal digits, and with the escapes of JSON and HTML. Any other credential
+    is replaced by a stand-in such as `hidden-3f9a1c04`, which is the same for equal values in the whole process.
     """
 
-    def __init__(self, secrets: Iterable[Secret | None] = ()) -> None:
-        known = (_without_scheme(each.reveal()) for each in secrets if each is not None)
-        self._secrets = tuple(dict.fromkeys(filter(None, known)))
-        self._stand_ins = _stand_ins_for(self._secrets)
-        self._short = [each for each in self._secrets if len(each) < SHORTEST_SECRET]
-        # Replace the longest secrets first, because one secret may contain another.
-        self._long = sorted(set(self._secrets) - set(self._short), key=len, reverse=True)
-        self._longest = 12 * max(map(len, self._long), default=0)
-        self._compiled: re.Pattern[str] | None = None
+    def __init__(self, secrets: Iterable[Secret | None] = (), *, distinct: bool = True) -> None:
+        """Create a redactor. Without `distinct`, every apparent credential becomes `HIDDEN`, to count equal texts."""
+        self._distinct = distinct
+        self._numbers: dict[str, int] = {}
+        self._prefix = _STAND_INS[0]
+        self._short: list[str] = []
+        self._long: list[str] = []
+        self._data: _DataRedaction | None = None
+        for secret in secrets:
+            if secret is not None:
+                self.learn(secret.reveal())
+
+    def learn(self, value: str) -> None:
+        """Redact this secret too, from now on."""
+        secret = _without_scheme(value)
+        if not secret or secret in self._numbers:
+            return
+        self._numbers[secret] = len(self._numbers) + 1
+        if secret in self._prefix:  # no stand-in contains a secret
+            usable = (each for each in _STAND_INS if not any(secret in each for secret in self._numbers))
+            self._prefix = next(usable, "*")
+        # The longest secrets are replaced first, because one secret may contain another.
+        insort(self._short if len(secret) < SHORTEST_SECRET else self._long, secret, key=lambda each: -len(each))
+        self._data = None
 
     def redact(self, text: str) -> str:
-        """Return `text` with the stand-ins of known secrets, and with `HIDDEN` for apparent credentials."""
-        text = self.redact_known(text)
-        text = _JWT.sub(HIDDEN, text)
-        text = _BEARER.sub(rf"\1{HIDDEN}", text)
-        return _NAMED.sub(lambda named: f"{named[1]}{named[2] or ''}{HIDDEN}{named[2] or ''}", text)
+        """Return `text` with stand-ins for known secrets and for apparent credentials, also for those after a name."""
+        return _NAMED.sub(self._apparent, self.redact_id(text))
+
+    def redact_id(self, text: str) -> str:
+        """Return `text` with stand-ins for known secrets, and for values that are credentials by their form."""
+        text = _MARKED.sub(lambda found: self._stand_in_for(found[0]), self.redact_known(text))
+        if "://" in text:
+            text = _USER_INFO_VALUE.sub(self._apparent, text)
+        return _SCHEME_VALUE.sub(self._apparent, text)
 
     def redact_known(self, text: str) -> str:
-        """Return `text` with only the known secrets replaced. For ids, which may look like credentials."""
-        if not self._secrets:
+        """Return `text` with only the known secrets replaced."""
+        if not self._numbers:
             return text
         if text in self._short:
-            return self._stand_ins[text]
-        return self._pattern.sub(self._stand_in, text)
+            return self._known_stand_in(text)
+        parts, at = list[str](), 0
+        for begin, end, secret in self._found(text):
+            parts += text[at:begin], self._known_stand_in(secret)
+            at = end
+        return "".join([*parts, text[at:]]) if parts else text
 
     def cut(self, text: str, limit: int) -> str:
         """Return the first `limit` characters of `text`, or some more, so that no secret is cut in two."""
         if len(text) <= limit or not self._long:
             return text[:limit]
-        for found in self._pattern.finditer(text[: limit + self._longest]):
-            if found.start() < limit < found.end():
-                return text[: found.end()]
+        start = text[: limit + 12 * len(self._long[0])]
+        for begin, end, _ in self._found(start):
+            if begin < limit < end:
+                return text[:end]
         return text[:limit]
 
     def redact_data(self, value: T) -> T:
@@ -140,7 +198,9 @@ class Redactor:
 
         Identifiers of wscheck stay, such as the id of a rule. Numbers and enumerations stay too.
         """
-        copy: T = _DataRedaction(self).redact(value)
+        if self._data is None:
+            self._data = _DataRedaction(self)
+        copy: T = self._data.redact(value)
         return copy
 
     @contextmanager
@@ -153,24 +213,54 @@ class Redactor:
             error.args = (f"{error.problem} {error.next_step}",)
             raise
 
-    @property
-    def _pattern(self) -> re.Pattern[str]:
-        # Compiled on first use: a browser run learns secrets one by one.
-        if self._compiled is None:
-            groups = [*map(_long_pattern, self._long), *map(_short_pattern, self._short)]
-            self._compiled = re.compile("|".join(f"({group})" for group in groups))
-        return self._compiled
+    def _candidates(self, text: str) -> tuple[str, ...]:
+        """Return the long secrets that `text` may contain, the longest first.
 
-    def _stand_in(self, found: re.Match[str]) -> str:
-        assert found.lastindex is not None
-        return self._stand_ins[[*self._long, *self._short][found.lastindex - 1]]
+        A run can learn thousands of secrets, and a pattern of them all would be slow.
+        """
+        lower = text.lower()
+        return tuple(each for each in self._long if _may_contain(text, lower, each))
+
+    def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Yield begin, end and secret of each occurrence in `text`, in order; the longest of several at one place."""
+        secrets = [*self._candidates(text), *self._short]
+        spans = [
+            (found.start(), rank, found.end(), secret)
+            for rank, secret in enumerate(secrets)
+            for found in _pattern(secret).finditer(text)
+        ]
+        last = 0
+        for begin, _, end, secret in sorted(spans):
+            if begin >= last:
+                last = end
+                yield begin, end, secret
+
+    def _known_stand_in(self, secret: str) -> str:
+        return f"{self._prefix}-{self._numbers[secret]}"
+
+    def _apparent(self, found: re.Match[str]) -> str:
+        """Return the text of a match with a stand-in for its value."""
+        groups = found.groupdict()
+        if (groups.get("scheme") or "").lower() == "basic" and not _is_basic(groups["value"]):
+            return found[0]
+        return f"{groups.get('before', '')}{groups.get('quote', '')}{self._stand_in_for(groups['value'])}"
+
+    def _stand_in_for(self, value: str) -> str:
+        """Return the stand-in of an apparent credential."""
+        if not self._distinct:
+            return HIDDEN
+        import hashlib  # most runs find no credential
+
+        digest = hashlib.blake2s(value.encode("utf-8", "surrogatepass"), key=_process_key(), digest_size=4)
+        return f"{self._prefix}-{digest.hexdigest()}"
 
 
 class _DataRedaction:
-    """Redaction of nested data. It computes each text once: the same few texts occur in thousands of events."""
+    """Redaction of nested data. It remembers the latest texts: the same few occur in thousands of events."""
 
     def __init__(self, redactor: Redactor) -> None:
-        self._known, self._texts = cache(redactor.redact_known), cache(redactor.redact)
+        remember = lru_cache(maxsize=CACHED_TEXTS)
+        self._ids, self._texts = remember(redactor.redact_id), remember(redactor.redact)
 
     def redact(self, value: Any, field: str = "") -> Any:
         """Return a redacted copy of `value`, which belongs to the field `field`."""
@@ -188,13 +278,13 @@ class _DataRedaction:
         # Beside findings, a field `findings` may contain only the ids of their rules.
         if field == "findings" or (field == "reason" and text in _OWN_REASONS):
             return text
-        return (self._texts if field in _TEXT_FIELDS else self._known)(text)
+        return (self._texts if field in _TEXT_FIELDS else self._ids)(text)
 
     def _redact_struct(self, struct: msgspec.Struct) -> msgspec.Struct:
         changed = {}
-        for name in struct.__struct_fields__:
+        for name in _fields_with_text(type(struct)):
             value = getattr(struct, name)
-            if (redacted := self.redact(value, name)) != value:
+            if value and (redacted := self.redact(value, name)) != value:
                 changed[name] = redacted
         return msgspec.structs.replace(struct, **changed) if changed else struct
 
@@ -204,16 +294,75 @@ class _DataRedaction:
         return {self.redact(key): self.redact(each, field) for key, each in value.items()}
 
 
+@cache
+def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields that may contain text from outside: all but identifiers and numbers."""
+    fields = msgspec.structs.fields(kind)
+    numbers = (int, float, bool, float | None, int | None, bool | None)
+    return tuple(each.name for each in fields if each.name not in _OWN_FIELDS and each.type not in numbers)
+
+
+@cache
+def _process_key() -> bytes:
+    """Return a random key, so that nobody can find out whether a stand-in belongs to a value that they guess."""
+    return os.urandom(16)
+
+
+def _is_basic(value: str) -> bool:
+    """Return whether the value is user and password in base64 (RFC 7617), and no word: `basic information`."""
+    value = value.replace("%3D", "").replace("%3d", "").rstrip("=")
+    try:
+        return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
+    except ValueError:
+        return False
+
+
+def is_scheme(value: str) -> bool:
+    """Return whether the value is the name of an authentication scheme, as in front of a credential."""
+    return value.strip().lower() in _SCHEMES
+
+
 def _without_scheme(value: str) -> str:
     """Return the secret part of a credential: `X` of `Bearer X`."""
     scheme = _SCHEME.match(value)
     return value[scheme.end() :] if scheme else value
 
 
-def _stand_ins_for(secrets: tuple[str, ...]) -> dict[str, str]:
-    """Return a dict of each secret to its stand-in (the text that replaces it). No stand-in contains a secret."""
-    prefixes = [each for each in _STAND_INS if not any(secret in each for secret in secrets)] or ["*"]
-    return {secret: f"{prefixes[0]}-{number}" for number, secret in enumerate(secrets, start=1)}
+@lru_cache(maxsize=4096)
+def _pattern(secret: str) -> re.Pattern[str]:
+    return re.compile(_short_pattern(secret) if len(secret) < SHORTEST_SECRET else _long_pattern(secret))
+
+
+class _Needles(NamedTuple):
+    """Parts of a secret that no encoding changes. A text with the secret contains all parts of one of the sequences.
+
+    exact  the runs of letters and digits of the secret, and of each of its base64 encodings
+    lower  its hexadecimal digits and its percent-encoding, in lower case
+    """
+
+    exact: tuple[tuple[str, ...], ...]
+    lower: tuple[str, ...]
+
+
+@lru_cache(maxsize=1 << 16)
+def _needles(secret: str) -> _Needles | None:
+    """Return the needles of a secret, None if it has no run that is long enough."""
+    data = secret.encode("utf-8", "surrogatepass")
+    exact = tuple(tuple(_RUN.findall(part)) for part in (secret, *_base64_cores(data)))
+    return _Needles(exact, (data.hex(), "".join(f"%{byte:02x}" for byte in data))) if all(exact) else None
+
+
+def _may_contain(text: str, lower: str, secret: str) -> bool:
+    needles = _needles(secret)
+    if needles is None:
+        return True
+    for runs in needles.exact:
+        for run in runs:
+            if run not in text:
+                break
+        else:
+            return True
+    return any(each in lower for each in needles.lower)
 
 
 def _short_pattern(secret: str) -> str:

@@ -28,6 +28,7 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.errors import UsageError
 from wscheck.model.events import Event
+from wscheck.model.secrets import Redactor
 from wscheck.notify.lines import incident_summary
 from wscheck.report import json_text
 from wscheck.report.finding_text import fix_text
@@ -75,8 +76,8 @@ class DeliveryTarget(Protocol):
 class DeliveryQueue:
     """Queue and thread that deliver messages to one receiver. `note` is called with a text about lost messages."""
 
-    def __init__(self, target: DeliveryTarget, note: Callable[[str], None]) -> None:
-        self._target, self._note = target, note
+    def __init__(self, target: DeliveryTarget, note: Callable[[str], None], redactor: Redactor) -> None:
+        self._target, self._note, self._redactor = target, note, redactor
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
         self._closing = threading.Event()
         self.delivered = self.dropped = 0
@@ -90,7 +91,7 @@ class DeliveryQueue:
     def on_incident(self, incident: Incident) -> None:
         """Queue a message, composed immediately because the incident can grow before it is sent."""
         try:
-            self._queue.put_nowait(self._target.compose(incident))
+            self._queue.put_nowait(self._target.compose(self._redactor.redact_data(incident)))
         except queue.Full:
             self._drop(f"{MAX_QUEUED} messages are waiting already")
 

@@ -10,6 +10,7 @@ from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.disconnect_reasons import EXPIRED_STALE
 from wscheck.model.event_counts import MAX_SHOWN_UNREADABLE
 from wscheck.model.events import ConnectionExpired, Event, RecordingHeader, ServerRestarted, Unreadable
+from wscheck.model.secrets import Redactor
 from wscheck.report import json_text
 from wscheck.report.formatting import format_clock_time, format_duration, format_rate, one_line, plural
 
@@ -71,8 +72,8 @@ class UnreadableMessages:
 class IncidentPrinter:
     """The printer of one line per change of an incident, with the time of the change, to `out`."""
 
-    def __init__(self, out: TextIO) -> None:
-        self._out = out
+    def __init__(self, out: TextIO, redactor: Redactor) -> None:
+        self._out, self._redactor = out, redactor
         self._unreadable = UnreadableMessages()
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
@@ -86,7 +87,7 @@ class IncidentPrinter:
 
     def _print(self, at: float | None, text: str) -> None:
         line = f"{format_clock_time(at)} {text}" if at is not None else text
-        print(one_line(line), file=self._out, flush=True)
+        print(one_line(self._redactor.redact(line)), file=self._out, flush=True)
 
     def on_poll_end(self, now: float | None) -> bool:
         """Do nothing: every line was printed immediately."""
@@ -101,8 +102,8 @@ def log_location(event: Event) -> str:
 class NdjsonStream:
     """A recording written to `out`. Without a `header`, the stream continues an existing recording."""
 
-    def __init__(self, out: BinaryIO, header: RecordingHeader | None) -> None:
-        self._out = out
+    def __init__(self, out: BinaryIO, header: RecordingHeader | None, redactor: Redactor) -> None:
+        self._out, self._redactor = out, redactor
         self._unwritten = bytearray()
         if header is not None:
             self._add(header)
@@ -122,7 +123,7 @@ class NdjsonStream:
         return False
 
     def _add(self, value: msgspec.Struct) -> None:
-        self._unwritten += json_text.encode(value) + b"\n"
+        self._unwritten += json_text.encode(self._redactor.redact_data(value)) + b"\n"
         if len(self._unwritten) > BATCH_BYTES:
             self._flush()
 

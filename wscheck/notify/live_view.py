@@ -17,6 +17,7 @@ from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.events import Connected, Event, Replaced
 from wscheck.model.findings import Severity
 from wscheck.model.report import WordingProposal, suggested_options
+from wscheck.model.secrets import Redactor
 from wscheck.notify.lines import UnreadableMessages, expiry_message, incident_summary
 from wscheck.notify.listener import WatchView
 from wscheck.report.finding_text import fix_text
@@ -51,8 +52,8 @@ _COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "bl
 class LiveView:
     """Live view of the logs in `watch`, drawn on the alternate screen of the terminal at most four times a second."""
 
-    def __init__(self, watch: WatchView, console: Console) -> None:
-        self._watch = watch
+    def __init__(self, watch: WatchView, console: Console, redactor: Redactor) -> None:
+        self._watch, self._redactor = watch, redactor
         self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
         self._rates, self._unreadable = ConnectionRates(), UnreadableMessages()
         self._incident_rates, self._console = IncidentRates(), console
@@ -63,16 +64,16 @@ class LiveView:
         """Count the event. Add a message if it is unreadable, or if connections count as ended without a logged end."""
         self._rates.observe(event)
         if text := expiry_message(event, changes) or self._unreadable.message_for(event):
-            self._messages.append(_with_time(event.at, text))
+            self.note(_with_time(event.at, text))
 
     def on_incident(self, incident: Incident) -> None:
         """Add a message about a resolved incident. Open incidents are in the list of incidents."""
         if incident.state is IncidentState.RESOLVED:
-            self._messages.append(_with_time(incident.resolved_at, incident_summary(incident)))
+            self.note(_with_time(incident.resolved_at, incident_summary(incident)))
 
     def note(self, text: str) -> None:
         """Add a message about the logs themselves."""
-        self._messages.append(one_line(text))
+        self._messages.append(one_line(self._redactor.redact(text)))
 
     def on_poll_end(self, now: float | None) -> bool:
         """Draw the view, unless a progress bar is shown because existing content is still being read.
@@ -101,6 +102,7 @@ class LiveView:
             current=self._incident_rates,
             height=self._console.size.height,
             width=self._console.size.width,
+            redactor=self._redactor,
         )
         self._live.update(view, refresh=True)
 
@@ -176,6 +178,7 @@ def render(
     now: float | None,
     messages: Iterable[str] = (),
     *,
+    redactor: Redactor,
     current: "IncidentRates | None" = None,
     height: int = 24,
     width: int = 80,
@@ -191,8 +194,10 @@ def render(
     room = max(3, height - 2 - len(below))
     over = len(watch.users_over_one)
     users_room = min(over + 2, max(3, room // 3)) if over else 0
-    incidents = _incidents(watch, current or IncidentRates(), now, room - users_room, width)
-    users = _users(watch, now, room - len(incidents)) if over else []
+    incidents = _incidents(
+        watch, current or IncidentRates(), now, room=room - users_room, width=width, redactor=redactor
+    )
+    users = _users(watch, now, room - len(incidents), redactor) if over else []
     return Group(_title(watch, now), Text(), *incidents, *users, *below)
 
 
@@ -276,7 +281,7 @@ def sparkline(counts: Sequence[int]) -> str:
 # Users over one connection
 
 
-def _users(watch: WatchView, now: float | None, room: int) -> list[RenderableType]:
+def _users(watch: WatchView, now: float | None, room: int, redactor: Redactor) -> list[RenderableType]:
     """Return a heading and a line for each user with several connections, in at most `room` lines."""
     over = watch.users_over_one
     if room < 3:
@@ -285,9 +290,9 @@ def _users(watch: WatchView, now: float | None, room: int) -> list[RenderableTyp
     lines: list[RenderableType] = [Text(), _line("Users over one connection", "bold")]
     for user, since in islice(over.items(), shown):
         sids = watch.connections_for(user)
-        sockets = f"{len(sids)}: {', '.join(sids[-3:])}" + (", ..." if len(sids) > 3 else "")
+        sockets = f"{len(sids)}: {', '.join(map(redactor.redact_id, sids[-3:]))}" + (", ..." if len(sids) > 3 else "")
         age = f"  for {_age(since, now)}" if since is not None and now is not None else ""
-        lines.append(_line(f"{_shortened(user, 20)}  {one_line(sockets)}{age}"))
+        lines.append(_line(f"{_shortened(redactor.redact_id(user), 20)}  {one_line(sockets)}{age}"))
     return lines + _rest(len(over) - shown, "user")
 
 
@@ -333,9 +338,18 @@ class IncidentGroup:
     rate  occurrences per second now
     """
 
-    def __init__(self, key: GroupKey, incidents: Sequence[Incident], rate: float | None, now: float | None) -> None:
+    def __init__(
+        self,
+        key: GroupKey,
+        incidents: Sequence[Incident],
+        rate: float | None,
+        now: float | None,
+        *,
+        redactor: Redactor,
+    ) -> None:
+        self._redactor = redactor
         self.incidents = sorted(incidents, key=lambda incident: (-_current_rate(incident, now), -incident.count))
-        self.rule, self.worst = key[0], self.incidents[0]
+        self.rule, self.worst = key[0], redactor.redact_data(self.incidents[0])
         self.rate = rate if rate is not None else sum(_current_rate(incident, now) for incident in incidents)
         self.severity = max((incident.severity for incident in incidents), key=lambda severity: severity.rank)
 
@@ -383,7 +397,7 @@ class IncidentGroup:
     def users(self, shown: int, now: float | None) -> list[Text]:
         """Return a line for each of the worst users, and the number of the others."""
         lines = [
-            _line(f"  {_shortened(incident.user or '?', 20)}  {_frequency(incident, now)}")
+            _line(f"  {_shortened(self._redactor.redact_id(incident.user or '?'), 20)}  {_frequency(incident, now)}")
             for incident in self.incidents[:shown]
         ]
         return lines + _rest(len(self.incidents) - shown, "user", "  ")
@@ -396,7 +410,7 @@ def _current_rate(incident: Incident, now: float | None) -> float:
 
 
 def _incidents(
-    watch: WatchView, rates: IncidentRates, now: float | None, room: int, width: int
+    watch: WatchView, rates: IncidentRates, now: float | None, *, room: int, width: int, redactor: Redactor
 ) -> list[RenderableType]:
     """Return a heading and the groups of open incidents, in at most `room` lines.
 
@@ -408,10 +422,13 @@ def _incidents(
         by_key.setdefault(_group_key(incident), []).append(incident)
     if not by_key:
         if watch.proposal is not None:
-            return _proposal(watch.proposal, room, width)
+            return _proposal(redactor.redact_data(watch.proposal), room, width)
         waiting = Text("Waiting for the first connection event.", "dim")
         return [Text("No incident is open.", "green") if watch.event_count else waiting]
-    groups = [IncidentGroup(key, incidents, rates.per_second(key), now) for key, incidents in by_key.items()]
+    groups = [
+        IncidentGroup(key, incidents, rates.per_second(key), now, redactor=redactor)
+        for key, incidents in by_key.items()
+    ]
     groups.sort(key=lambda group: group.order)
     room -= 1
     shown = groups if len(groups) <= room else groups[: max(1, room - 1)]

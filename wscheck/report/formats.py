@@ -10,6 +10,7 @@ from typing import TextIO
 from wscheck.model.errors import UsageError
 from wscheck.model.events import AnyEvent
 from wscheck.model.report import Report
+from wscheck.model.secrets import Redactor
 from wscheck.report import REPORTERS
 
 
@@ -69,15 +70,18 @@ def write_outputs(
     outputs: Sequence[ReportOutput],
     report: Report,
     events: Sequence[AnyEvent],
+    *,
     stdout: TextIO | None = None,
     environ: Mapping[str, str] = os.environ,
+    redactor: Redactor | None = None,
 ) -> None:
-    """Render and write every output.
+    """Render and write every output, without the secrets that `redactor` knows and without apparent credentials.
 
     Raises:
         UsageError: An output cannot be written. All other outputs are written first.
     """
     failed: list[UsageError] = []
+    report, events = (redactor or Redactor()).redact_data((report, events))
     for output in outputs:
         try:
             _write_output(output, report, events, stdout or sys.stdout, environ)

@@ -127,10 +127,11 @@ def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], load
         webhook_format="json",
         exec=None,
         metrics=None,
+        redactor=loaded.redactor,
     )
     with open_session(request, lambda note: None) as session:
         session.watch.poll(final=True)
-        return build_logs_report(session.watch, request.bar)
+        return request.redactor.redact_data(build_logs_report(session.watch, request.bar))
 
 
 def read_har(

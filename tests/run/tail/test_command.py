@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.run.tail.process import LoggingServer, TailProcess, lines, run_to_end, wait_until
 from tests.run.tail.test_incident_text import INCIDENT
+from wscheck.model.secrets import Redactor
 from wscheck.notify.delivery import CommandTarget, DeliveryFailed, DeliveryQueue
 
 
@@ -57,7 +58,9 @@ def test_a_missing_program_is_refused_before_reading(tmp_path: Path) -> None:
 def test_a_program_that_hangs_at_the_end_is_killed_with_its_children(tmp_path: Path) -> None:
     started, notes = tmp_path / "begun", list[str]()
     delivery = DeliveryQueue(
-        CommandTarget(f"sh -c 'sleep 60 & echo $! > {started}.new; mv {started}.new {started}; wait'"), notes.append
+        CommandTarget(f"sh -c 'sleep 60 & echo $! > {started}.new; mv {started}.new {started}; wait'"),
+        notes.append,
+        Redactor(),
     )
     delivery.on_incident(INCIDENT)
     delivery.on_incident(INCIDENT)
@@ -71,7 +74,7 @@ def test_dropped_messages_are_reported_now_and_then() -> None:
     target: Any = SimpleNamespace(name="nowhere", compose=lambda incident: b"", abort=lambda: None)
     target.deliver = failing
     notes = list[str]()
-    delivery = DeliveryQueue(target, notes.append)
+    delivery = DeliveryQueue(target, notes.append, Redactor())
     for _ in range(250):
         delivery.on_incident(INCIDENT)
     delivery.close()

@@ -22,6 +22,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.model.events import Connected, ConnectionExpired, Replaced, ServerRestarted, Unreadable
 from wscheck.model.findings import Confidence, Severity
+from wscheck.model.secrets import Redactor
 from wscheck.notify.lines import IncidentPrinter, NdjsonStream
 from wscheck.notify.live_view import ConnectionRates, IncidentRates, RateHistory, render, sparkline
 from wscheck.observe.logs.options import reader_factory
@@ -46,7 +47,17 @@ def draw(watch: LogWatch, width: int = 80, pulse: ConnectionRates | None = None,
     console.size = ConsoleDimensions(width, height)
     with console, console.capture() as captured:
         messages = ["12:00:00 resolved"]
-        console.print(render(watch, pulse or ConnectionRates(), watch.clock.last, messages, height=height, width=width))
+        console.print(
+            render(
+                watch,
+                pulse or ConnectionRates(),
+                watch.clock.last,
+                messages,
+                height=height,
+                width=width,
+                redactor=Redactor(),
+            )
+        )
     return [line.rstrip() for line in captured.get().splitlines()]
 
 
@@ -171,7 +182,7 @@ def test_incidents_are_ordered_by_their_current_rate() -> None:
     current.observe(watch.open_incidents, now + 5)  # nothing happened since
     console = new_console(width=80, coloured=False)
     with console.capture() as captured:
-        console.print(render(watch, ConnectionRates(), now + 5, current=current))
+        console.print(render(watch, ConnectionRates(), now + 5, current=current, redactor=Redactor()))
     assert "/s, since" not in captured.get()
 
 
@@ -202,7 +213,7 @@ def test_names_from_a_log_are_no_markup_in_the_live_view() -> None:
 def test_a_line_about_an_incident_is_no_command() -> None:
     for text in hostile.TEXTS:
         out = io.StringIO()
-        printer = IncidentPrinter(out)
+        printer = IncidentPrinter(out, Redactor())
         printer.on_event(ConnectionExpired(user=text, sid=text), ())
         printer.on_event(ServerRestarted(node=text, path=text), ())
         printer.on_event(Unreadable(path=text, line=1, reason=text), ())
@@ -210,7 +221,7 @@ def test_a_line_about_an_incident_is_no_command() -> None:
         lines = out.getvalue().splitlines()
         assert len(lines) == 4 and ci_commands(out.getvalue()) == [] and not control_characters("".join(lines))
         recording = io.BytesIO()
-        stream = NdjsonStream(recording, None)
+        stream = NdjsonStream(recording, None, Redactor())
         stream.on_event(Connected(user=text, sid="a"), ())
         stream.on_incident(incident(text))
         stream.on_poll_end(None)

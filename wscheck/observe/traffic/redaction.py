@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from wscheck.model.secrets import Redactor, Secret
+from wscheck.model.secrets import SHORTEST_SECRET, Redactor, is_scheme
 
 MAX_TEXT_LENGTH = 200
 
@@ -52,7 +52,6 @@ class TrafficRedactor:
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
-        self._secrets: dict[str, Secret] = {}
         self._redactor = Redactor()
 
     def digest(self, payload: object, *attachments: bytes) -> str:
@@ -88,9 +87,8 @@ class TrafficRedactor:
 
     def learn(self, secret: str) -> None:
         """Redact `secret` in every text from now on."""
-        if len(secret) >= 4 and secret not in self._secrets:
-            self._secrets[secret] = Secret(secret)
-            self._redactor = Redactor(self._secrets.values())
+        if len(secret) >= SHORTEST_SECRET and not is_scheme(secret):
+            self._redactor.learn(secret)
 
     def learn_token(self, value: str) -> None:
         """Redact `value` from now on if it looks like a token, independently of its name."""

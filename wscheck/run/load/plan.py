@@ -77,7 +77,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         """
         parts = self.token.reveal().split("{user}") if self.token is not None else []
         shared = [Secret(part) for part in parts if len(part) >= SHORTEST_SECRET]
-        return Redactor([*shared, *self.target.connect.secrets])
+        return Redactor([*shared, *self.target.connect.secrets], distinct=False)
 
     @property
     def has_shared_token(self) -> bool:

@@ -15,7 +15,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import BadEvidence, MissingExtra, UsageError
 from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
-from wscheck.model.secrets import Secret
+from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.ordering import MAX_SORTED_LINES
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
@@ -48,6 +48,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     seconds     duration of the run, None without a limit
     exec        command line, run for each change of an incident (it opens, grows or resolves)
     metrics     HOST:PORT on which metrics are served
+    redactor    redactor of all secrets in the configuration
     """
 
     names: Sequence[str]
@@ -68,6 +69,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     webhook_format: str
     exec: str | None
     metrics: str | None
+    redactor: Redactor
 
 
 class TailSession(msgspec.Struct):
@@ -244,14 +246,17 @@ def _attach_listeners(
     for output in request.outputs:
         if output.format == "ndjson":
             recording_fd = _attach_recording(request, output.path, watch, resumed, stack)
+    targets: list[DeliveryTarget] = []
     if request.webhook is not None:
         from wscheck.notify.delivery import WebhookTarget
 
-        _attach_target(WebhookTarget(request.webhook.reveal(), request.webhook_format), watch, note, stack)
+        targets.append(WebhookTarget(request.webhook.reveal(), request.webhook_format))
     if request.exec is not None:
         from wscheck.notify.delivery import CommandTarget
 
-        _attach_target(CommandTarget(request.exec), watch, note, stack)
+        targets.append(CommandTarget(request.exec))
+    for target in targets:
+        _attach_target(target, watch, note, request.redactor, stack)
     if request.metrics is not None:
         _attach_metrics(request.metrics, watch, note, stack)
     return recording_fd
@@ -274,7 +279,8 @@ def _attach_recording(
         truncate_output(out.fileno(), resumed.recording)
     state = output_state(out.fileno())
     continues = resumed is not None and state is not None and state.size > 0
-    watch.listeners.append(NdjsonStream(out, None if continues else _recording_header(request, watch)))
+    header = None if continues else _recording_header(request, watch)
+    watch.listeners.append(NdjsonStream(out, header, request.redactor))
     return out.fileno()
 
 
@@ -296,10 +302,10 @@ def _stdout_pipe() -> int | None:
     return fd if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
 
 
-def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, stack: ExitStack) -> None:
+def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, redactor: Redactor, stack: ExitStack) -> None:
     from wscheck.notify.delivery import DeliveryQueue
 
-    delivery = DeliveryQueue(target, note)
+    delivery = DeliveryQueue(target, note, redactor)
     stack.callback(delivery.close)
     watch.listeners.append(delivery)
 
