@@ -248,7 +248,9 @@ class Expected(ConnectionEvent, frozen=True, kw_only=True):
 
     what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
               "disconnected", "upgraded"; "private" (event `name`, which `user` requested, must not reach another user;
-              `required` if the contract requires it) and "unrequested" (event `name` may arrive without a request)
+              `required` if the contract requires it) and "unrequested" (event `name` may arrive without a request);
+              "once" and "answered-once": from now on, event `name` arrives in copies on `page` only if the server sends
+              it twice, because the user's client is alone and only connects, or only requests the event
     required  True if an unmet expectation is an error, False if it is a note
     assumed   the event comes from the documented contract because no contract is configured: the server may not know it
     """

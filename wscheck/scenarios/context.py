@@ -4,12 +4,13 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.config.target import Credentials, ServerTarget
+from wscheck.detect.rules.event_duplicated import bursts_of_copies
 from wscheck.model.events import (
     SOURCE_CLIENT,
     SOURCE_SCENARIO,
@@ -60,6 +61,18 @@ DUPLICATE_WAIT_S = 0.3
 
 COPY_TRIES = 3
 """Requests of one event, to tell copies from different events."""
+
+LONE_TRIES = 2
+"""Further tries to receive an event that arrived in copies, with one client that does nothing else."""
+
+QUIET_S = 0.5
+"""Seconds after which a server has sent what a client caused by connecting, leaving or requesting."""
+
+MAX_GREETING_S = 5.0
+"""Longest time to wait for an event that arrives after connecting (seconds)."""
+
+LONE_PAGE = "lone tab"
+"""Page that connects only to try again. It is no part of the scenario."""
 
 SHOWING_PINGS = 2
 """Pings that show that the server receives the client's answers: it sends the second only after one."""
@@ -312,6 +325,80 @@ class ScenarioContext:
                 await asyncio.sleep(SHORT_WAIT_S)
                 await requester.emit(event.emit, event.payload)
             await asyncio.sleep(SHORT_WAIT_S)
+
+    async def try_copies_again(self) -> None:
+        """Try to receive each event again that arrived in copies on one connection, with one client and nothing else.
+
+        The copies may have different origins, such as the answer to a request and a broadcast that another client
+        caused by leaving. Such copies do not arrive each time. A rule evaluates the tries.
+        """
+        bursts = bursts_of_copies(self.events)
+        if not bursts:
+            return
+        names = list(dict.fromkeys(burst[0].name for burst in bursts))
+        requests = {burst[0].name: self._request_for(burst) for burst in bursts}
+        mounted = self._connected_component({burst[0].page for burst in bursts})
+        if mounted is not None and any(requests.values()):
+            await self.observe(QUIET_S)
+            for _ in range(LONE_TRIES):
+                await self._request_each_once(requests, mounted)
+        if mounted is not None and all(map(self._is_answer, bursts)):
+            return
+        await self.close_pages()
+        observed_s = max(QUIET_S, min(max(map(self._time_connected, bursts)) + QUIET_S, MAX_GREETING_S))
+        for _ in range(LONE_TRIES):
+            await self.observe(QUIET_S)
+            page = self.new_page(LONE_PAGE)
+            for name in names:
+                self.expect("once", page, name=name)
+            alone = await page.mount(DASHBOARD)
+            await self.observe(observed_s)
+            if mounted is None and alone.is_connected:
+                await self._request_each_once(requests, alone)
+            await alone.unmount()
+
+    async def _request_each_once(
+        self, requests: Mapping[str, ContractEvent | None], requester: MountedComponent
+    ) -> None:
+        """Make the requests that cause the events with these names, each after all effects of the one before."""
+        for name, request in requests.items():
+            if request is None:
+                continue
+            self.expect("answered-once", requester.page, name=name)
+            await self._is_answered(msgspec.structs.replace(request, name=name), requester)
+            await self.wait_for_duplicates()
+
+    def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
+        """Return the event of the contract whose request caused these arrivals, None if no request did.
+
+        It is another event if the contract names no request for this one.
+        """
+        own = self.contract.event_named(burst[0].name)
+        if own is not None and own.emit is not None:
+            return own
+        requests = self._requests_before(burst)
+        return self.contract.reply_to(requests[-1].name) if requests else None
+
+    def _is_answer(self, burst: Sequence[Delivered]) -> bool:
+        """Return whether the contract names the request for these events, and it preceded them."""
+        own = self.contract.event_named(burst[0].name)
+        return own is not None and own.emit is not None and bool(self._requests_before(burst))
+
+    def _requests_before(self, burst: Sequence[Delivered]) -> list[Emitted]:
+        """Return what the client of the connection had sent before the first of these events, oldest first."""
+        at = burst[0].at or 0.0
+        return [e for e in self.events if isinstance(e, Emitted) and e.sid == burst[0].sid and (e.at or at) < at]
+
+    def _connected_component(self, pages: set[str | None]) -> MountedComponent | None:
+        """Return a component that is connected on one of the pages, None if there is none."""
+        mounted = (each for page in self._pages if page.name in pages for each in page.components)
+        return next((each for each in mounted if each.is_connected), None)
+
+    def _time_connected(self, burst: Sequence[Delivered]) -> float:
+        """Return the seconds from the opening of the connection to the last of these events."""
+        opened = (e.at for e in self.events if isinstance(e, Connected) and e.sid == burst[0].sid)
+        last = burst[-1].at or 0.0
+        return last - (next(opened, None) or last)
 
     def answer_timeout_s(self, event: ContractEvent) -> float:
         """Return the seconds to wait for `event`; a short time if the server is known to answer nothing."""

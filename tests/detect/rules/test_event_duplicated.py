@@ -120,6 +120,55 @@ def test_a_push_beside_the_answer_to_a_request_is_no_duplicate() -> None:
     assert one(judged(EventDuplicated, conversation)).count == 1
 
 
+def copies(kind: str) -> Conversation:
+    """Two copies on connecting, two as the answer to a request, or one before and one after the request."""
+    said = user("A", page="tab-1").connects("s1", at=0)
+    if kind != "greeting":
+        said.emits("get", at=1)
+    return said.receives("sync", at=0.99 if kind == "both" else 1.01).receives("sync", at=1.04)
+
+
+def tried(said: Conversation, *tries: tuple[str, int]) -> Conversation:
+    """Then the client tries alone: it connects (once) or requests (answered-once), and receives so many copies."""
+    for n, (what, times) in enumerate(tries, start=2):
+        said.expects(what, at=n, name="sync", page="alone").connects(f"t{n}", at=n, page="alone")
+        if what == "answered-once":
+            said.emits("get", at=n, sid=f"t{n}", page="alone")
+        for copy in range(times):
+            said.receives("sync", at=n + 0.1 + copy / 100, sid=f"t{n}", page="alone")
+        said.disconnects(f"t{n}", at=n + 0.9, reason="io client disconnect", page="alone")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries", "severity"),
+    [
+        ("greeting", [("once", 1), ("once", 1)], None),
+        ("greeting", [("once", 2), ("once", 1)], None),
+        ("greeting", [("once", 2), ("once", 2)], Severity.ERROR),
+        ("greeting", [("once", 2), ("once", 2), ("answered-once", 1)], Severity.ERROR),
+        ("greeting", [("once", 0), ("once", 0)], Severity.WARNING),
+        ("answer", [("answered-once", 1), ("answered-once", 1)], None),
+        ("answer", [("answered-once", 3), ("answered-once", 2)], Severity.ERROR),
+        ("answer", [("answered-once", 0), ("once", 1)], None),
+        ("answer", [("answered-once", 1), ("once", 2)], Severity.ERROR),
+        ("both", [("answered-once", 1), ("once", 1)], None),
+        ("both", [("answered-once", 1), ("once", 2)], Severity.ERROR),
+        ("both", [], Severity.ERROR),
+    ],
+)
+def test_copies_of_different_origins_do_not_arrive_each_time(
+    kind: str, tries: list[tuple[str, int]], severity: Severity | None
+) -> None:
+    found = judged(EventDuplicated, tried(copies(kind), *tries))
+    assert [finding.severity for finding in found] == ([severity] if severity else []), found
+
+
+def test_a_try_without_a_connection_shows_nothing() -> None:
+    said = copies("greeting").expects("once", at=2, name="sync", page="alone").is_refused(at=2.1, page="alone")
+    assert one(judged(EventDuplicated, said)).severity is Severity.ERROR
+
+
 def test_the_same_payload_on_two_connections_counts_for_a_while() -> None:
     conversation = user("A").receives("sync", at=0, sid="s1").receives("sync", at=2.5, sid="s2")
     assert judged(EventDuplicated, conversation) == []

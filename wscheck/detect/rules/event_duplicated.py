@@ -1,7 +1,7 @@
 """Rule: the same event reached one page, or one handler, more than once."""
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from wscheck.detect.bounded_dict import BoundedDict
@@ -9,11 +9,15 @@ from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import (
     SOURCE_BROWSER,
+    SOURCE_CLIENT,
     SOURCE_HAR,
     CodeLocation,
+    Connected,
     Delivered,
     Disconnected,
     Emitted,
+    Event,
+    Expected,
     Handled,
     HandlersRegistered,
 )
@@ -99,11 +103,49 @@ class _Arrivals:
         return groups
 
 
+def bursts_of_copies(events: Iterable[Event]) -> list[list[Delivered]]:
+    """Return the equal payloads of one event that the simulated client received together on one connection."""
+    arrivals: dict[tuple[str | None, str, str], _Arrivals] = {}
+    for event in events:
+        if isinstance(event, Delivered) and event.source == SOURCE_CLIENT and event.digest and event.at is not None:
+            arrivals.setdefault((event.sid, event.name, event.digest), _Arrivals()).add(event, event.at)
+    return [burst for each in arrivals.values() for burst in each.bursts(COPY_S) if len(burst) > 1]
+
+
+class _Try:
+    """One try of a scenario to receive an event while its client does nothing else, and no other client acts.
+
+    is_requested  the client requests the event; otherwise it only connects
+    is_connected  the client is connected, so that the event could arrive
+    """
+
+    def __init__(self, expected: Expected) -> None:
+        self.page = expected.page
+        self.is_requested = self.is_connected = expected.what == "answered-once"
+        self._arrivals: list[Delivered] = []
+
+    def add(self, event: Delivered) -> None:
+        if len(self._arrivals) < MAX_ARRIVALS:
+            self._arrivals.append(event)
+
+    @property
+    def has_arrivals(self) -> bool:
+        return bool(self._arrivals)
+
+    @property
+    def is_copied(self) -> bool:
+        return bool(bursts_of_copies(self._arrivals))
+
+
 class EventDuplicated(Rule):
     """Rule: an event with the same payload arrives or is handled several times on one page.
 
     An event that arrives once in each of two tabs or namespaces is not a duplicate. Nor is one that the server repeats
     periodically.
+
+    Copies on one connection may also have different origins, such as the answer to a request and a broadcast that
+    another client caused by connecting or leaving. A scenario therefore tries again with one client that does nothing
+    else. Copies that do not arrive each time are no duplicates.
     """
 
     id = "event-duplicated"
@@ -125,6 +167,8 @@ class EventDuplicated(Rule):
         self._repeated: dict[tuple[str | None, *PayloadKey], float] = {}
         self._payloads_by_event = BoundedDict[tuple[str | None, str], _Payloads](MAX_PAYLOADS)
         self._request_times: dict[str | None, deque[float]] = {}
+        self._tries: dict[str, list[_Try]] = {}
+        self._suspected: list[list[Delivered]] = []
         self.pending = self._repeated
         return {
             Delivered: self._delivered,
@@ -132,7 +176,18 @@ class EventDuplicated(Rule):
             Handled: self._handled,
             HandlersRegistered: self._registered,
             Disconnected: self._disconnected,
+            Expected: self._expected,
+            Connected: self._connected,
         }
+
+    def _expected(self, event: Expected) -> None:
+        if event.what in ("once", "answered-once") and event.name is not None:
+            self._tries.setdefault(event.name, []).append(_Try(event))
+
+    def _connected(self, event: Connected) -> None:
+        for tries in self._tries.values():
+            if tries[-1].page == event.page:
+                tries[-1].is_connected = True
 
     def _disconnected(self, event: Disconnected) -> None:
         """Record a lost connection: after a reconnection, the server may repeat events that already arrived on it."""
@@ -141,6 +196,8 @@ class EventDuplicated(Rule):
         self._lost_sids.put(event.sid, None)
 
     def _delivered(self, event: Delivered) -> None:
+        if event.name in self._tries and self._tries[event.name][-1].page == event.page:
+            self._tries[event.name][-1].add(event)
         counts = self._counts(event)
         if counts is None:
             return
@@ -185,6 +242,8 @@ class EventDuplicated(Rule):
     def finish(self, at: float | None) -> None:
         for key in list(self._repeated):
             self._evaluate_copies(key)
+        for burst in self._suspected:
+            self._evaluate_suspected(burst)
         for arrivals in self._restamped.values():
             self._evaluate_restamped(arrivals)
 
@@ -200,9 +259,40 @@ class EventDuplicated(Rule):
         for burst in bursts:
             if pushed_alone and len(burst) == 2 and self._has_answer(burst):
                 continue  # a state that the server pushes unrequested, and the same state as the answer to a request
+            if len(burst) > 1 and burst[0].source == SOURCE_CLIENT:
+                self._suspected.append(burst)  # later tries may show that the copies have different origins
+                continue
             for times, event in enumerate(burst[1:], 2):
                 is_likely = event.source not in PAGE_SOURCES or payloads.are_copied
                 self._report_copy(event, times, is_likely=is_likely)
+
+    def _evaluate_suspected(self, burst: list[Delivered]) -> None:
+        """Report the copies of a scenario, unless its later tries show that the server does not send them each time."""
+        kinds = {True} if self._is_requested_before(burst[0]) else {False} | {self._has_answer(burst)}
+        tries = [one for one in self._tries.get(burst[0].name, ()) if one.is_connected]
+        arrived = [one for one in tries if one.has_arrivals]
+        arrived = [one for one in arrived if one.is_requested in kinds] or arrived
+        if not tries or any(_are_copied(one for one in arrived if one.is_requested is kind) for kind in (True, False)):
+            for times, event in enumerate(burst[1:], 2):
+                self._report_copy(event, times, is_likely=True)
+        elif not arrived:
+            event = burst[-1]
+            message = f"{event.name} arrived {len(burst)} times on one connection, and not at all in {len(tries)} "
+            message += "further tries: the server sent it again, or other clients caused it"
+            self.report(
+                event.user,
+                message,
+                event.at,
+                *burst,
+                key=event.name,
+                severity=Severity.WARNING,
+                confidence=Confidence.MEDIUM,
+            )
+
+    def _is_requested_before(self, event: Delivered) -> bool:
+        """Return whether the client requested something shortly before the event arrived on its connection."""
+        at = event.at or 0.0
+        return any(at - REQUEST_S <= sent <= at for sent in self._request_times.get(event.sid, ()))
 
     def _payloads_for(self, event: Delivered) -> _Payloads:
         payloads = self._payloads_by_event.get((event.sid, event.name))
@@ -302,6 +392,12 @@ class EventDuplicated(Rule):
         # If a time is unknown, the second delivery may be a legitimate repetition of the event.
         confidence = Confidence.HIGH if event.at is not None else Confidence.MEDIUM
         self.report(event.user, message, event.at, event, key=event.name, confidence=confidence, severity=severity)
+
+
+def _are_copied(tries: Iterable[_Try]) -> bool:
+    """Return whether there are tries, and the event arrived as copies in each."""
+    copied = [one.is_copied for one in tries]
+    return bool(copied) and all(copied)
 
 
 def _is_periodic(times: list[float]) -> bool:

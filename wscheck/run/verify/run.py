@@ -17,6 +17,7 @@ import msgspec
 from wscheck.config.settings import redact_url
 from wscheck.detect.allowed_findings import allow_notes
 from wscheck.detect.engine import RuleOptions
+from wscheck.detect.rules.event_duplicated import EventDuplicated
 from wscheck.detect.rules.log_silent import unlogged
 from wscheck.model.allow_list import AllowList
 from wscheck.model.disconnect_reasons import TRANSPORT_CLOSE
@@ -311,6 +312,8 @@ async def _run_phase(
                 async with asyncio.timeout(_phase_timeout_s(settings)):
                     await act(context)
                     await context.observe_loop()
+                    if phase.name == "subject" and EventDuplicated in phase.scenario.rules:
+                        await context.try_copies_again()
             except TimeoutError:
                 context.mark_not_evaluated(f"the scenario did not end within {_phase_timeout_s(settings):g} s")
             if any(map(_may_be_server_loss, context.events)) and await _record_server_loss(context, servers):

@@ -47,6 +47,7 @@ from wscheck.run.verify.inconclusive import (
     unanswered_reason,
 )
 from wscheck.scenarios import SCENARIOS
+from wscheck.scenarios.context import LONE_PAGE
 
 STALL_S = 0.25
 
@@ -118,7 +119,9 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
             replacements += isinstance(change, ReplacedChange)
             turned_away += isinstance(change, ClosedChange) and _is_turned_away(change, options)
         peak = max(peak, judge.ledger.open_count)
-        if isinstance(event, Connected) and event.sid is not None and event.sid not in judge.ledger.engine_sessions:
+        if not isinstance(event, Connected) or event.sid is None or event.page == LONE_PAGE:
+            continue
+        if event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
     times = [event.at for event in ordered if event.at is not None]
     findings = judge.finish(max(times, default=None))

@@ -29,6 +29,7 @@ const io = new Server(http, {
 });
 const desk = io.of(opt.ns ?? '/');
 if (fault.has('upgradecut')) io.engine.on('connection', (c) => c.on('upgrade', () => setTimeout(() => c.close(), 30)));
+if (fault.has('upgrademute')) io.engine.on('connection', (c) => c.on('upgrade', (transport) => { transport.send = () => {}; })); // what the server sends is lost
 if (fault.has('noreap')) {
   io.engine.on('connection', (c) => { const close = c.onClose.bind(c); c.onClose = (why, d) => (why === 'ping timeout' ? undefined : close(why, d)); });
 }
@@ -79,6 +80,11 @@ function send(user, name, data) {
   }
 }
 
+const present = async (times, wait = 0) => { // everybody learns how many are here: from those who come, leave or ask
+  await sleep(wait);
+  for (let n = 0; n < times; n++) desk.emit('desk:present', { agents: held.size });
+};
+
 function serve(socket, user) {
   const answer = (ask, act) => socket.on(ask, (a, ack) => { act(); const done = typeof a === 'function' ? a : ack; if (typeof done === 'function') done({ ok: true }); });
   answer(`${opt.askList ?? 'ticket:list:get'}`, () => !fault.has('drop') && send(user, events.list, { open: 3, rows: ['T-1', 'T-2', 'T-3'] }));
@@ -86,6 +92,7 @@ function serve(socket, user) {
     send(user, events.queue, { place: 1 });
     if (fault.has('progress')) for (let n = 2; n < 5; n++) send(user, events.queue, { place: n }); // three more, each with news
   });
+  if (opt.present) { answer('present:get', () => present(+opt.present)); present(+opt.present, 50); }
   answer('notice:post', () => desk.emit('desk:notice', { text: 'maintenance at noon', no: ++number })); // public, names nobody
 }
 
@@ -133,6 +140,7 @@ desk.on('connection', (socket) => {
     all.get(user)?.delete(socket);
     if (opt.free) await sleep(+opt.free);
     if (held.get(user) === socket) held.delete(user);
+    if (opt.present) present(1, 40);
   });
   if (auth === 'login') { // the token comes in an event, and nothing is answered before
     socket.emit('desk:login-please', { within: 1500 });
