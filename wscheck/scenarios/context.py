@@ -261,32 +261,47 @@ class ScenarioContext:
             self.mark_not_evaluated(self.no_answer_reason)
         return in_time
 
-    async def show_traffic(self, requester: MountedComponent, receivers: Sequence[MountedComponent]) -> None:
+    async def show_traffic(
+        self, requester: MountedComponent, receivers: Sequence[MountedComponent]
+    ) -> ContractEvent | None:
         """Show that the connection of `requester` carries traffic in both directions: that it is open shows neither.
 
         The answer to a request shows it. So does a second ping, because the server sends it only after the answer to
         the first. If nothing shows it, the scenario is not evaluated.
+
+        Return the event of the contract that did not arrive on request although it is required, None otherwise.
         """
         event, connection = self.contract.first_requestable, requester.connection
         if connection is None or not connection.is_connected:
-            return
+            return None
         if event is not None and event.required and not self.settings.contract_is_assumed:
-            await self.request(event, requester, receivers)
-            return
-        if event is not None and await self._is_answered(event, requester):
-            return
+            return None if await self.request(event, requester, receivers) else event
+        if event is not None and await self.is_answered(event, requester):
+            return None
         wait_s = SHOWING_PINGS * connection.ping_interval_s + connection.ping_timeout_s
         timeout_s = self.settings.target.timeout_s
         if wait_s <= timeout_s and await connection.wait_for_pings(SHOWING_PINGS, wait_s):
-            return
+            return None
         if connection.is_connected:
             longer = f", or pass --timeout {math.ceil(wait_s)}s, to wait for pings" if wait_s > timeout_s else ""
             self.mark_not_evaluated(
                 "nothing shows that the connection carries traffic in both directions: add an [[event]] with `emit` to "
                 f"wscheck.toml{longer}"
             )
+        return None
 
-    async def _is_answered(self, event: ContractEvent, requester: MountedComponent) -> bool:
+    async def request_elsewhere(self, event: ContractEvent, *, transports: tuple[str, ...] | None = None) -> None:
+        """Request an event that did not arrive on a connection of its own, after all others have closed.
+
+        An answer shows that the server knows the request, so that its configuration does not explain the absence.
+        """
+        await self.close_pages()
+        alone = await self.new_page(LONE_PAGE, transports=transports).mount(DASHBOARD)
+        if alone.is_connected:
+            await self.is_answered(event, alone)
+        await alone.unmount()
+
+    async def is_answered(self, event: ContractEvent, requester: MountedComponent) -> bool:
         """Request an event that the server need not send, and return whether it arrived."""
         start = len(self.events)
         await requester.emit(event.emit or "", event.payload)
@@ -365,7 +380,7 @@ class ScenarioContext:
             if request is None:
                 continue
             self.expect("answered-once", requester.page, name=name)
-            await self._is_answered(msgspec.structs.replace(request, name=name), requester)
+            await self.is_answered(msgspec.structs.replace(request, name=name), requester)
             await self.wait_for_duplicates()
 
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:

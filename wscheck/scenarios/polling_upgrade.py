@@ -27,8 +27,9 @@ class PollingUpgrade(Scenario):
         context.expect("connected", page)
         await context.wait_until(lambda: _is_upgraded(context), UPGRADE_TIMEOUT_S)
         await context.observe(context.window_s / 2)
+        unanswered = None
         if _is_upgraded(context):
-            await context.show_traffic(components[0], components)
+            unanswered = await context.show_traffic(components[0], components)
         elif any(isinstance(event, Connected) for event in context.events):
             context.mark_not_evaluated(
                 "the transport was not upgraded: the server does not offer it, or a proxy drops the Upgrade header"
@@ -36,6 +37,8 @@ class PollingUpgrade(Scenario):
         context.expect("connected", page)
         for mounted in components:
             await mounted.unmount()
+        if unanswered is not None:
+            await context.request_elsewhere(unanswered, transports=POLLING_FIRST[:1])  # is the upgrade the reason?
         return None
 
     async def run_control(self, context: ScenarioContext) -> None:

@@ -53,6 +53,22 @@ def lost(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 async def test_an_upgraded_connection_that_answers_nothing_fails() -> None:
     outcome = await run_at(backend(), REQUESTABLE, "polling-upgrade", assumed=False)
     assert verdict(outcome) == (Verdict.FAILED, {"event-missing"}), describe_outcome(outcome)
+    assert "arrives without the upgrade" in outcome.report.scenarios[0].reason
+    assert outcome.report.scenarios[0].connections_opened == 1
+
+
+@pytest.mark.usefixtures("lost")
+async def test_a_greeting_before_the_upgrade_does_not_excuse_the_missing_answer() -> None:
+    server = backend()
+    connect = server.sio.handlers["/"]["connect"]
+
+    async def greet(sid: str, *arguments: Any) -> None:
+        await connect(sid, *arguments)
+        await server.sio.emit("ahoy", {"berth": 7}, to=sid)
+
+    server.sio.on("connect", greet)
+    outcome = await run_at(server, REQUESTABLE, "polling-upgrade", assumed=False)
+    assert verdict(outcome) == (Verdict.FAILED, {"event-missing"}), describe_outcome(outcome)
 
 
 @pytest.mark.usefixtures("lost")
@@ -74,6 +90,28 @@ async def test_traffic_after_an_upgrade_is_shown_without_a_required_event(
     (result,) = outcome.report.scenarios
     assert result.verdict is expected, describe_outcome(outcome)
     assert ("--timeout 51s" in result.reason) is (expected is Verdict.INCONCLUSIVE), result.reason
+
+
+@pytest.mark.parametrize("answers_again", [True, False], ids=["mute", "unknown request"])
+async def test_a_connection_after_a_lost_one_must_be_served(answers_again: bool) -> None:
+    """A server that greets, and answers no connection at all, may expect a login."""
+    server, connected = backend(), list[str]()
+    connect, answer = (server.sio.handlers["/"][name] for name in ("connect", "request_bot_status"))
+
+    async def greet(sid: str, *arguments: Any) -> None:
+        await connect(sid, *arguments)
+        connected.append(sid)
+        await server.sio.emit("ahoy", {"berth": 7}, to=sid)
+
+    async def answer_unless_reconnected(sid: str, *arguments: Any) -> None:
+        if answers_again and sid != connected[2]:  # the preflight's, the first, and the one after the loss
+            await answer(sid, *arguments)
+
+    server.sio.on("connect", greet)
+    server.sio.on("request_bot_status", answer_unless_reconnected)
+    outcome = await run_at(server, REQUESTABLE, "reconnect", assumed=False)
+    expected = (Verdict.FAILED, {"event-missing"}) if answers_again else (Verdict.INCONCLUSIVE, set())
+    assert verdict(outcome) == expected, describe_outcome(outcome)
 
 
 class OneSocketPerUser(ReferenceBackend):

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.replacements import ReplacementLoops
 from wscheck.detect.rules.rule import EventHandler, Rule
-from wscheck.model.events import Delivered, Expected, Handled, Mounted
+from wscheck.model.events import Delivered, Expected, Handled, Mounted, Upgraded
 from wscheck.model.findings import Severity
 from wscheck.model.gaps import Gap
+
+MAX_EVENT_NAMES = 1_000
 
 
 class EventMissing(Rule):
@@ -34,13 +36,19 @@ class EventMissing(Rule):
         self._requested: set[tuple[str | None, str | None]] = set()
         self._greetings: dict[tuple[str | None, str | None], Delivered] = {}
         self._mounted: dict[tuple[str | None, str | None], float] = {}
+        self._upgraded: set[str | None] = set()
+        self._pages_by_event: dict[str, set[str | None]] = {}
         return {
             ReplacedChange: self._replaced,
             Expected: self._expected,
             Delivered: self._delivered,
             Handled: self._arrived,
             Mounted: self._component_mounted,
+            Upgraded: self._connection_upgraded,
         }
+
+    def _connection_upgraded(self, event: Upgraded) -> None:
+        self._upgraded.add(event.page)
 
     def _replaced(self, change: ReplacedChange) -> None:
         """Expect no more events on a page whose connection was replaced by that of another page."""
@@ -59,6 +67,8 @@ class EventMissing(Rule):
     def _delivered(self, event: Delivered) -> None:
         if (event.page, event.name) not in self._requested:
             self._greetings.setdefault((event.page, event.name), event)
+        if event.page is not None and len(self._pages_by_event) < MAX_EVENT_NAMES:
+            self._pages_by_event.setdefault(event.name, set()).add(event.page)
         self._arrived(event)
 
     def _component_mounted(self, event: Mounted) -> None:
@@ -83,13 +93,22 @@ class EventMissing(Rule):
             if event.what == "handled" and (event.name, event.page) in undelivered:
                 continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered
             severity = Severity.ERROR if event.required else Severity.NOTE
-            message = _message(event) + (f" on {event.page}" if has_several_pages else "")
+            message = _message(event)
+            if self._is_lost_by_upgrade(event):
+                message += " after the upgrade to websocket, and arrives without the upgrade"
+            elif has_several_pages:
+                message += f" on {event.page}"
             self.report(event.user, message, event.at, event, key=event.name or "", severity=severity)
         for event in self._optional:
             is_absent = (event.page, event.name) not in self._greetings
             if is_absent and not self._loops.contains(event.user, event.page):
                 message = f"{event.name} did not arrive, and nothing requests it"
                 self.report(event.user, message, event.at, event, key=event.name or "", severity=Severity.NOTE)
+
+    def _is_lost_by_upgrade(self, event: Expected) -> bool:
+        """Return whether the event arrived on a page that was not upgraded, and is missing on one that was."""
+        pages = self._pages_by_event.get(event.name or "", set())
+        return event.page in self._upgraded and bool(pages - self._upgraded)
 
     def _gap_reason(self, event: Expected) -> str | None:
         """Return why the absence of an event proves nothing, None if the absence is a fault."""
