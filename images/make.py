@@ -30,6 +30,10 @@ SIZE = (900, 760)
 """Width and height of the picture of the report, in pixels."""
 
 
+IDLE_LIMIT_S = 3.0
+"""Longest time in which nothing happens in the recording; a real run on a busy machine takes longer."""
+
+
 def main() -> None:
     """Make report.png and terminal.svg."""
     wscheck, chromium = Path(sys.executable).with_name("wscheck"), shutil.which("chromium") or "google-chrome"
@@ -53,7 +57,7 @@ def main() -> None:
                 check=False,
             )
             took = time.monotonic() - begin
-            (HERE / "terminal.svg").write_text(recording(ran.stdout, took), encoding="utf-8")
+            (HERE / "terminal.svg").write_text(recording(ran.stdout, min(took, IDLE_LIMIT_S)), encoding="utf-8")
             take_picture(chromium, html, HERE / "report.png")
         finally:
             server.terminate()
@@ -65,8 +69,8 @@ def take_picture(chromium: str, page: Path, picture: Path) -> None:
     subprocess.run([chromium, *options, f"--screenshot={picture}", page.as_uri()], timeout=120, check=True)
 
 
-def recording(output: str, took: float) -> str:
-    """Return an SVG of the command, in which its output appears after the time that the run took (seconds)."""
+def recording(output: str, wait: float) -> str:
+    """Return an SVG of the command, in which its output appears after `wait` seconds."""
     console = Console(record=True, width=COLUMNS, file=StringIO(), force_terminal=True)
     console.print(Text.assemble(("$ ", "dim"), (" ".join(COMMAND), "bold")))
     console.print(Text.from_ansi(output))
@@ -75,7 +79,7 @@ def recording(output: str, took: float) -> str:
     svg = console.export_svg(title="wscheck", code_format=template, unique_id="wscheck")
     rules = f"""@media (prefers-reduced-motion: no-preference) {{
         @keyframes appear {{ from {{ visibility: hidden }} }}
-        .wscheck-matrix text:not([clip-path$='line-0)']) {{ animation: appear {took:.1f}s step-end backwards }}
+        .wscheck-matrix text:not([clip-path$='line-0)']) {{ animation: appear {wait:.1f}s step-end backwards }}
     }}
     """
     return svg.replace("</style>", f"{rules}</style>", 1)
