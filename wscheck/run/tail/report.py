@@ -201,7 +201,7 @@ def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
 
 
 def _loss(reason: str, missing: int | None) -> Gap:
-    """Return the gap for bytes that were lost, which blocks if their number is known: then there were some."""
+    """Return the gap for lost bytes. It blocks the verdict only if their number shows that bytes were lost."""
     if missing is None:
         return Gap(reason=f"{reason}: what was written after the last read is lost", blocks=False)
     return Gap(reason=f"{reason}: {missing} bytes are lost")
