@@ -240,6 +240,8 @@ NONE = {
     "loop": IO + react("for (const url of urls) {\n  const s = io(url);\n}"),
     "pattern": IO + react("const { id } = io('/a');"),
     "manager": 'import { Manager } from "socket.io-client";\n' + react("const m = new Manager('/a');"),
+    "function that returns a promise": 'import { fetchEventSource } from "@microsoft/fetch-event-source";\n'
+    + react("const s = fetchEventSource('/a', {});"),
     "syntax error elsewhere": IO + react("const s = io('/a');") + "\nfunction (((",
     "handler that is made": SHARED + react("socket.on('x', debounce(f));"),
     "two listeners that need one name": SHARED + react("socket.on('x', () => a());\nsocket.on('x', () => b());"),

@@ -60,7 +60,7 @@ def test_another_host_port_or_path_is_another_server(other: str, name: str) -> N
     assert page.users == ["ann", f"ann at {name}", "ann"]
     assert {finding.user for finding in page.findings()} == {"ann"}
     first, rest = "h/socket.io", name if "/" in name else f"{name}/socket.io"
-    assert page.traffic.server_note == f"Connections went to 2 servers, each evaluated separately: {first}, {rest}."
+    assert page.traffic.server_note == f"Connections went to 2 endpoints, each evaluated separately: {first}, {rest}."
 
 
 @pytest.mark.parametrize(

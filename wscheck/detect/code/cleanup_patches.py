@@ -198,8 +198,9 @@ class _Effect:
         """Return the fault of a call that opens a connection which nothing closes."""
         statement = _statement_around(call.node, self.function)
         is_manager = call.api is Api.SOCKET_IO and call.node.type == "new_expression"
-        if statement is None or is_manager or call.api not in _CLOSING_METHODS:
-            return None  # a Manager has no method that closes it
+        is_fetch = call.api is Api.EVENT_SOURCE and call.node.type == "call_expression"
+        if statement is None or is_manager or is_fetch or call.api not in _CLOSING_METHODS:
+            return None  # a Manager, and what fetchEventSource() returns, have no method that closes the connection
         expression = call.node
         while expression.parent is not None and expression.parent.type in _WRAPPERS:
             expression = expression.parent

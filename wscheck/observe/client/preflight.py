@@ -228,7 +228,8 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
     excerpt = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]
     raise (_GatewayError if status in _GATEWAY_STATUSES else NotSocketIO)(
         f"{url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {excerpt!r}." if excerpt else "."),
-        "Check the URL and `target.path` (Socket.IO's default is /socket.io).",
+        "Check the URL and `target.path` (Socket.IO's default is /socket.io). Other WebSockets and streams are checked "
+        "on their page: `wscheck browser URL`.",
     )
 
 

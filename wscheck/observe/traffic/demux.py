@@ -432,7 +432,7 @@ class ServerSplit:
         if not others:
             return ""
         names = ", ".join(str(server) for server in (self.main, *others))
-        return f"Connections went to {1 + len(others)} servers, each evaluated separately: {names}."
+        return f"Connections went to {1 + len(others)} endpoints, each evaluated separately: {names}."
 
     def server_for(self, session: TrafficSession) -> ServerEndpoint:
         """Return the server of a session."""
