@@ -194,6 +194,30 @@ def test_values_on_the_lines_below_a_message_are_read(form: str) -> None:
     assert [event.user for event in events if isinstance(event, Connected)] == [*USERS, *USERS]
 
 
+SPANS = {
+    "documented words": (
+        "2026-02-11T09:00:{s:02}.302184Z  INFO ws_connection{{client_id={i} account={u} authenticated=true}}: "
+        "dashboard::websocket: WebSocket client {}",
+        ("connected", "disconnected subscriptions=1"),
+    ),
+    "own words": (
+        '2026-02-11T09:00:{s:02}.302184Z DEBUG request{{id=7}}:link{{conn_id={i} user="{u}"}}: hub::link: link {}',
+        ("opened", "closed"),
+    ),
+}
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_the_fields_of_the_spans_around_a_message_are_read(span: str) -> None:
+    form, words = SPANS[span]
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate((*USERS, *USERS)):
+        for sign, word in zip("+-", words, strict=True):
+            lines.append(form.format(word, s=2 * number, i=f"01a{number}d2e", u=user))
+            expected.append((sign, user, f"01a{number}d2e"))
+    assert told(read("\n".join(lines))) == expected
+
+
 @pytest.mark.parametrize("user", ["desk-{}", "pod-a-{}", "till.{}-x"])
 def test_a_user_with_a_name_like_a_pod_is_no_prefix(user: str) -> None:
     lines, expected = list[str](), list[tuple[str, ...]]()

@@ -15,8 +15,7 @@ from wscheck.model.report import AccessClient
 from wscheck.observe.logs.formats.envelopes import decode_line, parse_json_object
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import normalize_key
-from wscheck.observe.logs.wording.id_places import is_user_label
+from wscheck.observe.logs.vocabulary import is_user_label, normalize_key
 
 NEEDLE = b"EIO="
 """Query parameter with the version of the protocol, which every request of Engine.IO has."""

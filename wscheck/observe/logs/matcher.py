@@ -38,6 +38,7 @@ from wscheck.observe.logs.vocabulary import (
     USER,
     LogVocabulary,
     PlaceholderMarker,
+    is_user_label,
     normalize_key,
     placeholder_markers,
 )
@@ -195,6 +196,10 @@ def structured_ids(fields: dict[str, Any], kind: str, role_of: RoleOfKey) -> dic
     own = fields.get("id")
     if SID not in found and kind != REPLACED and isinstance(own, str) and _SOCKET_ID.fullmatch(own) is not None:
         found[SID] = own
+    if USER not in found and USER in ALLOWED_ROLES[kind]:
+        own_keys = (key for key in fields if FOREIGN_KEYS.isdisjoint(map(str.lower, key.split(".")[:-1])))
+        users = [id_text(fields[key]) for key in own_keys if is_user_label(normalize_key(key))]
+        found |= {USER: users[0]} if len(users) == 1 and users[0] is not None else {}
     return found
 
 

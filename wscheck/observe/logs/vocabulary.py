@@ -203,6 +203,35 @@ _NO_NAME = lazy_pattern(r"""[=,;{}\[\]"'`\x00-\x1f\x7f-\x9f]|:\s*$""")
 _SEPARATORS = lazy_pattern(r"[\s_\-]")
 
 
+def word_set(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
+    return frozenset(text.split())
+
+
+_USER_STEMS = word_set(
+    "user users account member customer player owner sub subject username login email mail clerkuser employee driver "
+    "patient student teacher person participant subscriber viewer visitor guest operator uid principal identity who "
+    "nick nickname handle"
+)
+"""Nouns that name a user, without "id"."""
+
+
+def label_stem(label: str) -> str:
+    """Return the noun of a label without a final "id": the noun of "userid" and of "user.id" is "user"."""
+    *path, last = label.split(".")
+    if last in {"id", "_id", "uuid", "key", "name", "sid"} and path:
+        return path[-1]
+    for ending in ("uuid", "id", "key", "name", "number", "no"):
+        if last.endswith(ending) and len(last) > len(ending) and last not in {"sid", "uid", "cid", "rid"}:
+            return last.removesuffix(ending)
+    return last
+
+
+def is_user_label(label: str) -> bool:
+    """Return whether a key or a word, as `normalize_key` returns it, names a user."""
+    return label_stem(label) in _USER_STEMS or (label.startswith("user") and not label.startswith("useragent"))
+
+
 class LogVocabulary(msgspec.Struct, frozen=True):
     """Markers (kind, text) and keys (role, name) that a user adds for a log. A marker may contain placeholders."""
 
@@ -260,11 +289,6 @@ def key_name_error(name: str) -> str:
         if any(map(str.isalnum, name))
         else f"`{name}` cannot be the name of a key: it has neither a letter nor a digit"
     )
-
-
-def word_set(text: str) -> frozenset[str]:
-    """Return the words of a text as a set."""
-    return frozenset(text.split())
 
 
 class PlaceholderMatch(NamedTuple):

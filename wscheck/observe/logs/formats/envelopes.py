@@ -77,6 +77,11 @@ _KLOG = lazy_pattern(
 """Structured klog record: the message in quotes without a key, followed by keys with values."""
 _LABELS = lazy_pattern(r'(?P<head>[^{}"]*)\{(?P<labels>[\w.]+="[^"]*"(?:,\s*[\w.]+="[^"]*")*)\} (?=\s*\S)')
 """Label set of a log store in front of a line, as a query tool for Loki prints it: {app="gateway", pod="gateway-1"}."""
+_SPANS = lazy_pattern(
+    r"""(?P<head>[^{}"]*?)(?P<spans>(?:[A-Za-z_][\w:.-]*\{(?:[\w.]+=(?:"[^"]*"|[^\s{}"]+)\s?)+\}:)+)\s+(?P<rest>\S.*)"""
+)
+"""Spans with their fields in front of a message, as tracing libraries for Rust print them."""
+_SPAN_FIELD = lazy_pattern(r"""([\w.]+)=("[^"]*"|[^\s{}"]+)""")
 _PAIR_BEGIN = lazy_pattern(r"(?<!\S)[A-Za-z_]\w*: ")
 _PAIRS_MESSAGE = lazy_pattern(r"(?<!\S)(?:msg|message|event): ")
 _NEXT_PAIR = lazy_pattern(r", (?=[A-Za-z_]\w*: )")
@@ -143,6 +148,10 @@ def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -
         message.text = message.text[labels.end() :]
     if '] "' in message.text and (klog := _KLOG.match(message.text)) is not None:
         message.text = klog["head"] + unquote(klog["message"]) + message.text[klog.end() :]
+    if "}: " in message.text and (span := _SPANS.fullmatch(message.text)) is not None:
+        message.fields = {key: value.strip('"') for key, value in _SPAN_FIELD.findall(span["spans"])}
+        message.prefix, message.text = span["head"], span["head"] + span["rest"]
+        return message
     if (pairs := _unquoted_pairs(message.text)) is not None:
         message.prefix, fields = pairs
         message.at = message.at or timestamps.find(message.prefix)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED
+from wscheck.observe.logs.vocabulary import CONNECTED, is_user_label, label_stem
 from wscheck.observe.logs.wording.statements import Group, user_in
 from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
 
@@ -59,57 +59,9 @@ _WEAK_SID_LABELS = frozenset(
         "tabid",
     ]
 )
-_USER_STEMS = frozenset(
-    [
-        "user",
-        "users",
-        "account",
-        "member",
-        "customer",
-        "player",
-        "owner",
-        "sub",
-        "subject",
-        "username",
-        "login",
-        "email",
-        "mail",
-        "clerkuser",
-        "employee",
-        "driver",
-        "patient",
-        "student",
-        "teacher",
-        "person",
-        "participant",
-        "subscriber",
-        "viewer",
-        "visitor",
-        "guest",
-        "operator",
-        "uid",
-        "principal",
-        "identity",
-        "who",
-        "nick",
-        "nickname",
-        "handle",
-    ]
-)
 _WEAK_USER_STEMS = frozenset(["client", "device", "host", "agent", "worker", "terminal", "browser", "peer"])
 _PREPOSITIONS = frozenset(["as", "for", "by", "of", "from"])
 _PART = lazy_pattern(r"[\w$]+")
-
-
-def _stem(label: str) -> str:
-    """Return the noun of a label without a final "id": the noun of "userid" and of "user.id" is "user"."""
-    *path, last = label.split(".")
-    if last in {"id", "_id", "uuid", "key", "name", "sid"} and path:
-        return path[-1]
-    for ending in ("uuid", "id", "key", "name", "number", "no"):
-        if last.endswith(ending) and len(last) > len(ending) and last not in {"sid", "uid", "cid", "rid"}:
-            return last.removesuffix(ending)
-    return last
 
 
 def is_sid_label(label: str) -> bool:
@@ -122,11 +74,7 @@ def is_sid_label(label: str) -> bool:
 
 
 def is_weak_sid_label(label: str) -> bool:
-    return label in _WEAK_SID_LABELS or _stem(label) in _WEAK_SID_LABELS
-
-
-def is_user_label(label: str) -> bool:
-    return _stem(label) in _USER_STEMS or (label.startswith("user") and not label.startswith("useragent"))
+    return label in _WEAK_SID_LABELS or label_stem(label) in _WEAK_SID_LABELS
 
 
 def has_socket_form(values: Sequence[str]) -> bool:
@@ -135,7 +83,7 @@ def has_socket_form(values: Sequence[str]) -> bool:
 
 
 def is_weak_user_label(label: str) -> bool:
-    return _stem(label) in _WEAK_USER_STEMS
+    return label_stem(label) in _WEAK_USER_STEMS
 
 
 def _has_form(values: Sequence[str], form: object) -> bool:
@@ -211,7 +159,7 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
     told = [place for place in open_places if group.label(place) in _PREPOSITIONS]
     if told:
         return told[0], len(told) == 1
-    named = [place for place in open_places if _stem(group.label(place)) in _WEAK_USER_STEMS]
+    named = [place for place in open_places if label_stem(group.label(place)) in _WEAK_USER_STEMS]
     others = [place for place in open_places if not is_weak_sid_label(group.label(place)) or place in named]
     held = sid is not None or not USER_NOUNS.isdisjoint(group.words)
     if len(named) == 1:
@@ -228,7 +176,9 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
 def _is_constant(group: Group, place: str) -> bool:
     """Return whether a value without a label is the same in three or more lines, so that it is fixed text."""
     values, label = group.values(place), group.label(place)
-    named = is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or _stem(label) in _WEAK_USER_STEMS
+    named = (
+        is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or label_stem(label) in _WEAK_USER_STEMS
+    )
     return len(values) > 2 and len(set(values)) == 1 and not (named and place.isdigit())
 
 

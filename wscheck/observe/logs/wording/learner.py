@@ -7,12 +7,11 @@ because other statements contain the same values. All other statements are at mo
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, is_user_label
 from wscheck.observe.logs.wording.id_places import (
     Ids,
     has_socket_form,
     is_sid_label,
-    is_user_label,
     share,
     sid_place,
     user_place,

@@ -14,11 +14,10 @@ from typing import NamedTuple
 import msgspec
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, is_user_label
 from wscheck.observe.logs.wording.id_places import (
     has_socket_form,
     is_sid_label,
-    is_user_label,
     is_weak_user_label,
     share,
 )
