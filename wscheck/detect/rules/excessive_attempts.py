@@ -86,7 +86,7 @@ class ExcessiveAttempts(Rule):
         "The user's pages attempt many connections in a short time: a loop of replacement and reconnection, or a "
         "client that retries a refusal at once. Each costs the server a handshake and an authentication."
     )
-    fix = "Do not reconnect when replaced or refused; otherwise back off with jitter."
+    fix = "Connect once and keep the connection; after a failure, wait longer before each attempt, with jitter."
     source = 'origin document (`wscheck docs origin`), "Alert If" item 4: excessive connection attempts'
 
     def handlers(self) -> Mapping[type, EventHandler]:
