@@ -9,7 +9,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Connecting, Delivered, Disconnected, Event, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
-from wscheck.observe.traffic import IdentityRule, Initiator, TrafficDemux
+from wscheck.observe.traffic import IdentityRule, Initiator, TrafficDemux, session
 from wscheck.run.page_report import evaluate_pages
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"
@@ -228,3 +228,14 @@ def test_a_server_that_closes_a_connection_for_the_next_one_is_seen() -> None:
     page.websocket("ws://h/live")
     page.close(first, by_client=False)
     assert [finding.rule for finding in page.report().findings] == ["multiple-connections", "connection-replaced"]
+
+
+def test_the_events_of_a_connection_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "MAX_RECEIVED", 3)
+    page = Page()
+    key = page.websocket("ws://h/prices?user=ann")
+    for number in range(5):
+        page.frame(key, f'{{"type":"price","n":{number}}}')
+    page.close(key, by_client=True)
+    assert names(page.events()) == ["Connecting", "Connected", *["Delivered"] * 3, "Disconnected"]
+    assert page.traffic.notes == ["2 of the events from http://h/prices were not evaluated: there were too many."]

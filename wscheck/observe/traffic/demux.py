@@ -121,7 +121,12 @@ class TrafficDemux:
             if (others := each.reader.recognition.others)
         ]
         left_out = [f"Left out, because they reload the page during development: {names}."] if names else []
-        return [*filter(None, [self.server_note]), *left_out, *dict.fromkeys(unclear)]
+        unread = [
+            f"{each.unread_count} of the events from {each.endpoint} were not evaluated: there were too many."
+            for each in self.sessions
+            if each.unread_count
+        ]
+        return [*filter(None, [self.server_note]), *left_out, *dict.fromkeys(unclear), *unread]
 
     def reads_request(self, url: str) -> bool:
         """Return whether an HTTP request belongs to a connection of some protocol."""

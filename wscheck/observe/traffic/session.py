@@ -46,6 +46,9 @@ from wscheck.protocols.protocol import (
 from wscheck.protocols.reader import ConnectionReader, Restarted
 from wscheck.protocols.socket_io_session import SocketIo
 
+MAX_RECEIVED = 50_000
+"""Received events that are recorded of one connection. A feed of prices sends hundreds per second."""
+
 MAX_SENT = 50
 """Largest number of identifying texts that are stored of one connection."""
 
@@ -151,6 +154,7 @@ class TrafficSession:
         self._ended_at: float | None = None
         self._unused_from: float | None = None
         self._channels: dict[str, _Channel] = {}
+        self._received_count = 0
         self._events: list[tuple[str, ConnectionEvent | Unreadable]] = []
         self._record(Connecting(at=self.opened_at, url=self.url))
 
@@ -178,6 +182,11 @@ class TrafficSession:
     def endpoint(self) -> str:
         """URL of the connection without its query."""
         return self.url.partition("?")[0]
+
+    @property
+    def unread_count(self) -> int:
+        """Number of received events that were not recorded, because there were too many."""
+        return max(self._received_count - MAX_RECEIVED, 0)
 
     @property
     def is_answered(self) -> bool:
@@ -329,6 +338,9 @@ class TrafficSession:
 
     def _receive(self, event: Received) -> None:
         self._received_on(event.channel)
+        self._received_count += 1
+        if self._received_count > MAX_RECEIVED:
+            return
         identity = self._redactor.identify(event.payload, event.at, *event.attachments)
         self._record(Delivered(at=event.at, name=self._redactor.redact(event.name), **identity), event.channel)
 
