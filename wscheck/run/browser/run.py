@@ -16,8 +16,9 @@ from wscheck.config.browser_steps import BrowserStep
 from wscheck.config.loading import Config
 from wscheck.config.settings import redact_url
 from wscheck.detect.engine import RuleOptions
+from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.errors import CannotCheck, UsageError
-from wscheck.model.events import SOURCE_BROWSER, Connecting, Event, NotEvaluated, PhaseEnded
+from wscheck.model.events import SOURCE_BROWSER, Connected, Connecting, Disconnected, Event, NotEvaluated, PhaseEnded
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import PageSummary, Scope
 from wscheck.observe.browser import (
@@ -351,10 +352,14 @@ class _BrowserRun:
 
         Whether a user may have a connection in each of two tabs is decided by the policy (--connections). Without a
         policy, the only events of the duplicated tab that are evaluated are connection attempts, which show two tabs in
-        a loop.
+        a loop. If the tabs share an id of the session storage, and the server ends connections, all events are.
         """
         start = self.page_actions.duplicated_at
         if start is None or self._plan.options.connections is not None:
+            return list(events)
+        later = [event for event in events if (event.at or 0.0) >= start]
+        share_id = any(isinstance(event, Connected) and event.shared_key for event in later)
+        if share_id and any(isinstance(event, Disconnected) and event.reason in SERVER_ENDED for event in later):
             return list(events)
         return [event for event in events if (event.at or 0.0) < start or isinstance(event, Connecting)]
 
