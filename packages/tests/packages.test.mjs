@@ -100,6 +100,18 @@ test("without wscheck the launcher says what to install", () => {
   assert.match(text, /uv tool install wscheck-cli/);
 });
 
+test("the exit code of a uvx that cannot install wscheck is none of wscheck's", () => {
+  const folder = mkdtempSync(join(tmpdir(), "wscheck-uvx-"));
+  const uvx = (script) => writeFileSync(join(folder, "uvx"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  const launch = () => run(".", [process.execPath, LAUNCHER, "scan"], { ...BARE, PATH: folder, WSCHECK: "" });
+  uvx("echo 'no solution found' >&2; exit 1");
+  const failed = launch();
+  assert.equal(failed.code, 3);
+  assert.match(failed.text, /no solution found\nwscheck: uvx could not install wscheck-cli\. wscheck is a Python program/);
+  uvx('[ "$*" = "--from wscheck-cli wscheck --version" ] || exit 1');
+  assert.equal(launch().code, 1);
+});
+
 /** Two copies of the launcher on PATH, behind a Node that counts how often it is started and gives up. */
 function twoLaunchers() {
   const MOST = 20;

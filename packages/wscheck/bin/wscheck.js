@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { environmentOf, findCommand, INSTALL } from "../index.js";
 
@@ -11,6 +11,11 @@ if (command === undefined) {
   process.exit(COULD_NOT_CHECK);
 }
 const [program, ...first] = command;
+// The exit code of uvx, if it cannot install wscheck, means something else than the same code of wscheck.
+if (first.length > 0 && spawnSync(program, [...first, "--version"], { stdio: ["ignore", "ignore", "inherit"] }).status !== 0) {
+  console.error(`wscheck: uvx could not install wscheck-cli. ${INSTALL}`);
+  process.exit(COULD_NOT_CHECK);
+}
 const child = spawn(program, [...first, ...process.argv.slice(2)], {
   stdio: "inherit",
   windowsHide: true,
