@@ -1,5 +1,6 @@
 """The files for CI services: their commands run, and their reports have what the service needs."""
 
+import ast
 import json
 import os
 import subprocess
@@ -90,3 +91,14 @@ def test_the_pre_commit_hook_runs_an_existing_command(project: Path) -> None:
 def test_the_image_starts_wscheck_without_root() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     assert 'ENTRYPOINT ["wscheck"]' in lines and "USER wscheck" in lines
+
+
+def test_each_fuzz_target_runs_every_night() -> None:
+    nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    tree = ast.parse((ROOT / "fuzz" / "targets.py").read_text())
+    assigned = (node for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Dict))
+    (targets,) = (node.value for node in assigned if ast.unparse(node.target) == "TARGETS")
+    assert isinstance(targets, ast.Dict)
+    names = {ast.literal_eval(key) for key in targets.keys if key is not None}
+    expected = {"extractor.py", *(f"targets.py {name}" for name in names)}
+    assert set(nightly["jobs"]["fuzz"]["strategy"]["matrix"]["target"]) == expected

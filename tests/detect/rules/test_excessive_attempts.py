@@ -23,6 +23,23 @@ def test_the_sixth_attempt_within_ten_seconds_is_one_too_many() -> None:
     assert found.message == "6 connection attempts within 5.0 s (allowed: 5 in 10 s)"
 
 
+@pytest.mark.parametrize("step", [-7200.0, -30.0, -11.0])
+def test_a_clock_that_is_set_back_makes_no_attempts_excessive(step: float) -> None:
+    conversation = log_of("A")
+    for n in range(5):
+        conversation.connects(f"s{n}", at=n * 60.0)
+    for n in range(5):
+        conversation.connects(f"t{n}", at=240.0 + step + n * 1.5)
+    assert judged(ExcessiveAttempts, conversation) == []
+
+
+def test_late_lines_do_not_shorten_the_time_of_the_attempts() -> None:
+    conversation = log_of("A")
+    for n, at in enumerate((0.0, 3.0, 2.0, 5.0, 4.0, 6.0)):
+        conversation.connects(f"s{n}", at=at)
+    assert one(judged(ExcessiveAttempts, conversation)).message.startswith("6 connection attempts within 6.0 s")
+
+
 def test_five_attempts_are_allowed() -> None:
     assert judged(ExcessiveAttempts, logged(5, every=0.01)) == []
 

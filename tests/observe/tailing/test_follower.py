@@ -83,6 +83,31 @@ def test_a_second_late_writer_is_read_until_it_is_quiet(log: LogWriter, lines: L
     late.close()
 
 
+@pytest.mark.parametrize("existed", [False, True])
+def test_lines_of_a_very_late_writer_are_read_at_the_next_rotation(log: LogWriter, existed: bool) -> None:
+    log.lines(5)
+    lines = LineReader(log.path)
+    lines.poll()
+    late = log.path.open("ab", buffering=0)
+    log.rotate()
+    log.reopen()
+    log.lines(5)
+    if existed:
+        lines.follower.close()
+        lines = LineReader(log.path)
+    for _ in range(3):
+        lines.poll(LATE_WRITER_S + 1)
+    late.write(b"very late\n")
+    late.close()
+    before = list(lines.read_lines)
+    log.rotate()
+    log.reopen()
+    log.line()
+    lines.poll()
+    assert sorted(lines.read_lines) == sorted([*before, b"very late", log.written[-1]])
+    lines.follower.close()
+
+
 def test_two_rotations_between_two_polls(log: LogWriter, lines: LineReader) -> None:
     for _ in range(3):
         log.lines(20)

@@ -19,7 +19,8 @@ CLOCK_STEPS_S = (0.0, -7200.0, -30.0, 45.0, 7200.0)
 DISK_MB, FILLER_BYTES = 48, 1 << 16
 LATEST_BYTES = 1 << 16
 KEPT_FILES = 40
-"""Rotated files that stay on the disk: many more than a stopped process can miss."""
+"""Rotated files that stay on the disk when others are deleted, after they were read."""
+CATCH_UP_S = 120.0
 
 
 class ChaosServer(LoggingServer):
@@ -126,11 +127,10 @@ class ChaosServer(LoggingServer):
     def change_clock(self) -> None:
         self.clock_offset = self._chance.choice(CLOCK_STEPS_S)
 
-    def delete_old(self) -> None:
-        """Delete the oldest rotated files, which were read long ago."""
+    def rotated_files(self) -> list[Path]:
+        """Return the rotated files, the oldest first."""
         found = [path for path in self.path.parent.rglob("app*") if path.is_file() and path != self.path]
-        for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)[:-KEPT_FILES]:
-            path.unlink()
+        return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
     # --- the disk -------------------------------------------------------------------------------------------------
 
@@ -188,11 +188,18 @@ class Chaos:
                 fault = self._chance.choice(faults)
                 self.faults[fault.__name__] += 1
                 fault()
-            self.server.delete_old()
+            if len(self.server.rotated_files()) > 2 * KEPT_FILES:
+                self._catch_up()
+                for path in self.server.rotated_files()[:-KEPT_FILES]:
+                    path.unlink()
+        self._catch_up()
+        self.tail.end()
+
+    def _catch_up(self) -> None:
+        """Wait until everything on the disk is read. On a busy machine that takes a while."""
         self.server.act()
         last = f'"sid":"{self.server.sids[-1]}"'.encode()
-        wait_until(lambda: last in self._recording.read_bytes()[-LATEST_BYTES:])
-        self.tail.end()
+        wait_until(lambda: last in self._recording.read_bytes()[-LATEST_BYTES:], CATCH_UP_S)
 
     def _log_meanwhile(self) -> None:
         for _ in range(self._chance.randint(1, 4)):

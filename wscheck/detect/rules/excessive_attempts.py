@@ -147,11 +147,14 @@ class ExcessiveAttempts(Rule):
         if isinstance(recent, float):
             recent = self._attempts[owner] = [recent]
         recent.append(at)
-        while at - recent[0] > self._window - event.resolution or len(recent) > MAX_STORED_ATTEMPTS:
+        if at < recent[-2]:
+            # A late line, or a clock that was set back: then the earlier times are those of another clock.
+            recent[:] = sorted(recent) if recent[-2] - at <= self._window else [at]
+        while recent[-1] - recent[0] > self._window - event.resolution or len(recent) > MAX_STORED_ATTEMPTS:
             del recent[0]
         if len(recent) > self.options.max_attempts:
             self._excessive.add(owner)
-            self._report_attempts(event, len(recent), at - recent[0])
+            self._report_attempts(event, len(recent), recent[-1] - recent[0])
         else:
             self._watch_loop(owner, event.user, at, event)
 

@@ -256,7 +256,7 @@ class LogFollower:
         if self.main is not None:
             self._step_back(self.main)
         elif (log := self._open(self._next_file())) is not None:
-            self.main = LogStream(log)
+            self.main = LogStream(log, count_lines(log.reader, log.offset))
         while self.main is not None:
             truncated = yield from self._read_to_end(self.main)
             if not truncated:
@@ -335,7 +335,7 @@ class LogFollower:
         self._finish(previous)
         if not (previous.is_copy or previous.reader.is_packed):
             self._add_late_file(stream)
-        stream.continue_in(log, count_lines(log.reader, log.offset) if copy else 0)
+        stream.continue_in(log, count_lines(log.reader, log.offset))
         return True
 
     def _leave_truncated(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
@@ -353,13 +353,13 @@ class LogFollower:
         log = self._open(self._next_file())
         if log is None:
             return False
-        if kept := previous.overlap(log.reader):
+        if not log.offset and (kept := previous.overlap(log.reader)):
             log.move_to(kept)
         else:
             self._report_loss(previous.position(), log.reader)
             yield from self._end_line(stream)
         self._finish(previous)
-        stream.continue_in(log, count_lines(log.reader, kept))
+        stream.continue_in(log, count_lines(log.reader, log.offset))
         stream.drop_earlier_files()
         return True
 
@@ -388,7 +388,7 @@ class LogFollower:
         older = scan_stable(self._generations, lambda: older_generations(self._generations, stream.log.reader))
         missed = next((file for file in self._unread() if file.identity in older), None)
         if missed is not None and (log := self._open(missed)) is not None:
-            stream.continue_in(log)
+            stream.continue_in(log, count_lines(log.reader, log.offset))
 
     def _next_file(self) -> Continuation:
         """Return the oldest unread rotated file, or else the file that has the log's name now."""

@@ -58,6 +58,14 @@ class Continuation(NamedTuple):
     identity: FileIdentity | None = None
 
 
+class FileVersion(NamedTuple):
+    """A file that has not changed, as far as its status tells."""
+
+    identity: FileIdentity
+    size: int
+    changed_ns: int
+
+
 class FileEnd(msgspec.Struct, frozen=True, array_like=True):
     """The end of a file that was read completely: its offset, and digests of the first bytes and of the last bytes.
 
@@ -75,15 +83,25 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
         """Return the end of the file that was read up to `position`."""
         return cls(position.offset, len(position.head), _digest(position.head), _digest(position.tail), changed_ns)
 
+    @property
+    def content(self) -> tuple[int, int, bytes, bytes]:
+        """What two files with the same content have in common."""
+        return self.offset, self.head_size, self.head, self.tail
+
     def matches(self, reader: FileReader) -> bool:
         """Return whether the file of `reader`, perhaps packed, has this content and no more."""
         if not reader.is_packed and reader.status.st_size != self.offset:
+            return False
+        return self.is_start_of(reader) and not reader.read_at(1, self.offset)
+
+    def is_start_of(self, reader: FileReader) -> bool:
+        """Return whether the file of `reader` starts with this content."""
+        if not reader.is_packed and reader.status.st_size < self.offset:
             return False
         tail = min(TAIL_BYTES, self.offset)
         return (
             _digest(reader.read_at(self.head_size, 0)) == self.head
             and _digest(reader.read_at(tail, self.offset - tail)) == self.tail
-            and not reader.read_at(1, self.offset)
         )
 
 
@@ -126,6 +144,10 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
             and reader.status.st_size >= self.size
             and _digest(reader.read_raw(self.head_size, 0)) == self.head
         )
+
+    def has_grown(self, reader: FileReader) -> bool:
+        """Return whether `reader` reads this file, and a late writer added something."""
+        return reader.status.st_size > self.size and self.is_same_file(reader) and self._is_at(reader.read_raw)
 
     def matches(self, reader: FileReader) -> bool:
         """Return whether `reader` reads this file, a copy of it, or the file packed."""
@@ -211,11 +233,13 @@ class Generations:
     points.
 
     moved_to  (folder, pattern of the name) of files that had the name of the log and got another one
+    read      files with content that was read or does not count
     """
 
     def __init__(self, name: Path, moved_to: Iterable[tuple[str, str]] = ()) -> None:
         self.name = name
         self.moved_to = list(moved_to)
+        self.read = set[FileVersion]()
 
     def learn(self, path: Path) -> None:
         """Remember that a file of the log was moved to `path`: later ones will get similar names."""
@@ -418,16 +442,44 @@ def unread_generations(
     open_logs  logs that are being read; a file with the content of such a log is a copy
     """
     finished, known, open_logs = list(finished), list(known), list(open_logs)
-    current = file_identity(generations.name)
-    return [
-        Continuation(reader.path, 0, reader.identity)
-        for reader in _readers(generations.find())
-        if reader.status.st_mtime_ns >= since_ns
-        and reader.identity != current
-        and not any(reader.identity == log.reader.identity or log.has_read(reader) for log in open_logs)
-        and not any(file.matches(reader) for file in known)
-        and not any(end.matches(reader) for end in finished)
-    ]
+    ends = {end.content for end in finished}
+    current, unread, read = file_identity(generations.name), list[Continuation](), set[FileVersion]()
+    for path in generations.find():
+        version = _file_version(path)
+        if version is None or version.changed_ns < since_ns or version.identity == current:
+            continue
+        if version in generations.read:
+            read.add(version)
+            continue
+        for reader in _readers([path]):
+            if any(reader.identity == log.reader.identity for log in open_logs):
+                continue
+            end = FilePosition.at(reader.read_at, reader.size)
+            if (
+                FileEnd.of(end, 0).content in ends
+                or any(file.matches(reader) for file in known if not file.has_grown(reader))
+                or any(log.has_read(end) for log in open_logs)
+            ):
+                read.add(version)
+            else:
+                offset = _offset_read(reader, finished, known)
+                unread.append(Continuation(reader.path, offset, reader.identity))
+    generations.read = read
+    return unread
+
+
+def _offset_read(reader: FileReader, finished: Iterable[FileEnd], known: Iterable[KnownFile]) -> int:
+    """Return how much of a file was read or does not count: a late writer may have added the rest."""
+    read = [end.offset for end in finished if end.is_start_of(reader)]
+    return max([0, *read, *(file.size for file in known if file.has_grown(reader))])
+
+
+def _file_version(path: Path) -> FileVersion | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return FileVersion((status.st_dev, status.st_ino), status.st_size, status.st_mtime_ns)
 
 
 def older_generations(generations: Generations, reader: FileReader) -> set[FileIdentity]:

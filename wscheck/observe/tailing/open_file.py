@@ -355,9 +355,8 @@ class OpenLog:
             return FilePosition.at(self.reader.read_at, offset)
         return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
-    def has_read(self, other: FileReader) -> bool:
-        """Return whether all content of `other` was read from this log, as with a recent copy."""
-        end = FilePosition.at(other.read_at, other.size)
+    def has_read(self, end: FilePosition) -> bool:
+        """Return whether all content of a file that ends at `end` was read from this log, as with a recent copy."""
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
             return False
@@ -470,8 +469,8 @@ class OpenLog:
 
     def _jump(self, offset: int) -> None:
         """Continue after the zeros that end at `offset`."""
-        if not self.offset:
-            self._head = bytes(min(HEAD_BYTES, offset))
+        if self.offset == len(self._head) < HEAD_BYTES:
+            self._head += bytes(min(HEAD_BYTES, offset) - len(self._head))
         self._recent[:] = bytes(TAIL_BYTES)
         self.offset, self.skipped_zeros = offset, True
 
