@@ -1,7 +1,11 @@
 """zombie-held: the server keeps the connection of a client that stopped answering pings."""
 
-from tests.conversation import judged, one, user
+import pytest
+
+from tests.conversation import START, judged, one, user
+from wscheck.detect.engine import Judge
 from wscheck.detect.rules import REGISTRY
+from wscheck.model.events import ProcessStalled
 from wscheck.model.findings import Severity
 
 Rule = REGISTRY["zombie-held"]
@@ -41,3 +45,15 @@ def test_500_zombies_are_one_finding() -> None:
 
 def test_without_times_nothing_is_late() -> None:
     assert judged(Rule, user("A").connects("s1", at=None).falls_silent("s1", at=None, within=3)) == []
+
+
+@pytest.mark.parametrize(
+    ("until", "findings", "gaps"), [(5.5, 0, 1), (6.5, 1, 0)], ids=["while it stalled", "after it"]
+)
+def test_the_server_gets_the_time_for_which_this_machine_stalled(until: float, findings: int, gaps: int) -> None:
+    conversation = user("A").connects("s1", at=0).falls_silent("s1", at=1, within=3)
+    stall = ProcessStalled(at=START + 3, source="heartbeat", seconds=2.0)
+    judge = Judge(rules=[Rule])
+    for event in [*conversation.events, stall, *user("A").watched(until=until).events]:
+        judge.feed(event)
+    assert (len(judge.finish()), len(judge.gaps)) == (findings, gaps)

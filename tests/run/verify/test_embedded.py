@@ -3,9 +3,11 @@
 import json
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.cli import Ran, wscheck
+from tests.run.verify.runs import plan_run
 from wscheck.scenarios import SCENARIOS
 
 FAULT = ("--client", "per-component")
@@ -90,3 +92,13 @@ def test_narrate_prints_the_documented_lines() -> None:
     assert lines[2] == "🚀 Triggering WhatsApp connection via unified WebSocket"
     assert lines[3].startswith("📱 WhatsApp connection event received")
     assert "whatsapp_connected" in ran.err
+
+
+@pytest.mark.parametrize(("scenario", "timeout_ms"), [("zombie", 1_000), ("isolation", 10_000), ("race", 10_000)])
+async def test_only_a_silent_client_gets_a_short_ping_timeout(scenario: str, timeout_ms: int) -> None:
+    """On a busy machine, the ping timeout would otherwise end connections whose client is not silent."""
+    async with plan_run(scenario).servers.for_scenario(scenario) as (settings, _), aiohttp.ClientSession() as session:
+        url = f"{settings.target.url}/socket.io/?EIO=4&transport=polling"
+        async with session.get(url) as response:
+            handshake = json.loads((await response.text())[1:])
+    assert handshake["pingTimeout"] == timeout_ms

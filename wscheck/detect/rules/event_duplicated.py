@@ -134,7 +134,8 @@ class _Try:
 
     @property
     def is_copied(self) -> bool:
-        return bool(bursts_of_copies(self._arrivals))
+        """Whether two arrivals are equal. In a try, the server sends the event once, however slow this machine is."""
+        return max(Counter(event.digest for event in self._arrivals).values(), default=0) > 1
 
 
 class EventDuplicated(Rule):

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.rules.rule import EventHandler, Rule
-from wscheck.model.events import HeartbeatStopped
+from wscheck.model.events import HeartbeatStopped, ProcessStalled
 from wscheck.model.findings import Severity
+from wscheck.model.gaps import Gap
 
 
 class ZombieHeld(Rule):
@@ -23,7 +24,18 @@ class ZombieHeld(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._silent: dict[str, HeartbeatStopped] = {}
-        return {HeartbeatStopped: self._stopped, ClosedChange: self._closed, ReplacedChange: self._replaced}
+        self._stalled_s = 0.0
+        return {
+            HeartbeatStopped: self._stopped,
+            ClosedChange: self._closed,
+            ReplacedChange: self._replaced,
+            ProcessStalled: self._stalled,
+        }
+
+    def _stalled(self, event: ProcessStalled) -> None:
+        """Add the time in which this machine could not observe the close, and perhaps the server could not close."""
+        if self._silent:
+            self._stalled_s += event.seconds
 
     def _stopped(self, event: HeartbeatStopped) -> None:
         if event.sid is not None:
@@ -38,15 +50,17 @@ class ZombieHeld(Rule):
 
     def _released(self, sid: str | None, at: float | None) -> None:
         event = self._silent.get(sid) if sid is not None else None
-        if event is not None and sid is not None and not _is_late(event, at):
+        if event is not None and sid is not None and not self._is_late(event, at):
             del self._silent[sid]
 
     def finish(self, at: float | None) -> None:
         for event in self._silent.values():
-            if _is_late(event, at):
+            if self._is_late(event, at):
                 message = f"still open {event.within:.1f} s after it stopped answering pings"
                 self.report(event.user, message, at, event)
+            elif self._stalled_s:
+                reason = f"this machine stalled for {self._stalled_s:.1f} s, so the server may have had too little time"
+                self.gaps[Gap(reason=reason, rules=(self.id,))] = None
 
-
-def _is_late(event: HeartbeatStopped, at: float | None) -> bool:
-    return at is not None and event.at is not None and at - event.at > event.within
+    def _is_late(self, event: HeartbeatStopped, at: float | None) -> bool:
+        return at is not None and event.at is not None and at - event.at > event.within + self._stalled_s

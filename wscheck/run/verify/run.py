@@ -236,7 +236,7 @@ async def _run_all(run: VerifyRun, recorded: _RecordedPhases, progress: ReportPr
 
     async def run_scenario(name: str) -> None:
         nonlocal done, lost_reason, no_answer_reason
-        async with slots, run.servers.for_scenario() as (settings, logs):
+        async with slots, run.servers.for_scenario(name) as (settings, logs):
             scenario = SCENARIOS[name]
             progress(name, done, len(run.scenarios))
             for phase_name, act in (("subject", run.subject(scenario)), ("control", scenario.run_control)):

@@ -15,14 +15,18 @@ from wscheck.observe.client.preflight import preflight, server_problem
 from wscheck.observe.logs.server_log import EmbeddedLog, ServerLog, open_log
 from wscheck.observe.logs.sources import NewReader
 from wscheck.scenarios.context import ScenarioSettings
+from wscheck.scenarios.zombie import Zombie
 
 ReaderFactory = Callable[..., NewReader]
 
 EMBEDDED_PING_S = 1.0
-"""Ping interval and ping timeout (seconds).
+"""Ping interval (seconds), and for the scenario with a silent client also the ping timeout.
 
 They are short, so that a backend closes a silent client during the run. python-engineio needs whole seconds.
 """
+
+PATIENT_PING_TIMEOUT_S = 10.0
+"""Ping timeout of the other scenarios (seconds). A busy machine may stop this process for longer than a second."""
 
 
 class RemoteServer:
@@ -65,8 +69,8 @@ class RemoteServer:
             yield
 
     @asynccontextmanager
-    async def for_scenario(self) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
-        """Yield the settings for one scenario, and the logs to read."""
+    async def for_scenario(self, scenario: str) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
+        """Yield the settings for the scenario with this id, and the logs to read."""
         yield self._settings, self._logs
 
     async def problem(self) -> str | None:
@@ -95,7 +99,7 @@ class EmbeddedServers:
         yield
 
     @asynccontextmanager
-    async def for_scenario(self) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
+    async def for_scenario(self, scenario: str) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:
         from wscheck.backend.log_writer import ServerLogWriter
         from wscheck.backend.server import ReferenceBackend, serve_backend
 
@@ -107,7 +111,7 @@ class EmbeddedServers:
             namespace=target.namespace,
             path=target.path,
             ping_interval_s=EMBEDDED_PING_S,
-            ping_timeout_s=EMBEDDED_PING_S,
+            ping_timeout_s=EMBEDDED_PING_S if scenario == Zombie.id else PATIENT_PING_TIMEOUT_S,
         )
         async with serve_backend(backend) as url:
             yield self._settings_for(url), [log]
