@@ -25,7 +25,14 @@ def test_every_documented_identity_rule_is_valid() -> None:
         row.split(" | ")[0] for row in section("browser.md", "Who the user is").splitlines() if row.startswith("| `")
     ]
     rules = [rule.replace("\\|", "|").replace("CLAIM", "sub") for row in rows for rule in re.findall(r"`([^`]+)`", row)]
-    assert {IdentityRule.parse(rule).source for rule in rules} == {"auth", "query", "cookie", "header", "event"}
+    assert {IdentityRule.parse(rule).source for rule in rules} == {
+        "auth",
+        "query",
+        "cookie",
+        "header",
+        "event",
+        "subprotocol",
+    }
 
 
 def test_the_limits_of_har_files_are_documented() -> None:

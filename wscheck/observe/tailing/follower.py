@@ -150,7 +150,7 @@ class LogFollower:
             self.main.log.is_copy = resume_point.copied or truncated
         self._late_files = [LateFile(stream) for stream in finder.find_late(late, self._finished, self.main)]
         if self.main is None and current.offset:
-            self._remember_end(FileEnd.of(current, 0))
+            self._remember_end(FileEnd.from_position(current, 0))
             trimmed = find_trimmed(self._generations, current)
             if trimmed is not None and (log := self._open(trimmed)) is not None:
                 self.main = LogStream(log, count_lines(log.reader, trimmed.offset))
@@ -180,7 +180,7 @@ class LogFollower:
 
     def _finish(self, log: OpenLog) -> None:
         """Remember where a file ended, so that it is not read again under another name."""
-        self._remember_end(FileEnd.of(log.position(), log.reader.status.st_mtime_ns))
+        self._remember_end(FileEnd.from_position(log.position(), log.reader.status.st_mtime_ns))
 
     def _remember_end(self, end: FileEnd) -> None:
         if end in self._finished:

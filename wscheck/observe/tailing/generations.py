@@ -79,7 +79,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
     changed_ns: int
 
     @classmethod
-    def of(cls, position: FilePosition, changed_ns: int) -> "FileEnd":
+    def from_position(cls, position: FilePosition, changed_ns: int) -> "FileEnd":
         """Return the end of the file that was read up to `position`."""
         return cls(position.offset, len(position.head), _digest(position.head), _digest(position.tail), changed_ns)
 
@@ -129,8 +129,8 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
         return min(HEAD_BYTES, self.size)
 
     @classmethod
-    def of(cls, reader: FileReader) -> "KnownFile":
-        """Return what recognises the file of `reader`."""
+    def from_reader(cls, reader: FileReader) -> "KnownFile":
+        """Return the file that `reader` reads."""
         status = reader.status
         size = status.st_size
         tail = min(TAIL_BYTES, size)
@@ -392,7 +392,7 @@ def _identities(generations: Generations) -> dict[Path, FileIdentity | None]:
 
 def known_files(paths: Iterable[Path]) -> dict[Path, KnownFile]:
     """Return what recognises each file in `paths` that can be opened."""
-    return {reader.path: KnownFile.of(reader) for reader in _readers(paths)}
+    return {reader.path: KnownFile.from_reader(reader) for reader in _readers(paths)}
 
 
 def _readers(paths: Iterable[Path]) -> Iterator[FileReader]:
@@ -456,7 +456,7 @@ def unread_generations(
                 continue
             end = FilePosition.at(reader.read_at, reader.size)
             if (
-                FileEnd.of(end, 0).content in ends
+                FileEnd.from_position(end, 0).content in ends
                 or any(file.matches(reader) for file in known if not file.has_grown(reader))
                 or any(log.has_read(end) for log in open_logs)
             ):

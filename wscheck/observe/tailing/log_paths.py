@@ -125,10 +125,10 @@ class LogPaths:
         """Return which of the names that appeared are logs, and which are other names of followed logs."""
         found = [path for path in dict.fromkeys(appeared) if path not in self._known and path.is_file()]
         found = [path for path in found if any(_stands_for(name, path) for name in self._open_ended)]
-        found = [path for path in found if self._families is None or not self._families.logs_of(path)]
+        found = [path for path in found if self._families is None or not self._families.logs_rotated_to(path)]
         aliases = []
         for path in found:
-            followed = self._renames.name_of(path)
+            followed = self._renames.former_name(path)
             if followed is not None and file_identity(followed) == file_identity(path):
                 aliases.append(DuplicateLog(path, followed, "another name of"))
         found = _without((alias.path for alias in aliases), found)
@@ -188,8 +188,8 @@ class _Families:
     def _bases(self, path: Path) -> set[Path]:
         return {path, self._links.resolve(path)}
 
-    def logs_of(self, path: Path) -> list[tuple[Path, Path]]:
-        """Return (log, name of its file) of each other log of which `path` has the name of a rotated file."""
+    def logs_rotated_to(self, path: Path) -> list[tuple[Path, Path]]:
+        """Return (log, name of its file) of each other log whose rotated file `path` may be, by its name."""
         found = []
         for each in self._bases(path):
             for start in _possible_stems(each.name):
@@ -226,7 +226,7 @@ def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
     earlier: dict[Path, list[tuple[Path, Path]]] = {path: [] for path in paths}
     generations = set[Path]()
     for path in paths:
-        for log, base in families.logs_of(path):
+        for log, base in families.logs_rotated_to(path):
             earlier[log].append((base, path))
             generations.add(path)
     return {
@@ -335,7 +335,7 @@ class RenameTracker:
         same = bool(files) and files is not None and files[-1].identity == (status.st_dev, status.st_ino)
         return not stat.S_ISREG(status.st_mode) or (same and files is not None and files[-1].head_size == HEAD_BYTES)
 
-    def name_of(self, path: Path) -> Path | None:
+    def former_name(self, path: Path) -> Path | None:
         """Return the followed name that the file at `path` had, None if it had none."""
         identity = file_identity(path)
         return self._names.get(identity) if identity is not None else None
@@ -344,7 +344,7 @@ class RenameTracker:
         """Return the files in `paths` that had a followed name before."""
         found = []
         for path in paths:
-            name = self.name_of(path)
+            name = self.former_name(path)
             if name is None:
                 continue
             with suppress(OSError), closing(FileReader(path, raw=True)) as reader:
