@@ -141,6 +141,11 @@ def _root(
 
 def main() -> None:
     """Run the command line. Every outcome has its own exit code, so that a crash never looks like a verdict."""
+    _open_standard_descriptors()
+    if sys.stdout is None:
+        if sys.stderr is not None:
+            typer.echo("wscheck: Standard output is closed.\n  next: Discard it with >/dev/null instead.", err=True)
+        sys.exit(ExitCode.USAGE)
     if isinstance(sys.stdout, TextIOWrapper):
         # The terminal's encoding may not contain ✓.
         sys.stdout.reconfigure(errors=plain.ASCII_FALLBACK)
@@ -176,6 +181,15 @@ def main() -> None:
     except Exception as error:
         _report_defect(error)
         sys.exit(ExitCode.INTERNAL)
+
+
+def _open_standard_descriptors() -> None:
+    """Open /dev/null for each closed standard stream, so that no file or socket of the run gets its descriptor."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _flush_stdout() -> None:

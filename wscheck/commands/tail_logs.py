@@ -205,6 +205,7 @@ def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[An
     stop_reason = TailLoop(session.watch, session.plan, screen.start(session)).run()
     screen.close()
     screen.print_unreadable()
+    undelivered = session.finish_deliveries()
     # Following has no natural end: a signal leaves nothing unread unless a duration was requested.
     stopped = stop_reason is not StopReason.DONE
     unread = stopped and not request.follow
@@ -212,4 +213,5 @@ def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[An
     report = build_logs_report(
         session.watch, request.bar, users=request.users, interrupted=unread or too_short, partial=unread
     )
+    report.gaps += undelivered
     return report, session.watch.events, stop_reason is StopReason.INTERRUPTED

@@ -1,6 +1,7 @@
 """The terminal output of tail-logs: a live view or lines while logs are followed, a progress bar for a large log."""
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
@@ -113,10 +114,11 @@ class TailScreen:
 
     def close(self) -> None:
         """Remove the display, so that the report can be printed."""
-        self.done()
-        if self._view is not None:
-            self._view.close()
-            self._view = None
+        with suppress(OSError):  # the terminal was closed
+            self.done()
+            if self._view is not None:
+                self._view.close()
+        self._view = None
 
     def __enter__(self) -> "TailScreen":
         return self

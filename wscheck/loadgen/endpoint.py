@@ -130,7 +130,7 @@ def _tls_context(target: ServerTarget, ca_file: str | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise SetupError(f"{ca_file} is not a readable PEM certificate: {error}") from error
+            raise SetupError(f"{ca_file} is not a readable PEM certificate") from error
     return context
 
 

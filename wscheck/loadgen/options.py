@@ -14,6 +14,7 @@ from wscheck.config.settings import parse_credential_location
 from wscheck.config.target import Credentials, ServerTarget
 from wscheck.loadgen.endpoint import Endpoint, SetupError
 from wscheck.loadgen.page_component import ReconnectPolicy
+from wscheck.model.errors import failure_reason
 from wscheck.model.secrets import Secret
 from wscheck.protocols.socket_io import RESERVED_EVENT_NAMES
 
@@ -82,7 +83,7 @@ def read_users(path: str) -> list[UserRow]:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             rows = list(_user_rows(path, csv.reader(file)))
     except (OSError, UnicodeError, csv.Error) as error:
-        raise SetupError(f"the users file {path} cannot be read: {error}") from error
+        raise SetupError(f"the users file {path} cannot be read: {failure_reason(error, 'it is not CSV')}") from error
     if len({user for user, _ in rows}) < len(rows):
         raise SetupError(f"{path} names a user twice: write each user once")
     return rows

@@ -13,8 +13,11 @@
 Every error states the problem and the next step.
 """
 
+import errno
+import os
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import Any
 
 DISTRIBUTION = "wscheck-cli"
 """Name of the installable package. `wscheck` without suffix is a package of others on the Python package index."""
@@ -59,6 +62,24 @@ class UsageError(WscheckError):
     """The command line or the configuration is wrong."""
 
     exit_code = ExitCode.USAGE
+
+
+def failure_reason(error: BaseException, otherwise: str = "the connection failed") -> str:
+    """Return why an operation failed, in the words of the operating system or of TLS.
+
+    The text of other exceptions is for programmers: `otherwise` stands in its place.
+    """
+    cause: Any = getattr(error, "os_error", error)  # of a client error of aiohttp
+    reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None)
+    if isinstance(reason, OSError):  # of a client error of urllib
+        return failure_reason(reason, otherwise)
+    if isinstance(cause, TimeoutError | UnicodeError):
+        return "no answer in time" if isinstance(cause, TimeoutError) else "it is not UTF-8 text"
+    if isinstance(reason, str) and reason:
+        return reason if getattr(cause, "verify_message", None) else reason.replace("_", " ").lower()
+    if isinstance(cause, OSError) and cause.errno is not None and cause.errno in errno.errorcode:
+        return os.strerror(cause.errno).lower()  # asyncio's text would repeat the address
+    return getattr(cause, "strerror", None) or otherwise
 
 
 class UnknownName(UsageError):

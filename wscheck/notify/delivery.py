@@ -3,9 +3,11 @@
 The queue of messages is bounded, and reading the logs never waits for a receiver.
 """
 
+import base64
 import os
 import queue
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -18,15 +20,16 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPException
-from typing import Protocol
-from urllib.parse import urlsplit
+from io import BufferedReader
+from typing import IO, Protocol
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
 
 from wscheck import __version__
 from wscheck.detect.changes import LedgerChange
 from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.model.errors import UsageError
+from wscheck.model.errors import UsageError, failure_reason
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
 from wscheck.notify.lines import incident_summary
@@ -37,6 +40,13 @@ MAX_QUEUED = 1000
 MAX_ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, COMMAND_TIMEOUT_S = 5.0, 10.0, 30.0
+
+MAX_OUTPUT_BYTES = 65_536
+"""Output of one run of a program that is shown; more is discarded."""
+
+_KEPT = "%!$&'()*+,;=:@/?~-._"
+"""Characters of a path or query that stay as they are (RFC 3986), with those that are percent-encoded already."""
+_HOST = re.compile(r"[\w.:-]+(%[\w.-]+)?")
 
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _EMOJI = {
@@ -85,6 +95,15 @@ class DeliveryQueue:
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"delivery {target.name}")
         self._thread.start()
 
+    @property
+    def name(self) -> str:
+        return self._target.name
+
+    @property
+    def total(self) -> int:
+        """Number of messages that were delivered or dropped."""
+        return self.delivered + self.dropped
+
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
         """Do nothing: only incidents are delivered."""
 
@@ -100,7 +119,9 @@ class DeliveryQueue:
         return False
 
     def close(self, seconds: float = CLOSE_TIMEOUT_S) -> None:
-        """Deliver the waiting messages for at most `seconds`; count the rest as dropped."""
+        """Deliver the waiting messages for at most `seconds`; count the rest as dropped. A second call does nothing."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         deadline = time.monotonic() + seconds
         with suppress(queue.Full):
@@ -131,6 +152,9 @@ class DeliveryQueue:
                     return
                 self._closing.wait(min(LONGEST_PAUSE_S, max(failure.pause_s, pause * random.uniform(0.5, 1.5))))
                 pause *= 2
+            except Exception:  # the thread must go on with the next message
+                self._drop("the sender failed")
+                return
             else:
                 self.delivered += 1
                 return
@@ -162,13 +186,8 @@ class WebhookTarget:
     """
 
     def __init__(self, url: str, form: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                "The webhook is not an http or https URL.", "Write `watch.webhook=https://example.org/hook`."
-            )
-        self._url, self._form = url, form
-        self.name = f"webhook {parts.hostname}"
+        self._url, self._authorization, host = _request_address(url)
+        self._form, self.name = form, f"webhook {host}"
         self._opener = urllib.request.build_opener(_NoRedirect)
 
     def compose(self, incident: Incident) -> bytes:
@@ -180,6 +199,8 @@ class WebhookTarget:
     def deliver(self, message: bytes) -> None:
         """Send the request. Raises DeliveryFailed for any status but 2xx, with `retry` for temporary errors."""
         headers = {"Content-Type": "application/json", "User-Agent": f"wscheck/{__version__}"}
+        if self._authorization:
+            headers["Authorization"] = self._authorization
         request = urllib.request.Request(self._url, message, headers, method="POST")
         try:
             self._opener.open(request, timeout=REQUEST_TIMEOUT_S).close()
@@ -189,11 +210,39 @@ class WebhookTarget:
                 f"the receiver answered {error.code}", retry=error.code in RETRY_STATUSES, pause_s=_retry_after(error)
             ) from None
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise DeliveryFailed(f"the receiver cannot be reached: {reason}") from None
+            raise DeliveryFailed(f"the receiver cannot be reached: {failure_reason(error)}") from None
 
     def abort(self) -> None:
         """Do nothing: the request ends with the process."""
+
+
+def _request_address(url: str) -> tuple[str, str, str]:
+    """Return the URL to request, the Authorization header ("" for none) and the host of a webhook.
+
+    Characters that a request line cannot contain are percent-encoded, and a host name outside ASCII becomes its IDNA
+    form. User and password become an Authorization header (RFC 7617). The error contains no part of the URL, which may
+    be a secret.
+
+    Raises:
+        UsageError: It is not an http or https URL, or its host or port is not valid.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        if parts.scheme not in ("http", "https") or not host or not _HOST.fullmatch(host) or port == 0:
+            raise ValueError
+    except (ValueError, UnicodeError):
+        raise UsageError(
+            "The webhook is not an http or https URL with a valid host and port.",
+            "Write `watch.webhook=https://example.org/hook`.",
+        ) from None
+    authorization = ""
+    if parts.username is not None:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+    netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port is not None else "")
+    path, query = quote(parts.path, safe=_KEPT), quote(parts.query, safe=_KEPT)
+    return urlunsplit((parts.scheme, netloc, path, query, "")), authorization, host
 
 
 def slack_text(incident: Incident) -> str:
@@ -223,8 +272,8 @@ class CommandTarget:
     def __init__(self, line: str) -> None:
         try:
             self._arguments = shlex.split(line)
-        except ValueError as error:
-            raise UsageError(f"`watch.exec` cannot be parsed: {error}.", "Close the quotes.") from None
+        except ValueError:
+            raise UsageError("`watch.exec` cannot be parsed: a quote is not closed.", "Close the quotes.") from None
         if not self._arguments or shutil.which(self._arguments[0]) is None:
             raise UsageError(f"`watch.exec` names no program: `{line}`.", "Name a program on PATH, or its full path.")
         self.name = f"command {self._arguments[0]}"
@@ -235,25 +284,66 @@ class CommandTarget:
         return incident_json(incident) + b"\n"
 
     def deliver(self, message: bytes) -> None:
-        """Run the program once. It is not run again after a failure, because its effects are not known."""
+        """Run the program once. It is not run again after a failure, because its effects are not known.
+
+        All processes that it started end with it.
+        """
         try:
-            # A session of its own: Ctrl-C does not reach the program, and a timeout ends all processes it started.
-            self._process = subprocess.Popen(
-                self._arguments, stdin=subprocess.PIPE, stdout=sys.stderr, start_new_session=True
+            # A session of its own: Ctrl-C does not reach the program, and its end can end all that it started.
+            process = self._process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
-            self._process.communicate(message, COMMAND_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self.abort()
-            raise DeliveryFailed(f"the program took more than {COMMAND_TIMEOUT_S:.0f} s", retry=False) from None
         except OSError as error:
             raise DeliveryFailed(f"the program cannot be run: {error.strerror}", retry=False) from None
-        if self._process.returncode:
-            raise DeliveryFailed(f"the program exited with {self._process.returncode}", retry=False)
+        threads = [
+            threading.Thread(target=_write_all, args=(process.stdin, message), daemon=True),
+            threading.Thread(target=_show_output, args=(process.stdout, self.name), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            process.wait(COMMAND_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise DeliveryFailed(f"the program took more than {COMMAND_TIMEOUT_S:.0f} s", retry=False) from None
+        finally:
+            self.abort()
+            for thread in threads:
+                thread.join(CLOSE_TIMEOUT_S)
+        if process.returncode:
+            raise DeliveryFailed(f"the program exited with {process.returncode}", retry=False)
 
     def abort(self) -> None:
-        """Kill the running program and all processes that it started."""
+        """Kill the program, if it runs, and all processes that it started."""
         process = self._process
-        if process is not None and process.poll() is None:
-            with suppress(ProcessLookupError):
+        if process is not None:
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _write_all(pipe: IO[bytes], message: bytes) -> None:
+    """Write the standard input of a program, which may end without reading it."""
+    with suppress(OSError), pipe:
+        pipe.write(message)
+
+
+def _show_output(pipe: IO[bytes], name: str) -> None:
+    """Copy the first bytes of a program's output to stderr, and read the rest so that the program can go on."""
+    left, noted = MAX_OUTPUT_BYTES, False
+    with pipe, suppress(OSError, ValueError):
+        while data := pipe.read1(1 << 16) if isinstance(pipe, BufferedReader) else pipe.read(1 << 16):
+            _print_output(data[:left])
+            if len(data) > left and not noted:
+                noted = True
+                _print_output(f"\nwscheck: {name}: further output is not shown.\n".encode())
+            left = max(0, left - len(data))
+
+
+def _print_output(data: bytes) -> None:
+    if sys.stderr is not None and data:
+        sys.stderr.buffer.write(data)
+        sys.stderr.flush()

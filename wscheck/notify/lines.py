@@ -1,5 +1,6 @@
 """Output line by line: text for a terminal without a live view, and NDJSON for a recording that grows."""
 
+import errno
 from collections.abc import Sequence
 from typing import BinaryIO, TextIO
 
@@ -87,7 +88,11 @@ class IncidentPrinter:
 
     def _print(self, at: float | None, text: str) -> None:
         line = f"{format_clock_time(at)} {text}" if at is not None else text
-        print(one_line(self._redactor.redact(line)), file=self._out, flush=True)
+        try:
+            print(one_line(self._redactor.redact(line)), file=self._out, flush=True)
+        except OSError as error:
+            if error.errno != errno.EIO:  # of a terminal that was closed, which SIGHUP reports
+                raise
 
     def on_poll_end(self, now: float | None) -> bool:
         """Do nothing: every line was printed immediately."""

@@ -4,8 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
@@ -14,18 +15,28 @@ from wscheck.detect.changes import ClosedChange, LedgerChange, ReplacedChange
 from wscheck.detect.incidents import Incident, IncidentState
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.model.disconnect_reasons import SERVER_SPELLINGS
-from wscheck.model.errors import UsageError
+from wscheck.model.errors import UsageError, failure_reason
 from wscheck.model.events import Connected, Event, Replaced
 from wscheck.notify.listener import WatchView
 
 STALLED_S = 10.0
+MAX_CLIENTS, CLIENT_S = 20, 10.0
+"""Largest number of connections to the server, and the seconds after which it ends one."""
+
 DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
+
+
+class DeliveryCounts(Protocol):
+    """Numbers of messages that reached a receiver, and that were dropped."""
+
+    delivered: int
+    dropped: int
 
 
 class PrometheusMetrics:
     """Prometheus metrics of logs that are followed (docs/metrics.md describes each)."""
 
-    def __init__(self, watch: WatchView) -> None:
+    def __init__(self, watch: WatchView, deliveries: Sequence[DeliveryCounts] = ()) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._watch, self._polled_at = watch, time.monotonic()
@@ -40,13 +51,17 @@ class PrometheusMetrics:
         self._lines = self._counter("wscheck_log_lines_total", "Log lines read.")
         self._bytes = self._counter("wscheck_log_bytes_total", "Log bytes read.")
         self._unreadable = self._counter("wscheck_unreadable_total", "Lines that look like events and cannot be read.")
+        self._notifications = self._counter(
+            "wscheck_notifications_total", "Messages to a webhook or a program.", ["result"]
+        )
+        self._deliveries = deliveries
         self._durations = Histogram(
             "wscheck_connection_duration_seconds",
             "Duration of connections whose start was read.",
             buckets=DURATIONS_S,
             registry=self.registry,
         )
-        self._counted = {"lines": 0, "bytes": 0, "unreadable": 0}
+        self._counted = {"lines": 0, "bytes": 0, "unreadable": 0, "delivered": 0, "dropped": 0}
         self._create_series()
 
     def _create_series(self) -> None:
@@ -54,6 +69,8 @@ class PrometheusMetrics:
         for rule in DOCUMENTED:
             self._open.labels(rule.id)
             self._findings.labels(rule.id, str(rule.severity))
+        for result in ("delivered", "dropped"):
+            self._notifications.labels(result)
 
     def _gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
         Gauge(name, help, registry=self.registry).set_function(value)
@@ -94,6 +111,10 @@ class PrometheusMetrics:
             total = getattr(self._watch, name)
             counter.inc(total - self._counted[name])
             self._counted[name] = total
+        for result in ("delivered", "dropped"):
+            total = sum(getattr(delivery, result) for delivery in self._deliveries)
+            self._notifications.labels(result).inc(total - self._counted[result])
+            self._counted[result] = total
         return False
 
     @property
@@ -125,7 +146,39 @@ class PrometheusMetrics:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """A server that ends each connection in time: clients that never send or never read cannot occupy it."""
+
     daemon_threads = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._clients: dict[Any, float] = {}
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for the connection. With too many connections, the oldest one ends."""
+        if len(self._clients) >= MAX_CLIENTS:
+            self._end(next(iter(list(self._clients)), None))
+        self._clients[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def service_actions(self) -> None:
+        """End the connections that are open for too long. Called twice a second."""
+        now = time.monotonic()
+        for client, since in list(self._clients.items()):
+            if now - since > CLIENT_S:
+                self._end(client)
+
+    def _end(self, client: Any) -> None:
+        self._clients.pop(client, None)
+        with suppress(OSError, AttributeError):
+            client.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._clients.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print nothing: a client that went away is not an error."""
 
 
 class _Server6(_Server):
@@ -153,7 +206,7 @@ def serve(metrics: PrometheusMetrics, address: str) -> WSGIServer:
     try:
         server = make_server(host, int(port), metrics.application(), kind, handler_class=_Silent)
     except (OSError, ValueError) as error:
-        reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+        reason = failure_reason(error, "it is no address")
         raise UsageError(f"`watch.metrics` {address}: {reason}.", "Write HOST:PORT with a free port.") from None
     threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
     return server

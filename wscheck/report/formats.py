@@ -79,13 +79,14 @@ def write_outputs(
 
     Raises:
         UsageError: An output cannot be written. All other outputs are written first.
+        BrokenPipeError: The reader of stdout has closed it. All other outputs are written first.
     """
-    failed: list[UsageError] = []
+    failed: list[UsageError | BrokenPipeError] = []
     report, events = (redactor or Redactor()).redact_data((report, events))
     for output in outputs:
         try:
             _write_output(output, report, events, stdout or sys.stdout, environ)
-        except UsageError as error:
+        except (UsageError, BrokenPipeError) as error:
             failed.append(error)
     if failed:
         raise failed[0]

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.cli import wscheck
-from tests.run.tail.process import LoggingServer, TailProcess, run_for_report, run_to_end, wait_until
+from tests.run.tail.process import (
+    TIME_LIMIT_S,
+    LoggingServer,
+    TailProcess,
+    environment,
+    run_for_report,
+    run_to_end,
+    wait_until,
+)
 from wscheck.cli import main
 
 FULL_DEVICE = Path("/dev/full")
@@ -30,6 +38,39 @@ def test_sigterm_reports_everything_written_before_it(server: LoggingServer, tmp
     assert (code, report["events"]["connected"], report["verdict"]) == (0, 3, "passed")
     assert report["interrupted"] is False
     assert len((tmp_path / "recording").read_bytes().splitlines()) == 4
+
+
+def test_the_end_of_the_terminal_reports_everything(server: LoggingServer, tmp_path: Path) -> None:
+    options = ("--format", "json=report.json", "--format", "junit=report.xml", "--format", "ndjson=recording")
+    with TailProcess("app.log", *options, directory=tmp_path) as tail:
+        server.connects(3)
+        with tail.paused():
+            tail.send(signal.SIGHUP)
+            tail.send(signal.SIGHUP)
+        tail.send(signal.SIGHUP)
+        assert tail.wait() == 0
+    assert json.loads((tmp_path / "report.json").read_text())["events"]["connected"] == 3
+    assert (tmp_path / "report.xml").exists() and len((tmp_path / "recording").read_bytes().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed", "text"),
+    [
+        (("tail-logs", "--no-follow", "app.log"), 1, "wscheck: Standard output is closed."),
+        (("rules",), 1, "wscheck: Standard output is closed."),
+        (("tail-logs", "--no-follow", "-"), 0, "wscheck: Standard input is closed, and `-` reads it."),
+    ],
+)
+def test_a_closed_stream_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], closed: int, text: str) -> None:
+    (tmp_path / "app.log").write_text("x\n")
+    command = [sys.executable, "-m", "wscheck", *arguments]
+    script = f'exec "$@" {closed}>&-' if closed else 'exec "$@" 0<&-'
+    ran = subprocess.run(
+        ["sh", "-c", script, "sh", *command], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        timeout=TIME_LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr.splitlines()[0]) == (2, "", text)
+    assert len(ran.stderr.splitlines()) == 2
 
 
 def test_ctrl_c_reports_everything_and_exits_with_130(server: LoggingServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import aiohttp
 
 from wscheck.config.settings import redact_url
-from wscheck.model.errors import CannotCheck, Unreachable
+from wscheck.model.errors import CannotCheck, Unreachable, failure_reason
 
 RESPONSE_TIMEOUT_S = 30.0
 
@@ -22,6 +22,10 @@ DevToolsEventHandler = Callable[[str, dict[str, Any], str], None]
 """Callback for a DevTools event, with its method name, its parameters and the DevTools session id."""
 
 _CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
+
+
+_CONSOLE_MESSAGE = '{"method":"Runtime.consoleAPICalled"'
+"""Start of a console message. A page can write thousands a second, so they are not even decoded."""
 
 
 class BrowserEnded(CannotCheck):
@@ -58,7 +62,7 @@ class DevToolsConnection:
             self._socket = await self._http.ws_connect(self.url, max_msg_size=0, compress=0, timeout=_CLOSE_TIMEOUT)
         except (aiohttp.ClientError, OSError) as error:
             await self._http.close()
-            url, reason = (redact_url(each) for each in (self.url.partition("/devtools")[0], str(error)))
+            url, reason = redact_url(self.url.partition("/devtools")[0]), failure_reason(error)
             problem = f"The browser does not answer at {url}: {reason}."
             raise Unreachable(
                 problem, "Start the browser with --remote-debugging-port=9222, and give that port with `browser.cdp`."
@@ -130,7 +134,7 @@ class DevToolsConnection:
     async def _read(self) -> None:
         try:
             async for message in self._socket:
-                if message.type is aiohttp.WSMsgType.TEXT:
+                if message.type is aiohttp.WSMsgType.TEXT and not message.data.startswith(_CONSOLE_MESSAGE):
                     self._dispatch(json.loads(message.data))
         finally:
             self.ended.set()

@@ -21,7 +21,7 @@ import aiohttp
 import msgspec
 
 from wscheck.config.settings import redact_url
-from wscheck.model.errors import CannotCheck, Unreachable, UsageError
+from wscheck.model.errors import CannotCheck, Unreachable, UsageError, failure_reason
 
 EXECUTABLES = (
     "chromium",
@@ -309,7 +309,7 @@ async def devtools_url(url: str) -> str:
             version = await response.json(content_type=None)
             return str(version["webSocketDebuggerUrl"])
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        reason = redact_url(str(error)) or "no answer in time"
+        reason = failure_reason(error, "it is not a browser")
         raise Unreachable(f"No browser answers at {shown}: {reason}.", next_step) from error
     except (ValueError, KeyError, TypeError) as error:
         raise CannotCheck(f"The server at {shown} is not a browser's DevTools.", next_step) from error

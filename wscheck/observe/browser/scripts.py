@@ -11,8 +11,10 @@ import aiohttp
 import msgspec
 
 from wscheck.detect import stack_frames
+from wscheck.model.errors import failure_reason
 from wscheck.model.events import CodeLocation
 from wscheck.observe.browser.source_map import (
+    MAX_MAP_BYTES,
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
@@ -25,7 +27,6 @@ from wscheck.observe.traffic import UrlFormatter
 
 FETCH_TIMEOUT_S = 5.0
 DECODE_DELAY_S = 0.7
-MAX_MAP_BYTES = 200_000_000
 MAX_SOURCE_CHARACTERS = 100_000
 """Largest script without a source map that is read. A larger one is a bundle, whose names say little."""
 
@@ -223,7 +224,8 @@ async def _fetch_map(script: PageScript) -> bytes | str:
     try:
         return await _fetch(urljoin(script.url, script.map_url))
     except (InvalidSourceMap, aiohttp.ClientError, TimeoutError, OSError, ValueError, binascii.Error) as problem:
-        return f"its source map cannot be read: {str(problem) or f'no answer within {FETCH_TIMEOUT_S:g} s'}"
+        reason = str(problem) if isinstance(problem, InvalidSourceMap) else failure_reason(problem, "it has no address")
+        return f"its source map cannot be read: {reason}"
 
 
 async def _fetch(url: str) -> bytes:
@@ -235,6 +237,10 @@ async def _fetch(url: str) -> bytes:
     ):
         if response.status != 200:
             raise InvalidSourceMap(f"HTTP {response.status}")
-        if (response.content_length or 0) > MAX_MAP_BYTES:
-            raise InvalidSourceMap("it is too large")
-        return await response.read()
+        content = bytearray()
+        # The header states the length before decompression, if it states any.
+        async for piece in response.content.iter_any():
+            content += piece
+            if len(content) > MAX_MAP_BYTES:
+                raise InvalidSourceMap("it is too large")
+        return bytes(content)

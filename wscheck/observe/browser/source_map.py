@@ -30,6 +30,8 @@ The distance to the argument of another call (`o(),c`) is greater.
 """
 
 MAX_SOURCE_BYTES = 1 << 20
+MAX_MAP_BYTES = 200_000_000
+"""Largest source map that is read, in bytes after decompression."""
 
 VITE_CLIENT = "/@vite/client"
 
@@ -131,18 +133,23 @@ def mapped_source(source_map: SourceMap, place: CodeLocation, root: str) -> tupl
     text = source_map.content(place.file)
     if text is not None:
         return place, text.encode("utf-8", "replace")
-    content = _checkout_content(posixpath.join(root, place.file))
+    content = read_inside(Path.cwd() / root, place.file, MAX_SOURCE_BYTES)
     return None if content is None else (place, content)
 
 
-def _checkout_content(file: str) -> bytes | None:
-    """Return a file of the working directory. The name is from a page: it must not lead out of the directory."""
-    here = Path.cwd()
+def read_inside(folder: Path, name: str, limit: int) -> bytes | None:
+    """Return a file below `folder`, None if there is none or it has more than `limit` bytes.
+
+    The name is from a page: neither `..` nor an absolute path nor a symbolic link leads out of the folder.
+    """
     try:
-        path = (here / file).resolve()
-        if not path.is_relative_to(here) or not path.is_file() or path.stat().st_size > MAX_SOURCE_BYTES:
+        base = folder.resolve()
+        path = (base / name).resolve()
+        if not path.is_relative_to(base) or not path.is_file():
             return None
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+        return content if len(content) <= limit else None
     except (OSError, ValueError):
         return None
 
@@ -240,6 +247,12 @@ def _decode_vlq(text: str) -> list[int]:
 
 
 def decode_data_uri(uri: str) -> bytes:
-    """Return the content of a `data:` URI (RFC 2397), in which a bundle may contain its map."""
+    """Return the content of a `data:` URI (RFC 2397), in which a bundle may contain its map.
+
+    Raises:
+        InvalidSourceMap: It is too large.
+    """
     head, _, data = uri.partition(",")
+    if len(data) > MAX_MAP_BYTES:
+        raise InvalidSourceMap("it is too large")
     return base64.b64decode(unquote_to_bytes(data)) if head.endswith(";base64") else unquote_to_bytes(data)

@@ -10,6 +10,7 @@ import socketio
 from wscheck.config.connect import ConnectStep
 from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
+from wscheck.model.errors import failure_reason
 from wscheck.observe.client.cancellation import is_current_task_cancelled
 from wscheck.observe.client.instrumented_client import (
     MAX_MESSAGE_BYTES,
@@ -150,7 +151,7 @@ class ClientConnection:
             await self._fail("refused" if self.rejection is not None else "unreachable", self.rejection or str(error))
         except Exception as error:
             # A broken server makes the library raise many types: KeyError, ValueError, UnicodeError and others.
-            await self._fail("protocol", f"{type(error).__name__}: {error}")
+            await self._fail("protocol", failure_reason(error, "the client cannot read an answer"))
         return self.is_connected
 
     def _missing_acknowledgement(self) -> tuple[str, str]:

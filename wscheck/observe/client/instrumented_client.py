@@ -25,6 +25,7 @@ import engineio
 import socketio
 
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.model.errors import failure_reason
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.protocols.socket_io import offers_recovery, without_recovery_offset
 
@@ -363,7 +364,7 @@ async def _checked_response(response: Any, listener: PacketListener) -> Any:
     try:
         body = await _read_body(response)
     except (aiohttp.ClientError, TimeoutError) as error:
-        return str(error) or "the answer broke off"
+        return failure_reason(error, "the answer broke off")
     problem = _TOO_LARGE if body is None else _body_problem(body) if response.ok else None
     if problem is not None:
         response.close()

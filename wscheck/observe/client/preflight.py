@@ -6,7 +6,6 @@ one error with the problem and the next step (Engine.IO protocol v4, "Handshake"
 
 import asyncio
 import json
-import os
 import re
 import ssl
 import time
@@ -18,7 +17,7 @@ import aiohttp
 
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
 from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
-from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError
+from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError, failure_reason
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
@@ -137,10 +136,18 @@ async def polling_handshake(
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             session.get(url, headers=placed.headers, allow_redirects=False) as response,
         ):
-            body = await response.content.read(MAX_HANDSHAKE_BYTES)
+            body = await _read_start(response.content, MAX_HANDSHAKE_BYTES)
             return _check_handshake(target, response.status, body, redactor)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise _request_error(target, error) from None
+
+
+async def _read_start(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """Return the first `limit` bytes of a body, which may arrive in pieces."""
+    body = bytearray()
+    while len(body) < limit and (piece := await content.read(limit - len(body))):
+        body += piece
+    return bytes(body)
 
 
 def _ssl_context(ca_file: Path) -> ssl.SSLContext:
@@ -161,12 +168,12 @@ def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:
     url = target.display_url
     if isinstance(error, aiohttp.ClientConnectorSSLError) and not isinstance(error, _UNTRUSTED):
         return Unreachable(
-            f"The TLS handshake with {url} failed: {_connector_reason(error)}.",
+            f"The TLS handshake with {url} failed: {failure_reason(error)}.",
             "Check the port, or write http:// (ws://) for a server without TLS.",
         )
     if isinstance(error, _UNTRUSTED):
         return Unreachable(
-            f"The TLS certificate of {url} cannot be trusted: {_connector_reason(error)}.",
+            f"The TLS certificate of {url} cannot be trusted: {failure_reason(error)}.",
             "Check the host name, install the issuing authority, or pass `target.insecure` for a test server.",
         )
     if isinstance(error, TimeoutError):
@@ -176,7 +183,7 @@ def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:
         )
     if isinstance(error, aiohttp.ClientConnectorError):
         return _NotStarted(
-            f"Nothing answers at {url}: {_connector_reason(error)}.",
+            f"Nothing answers at {url}: {failure_reason(error)}.",
             "Start the server, or check the URL's host and port.",
         )
     if isinstance(error, aiohttp.ServerDisconnectedError | ConnectionError):
@@ -185,19 +192,9 @@ def _request_error(target: ServerTarget, error: Exception) -> CannotCheck:
             "Check that it is an HTTP server (https:// or wss:// for TLS), and its log.",
         )
     return NotSocketIO(
-        f"{url} does not answer like an HTTP server: {type(error).__name__}.",
+        f"{url} does not answer like an HTTP server: {failure_reason(error, 'it broke off, or sent something else')}.",
         "Check the URL's port and scheme.",
     )
-
-
-def _connector_reason(error: aiohttp.ClientConnectorError) -> str:
-    cause = error.os_error
-    if isinstance(cause, ConnectionError) and cause.errno:
-        return os.strerror(cause.errno).lower()  # asyncio's text would repeat the address
-    tls_reason = (
-        getattr(cause, "verify_message", None) or (getattr(cause, "reason", None) or "").replace("_", " ").lower()
-    )
-    return tls_reason or cause.strerror or str(cause) or type(cause).__name__
 
 
 def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: Redactor) -> bool:
@@ -223,6 +220,11 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
             f"{url} answers HTTP {status} before Socket.IO is reached.",
             "Check `identity.token`, `identity.token_in` (auth.token, query.NAME, header.NAME, cookie.NAME), and "
             "whether the server expects an Origin or another header: `connect.headers`.",
+        )
+    if status == 431:
+        raise Rejected(
+            f"{url} answers HTTP 431: the headers of the request are larger than it allows.",
+            "Use a shorter token or fewer cookies, or raise the limit of the server (Node: --max-http-header-size).",
         )
     # Truncated after redaction: a truncated secret would not be recognised.
     excerpt = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]

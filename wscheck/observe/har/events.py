@@ -4,6 +4,7 @@ The scripts and source maps of the files name the lines that opened the connecti
 """
 
 import binascii
+import glob
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -18,11 +19,13 @@ from wscheck.model.events import SOURCE_HAR, CodeLocation, Event, NotEvaluated, 
 from wscheck.model.report import PageSummary
 from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, attribute_reconnects
 from wscheck.observe.browser.source_map import (
+    MAX_MAP_BYTES,
     InvalidSourceMap,
     SourceMap,
     decode_data_uri,
     mapped_source,
     module_name,
+    read_inside,
     relative_to_vite_root,
     vite_base,
 )
@@ -154,17 +157,15 @@ class HarScripts:
         in_har = next((text for each, text in self._map_texts.items() if each.endswith(f"/{name}")), None)
         if in_har is not None:
             return in_har
-        file = self._find_map_file(PurePosixPath(path).parent, name)
-        return file.read_bytes() if file is not None else None
+        return self._map_file(PurePosixPath(path).parent, name)
 
-    def _find_map_file(self, script_folder: PurePosixPath, name: str) -> Path | None:
-        """Return a map file of this name, preferably below the folder of the script's URL path."""
+    def _map_file(self, script_folder: PurePosixPath, name: str) -> bytes | None:
+        """Return the map file of this name, preferably below the folder of the script's URL path."""
         for folder in self._source_map_dirs:
-            for parts in (script_folder.parts[1:], ()):
-                if (exact := folder.joinpath(*parts, name)).is_file():
-                    return exact
-            if name and (nested := next(iter(sorted(folder.rglob(name))), None)) is not None:
-                return nested
+            nested = sorted(str(each.relative_to(folder)) for each in folder.rglob(glob.escape(name))) if name else []
+            for file in (str(PurePosixPath(*script_folder.parts[1:], name)), name, *nested):
+                if (content := read_inside(folder, file, MAX_MAP_BYTES)) is not None:
+                    return content
         return None
 
 

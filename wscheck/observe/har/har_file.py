@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from wscheck.model.errors import BadEvidence
+from wscheck.observe.browser.source_map import MAX_MAP_BYTES, read_inside
 from wscheck.protocols.event_stream import MEDIA_TYPE
 
 MIN_MILLISECONDS = 1e11
@@ -291,7 +292,8 @@ def _read_attached_body(har: Path, name: str) -> str | None:
     """Return an attached body, which must be in the folder of the HAR file: `name` is untrusted."""
     if Path(name).name != name:
         return None
+    content = read_inside(har.parent, name, MAX_MAP_BYTES)
     try:
-        return (har.parent / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        return content.decode() if content is not None else None
+    except UnicodeDecodeError:
         return None

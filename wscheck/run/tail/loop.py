@@ -50,7 +50,7 @@ class StopReason(Enum):
     INTERRUPTED = "interrupted"
     """SIGINT."""
     TERMINATED = "terminated"
-    """SIGTERM, with which a service manager ends a service."""
+    """SIGTERM, with which a service manager ends a service, or SIGHUP: the terminal was closed."""
 
 
 class LoopPlan(msgspec.Struct, kw_only=True):
@@ -298,10 +298,22 @@ class TailLoop:
 
     @contextmanager
     def _handle_signals(self) -> Iterator[None]:
-        """Within the `with` block, the first signal ends the loop after the current read, a second one immediately."""
-        reasons = {signal.SIGINT: StopReason.INTERRUPTED, signal.SIGTERM: StopReason.TERMINATED}
+        """Within the `with` block, the first signal ends the loop after the current read, a second one immediately.
+
+        At the end of a terminal, the kernel and the shell send one SIGHUP each: further ones are ignored, also
+        afterwards, so that the reports are written.
+        """
+        reasons = {
+            signal.SIGINT: StopReason.INTERRUPTED,
+            signal.SIGTERM: StopReason.TERMINATED,
+            signal.SIGHUP: StopReason.TERMINATED,
+        }
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup
+            del reasons[signal.SIGHUP]
 
         def stop(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGHUP:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             if self._stop_reason is not None:
                 raise KeyboardInterrupt
             self._stop_reason = reasons[signal.Signals(number)]
@@ -318,7 +330,8 @@ class TailLoop:
             yield
         finally:
             for number, handler in previous.items():
-                signal.signal(number, handler)
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, handler)
 
 
 class Changes(msgspec.Struct):

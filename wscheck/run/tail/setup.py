@@ -15,6 +15,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import BadEvidence, MissingExtra, UsageError
 from wscheck.model.events import RECORDING_SCHEMA, RecordingHeader
 from wscheck.model.findings import Bar
+from wscheck.model.gaps import Gap
 from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.ordering import MAX_SORTED_LINES
@@ -24,13 +25,14 @@ from wscheck.observe.tailing.open_file import OpenFiles
 from wscheck.observe.tailing.packed_log import is_packed
 from wscheck.observe.tailing.read_buffer import ReadBuffer
 from wscheck.report.formats import ReportOutput
+from wscheck.report.formatting import plural
 from wscheck.run.tail.clock import TimeWindow
 from wscheck.run.tail.loop import LoopPlan
 from wscheck.run.tail.watch import AnyLog, LogWatch
 
 # Most runs do not use these modules, and importing them would noticeably delay the start.
 if TYPE_CHECKING:
-    from wscheck.notify.delivery import DeliveryTarget
+    from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
     from wscheck.observe.tailing.checkpoint import Checkpoint
 
 MAX_TIMELINE_EVENTS = 50_000
@@ -78,6 +80,17 @@ class TailSession(msgspec.Struct):
     watch: LogWatch
     plan: LoopPlan
     size: int
+    deliveries: "list[DeliveryQueue]"
+
+    def finish_deliveries(self) -> list[Gap]:
+        """Deliver the waiting messages, and return a gap for each receiver that did not get all messages."""
+        for delivery in self.deliveries:
+            delivery.close()
+        return [
+            Gap(reason=f"{each.name}: {each.dropped:,} of {plural(each.total, 'message')} dropped", blocks=False)
+            for each in self.deliveries
+            if each.dropped
+        ]
 
 
 @contextmanager
@@ -119,7 +132,7 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
             find_new_logs=logs.open_new,
             note=note,
         )
-        yield TailSession(watch, plan, logs.size)
+        yield TailSession(watch, plan, logs.size, _deliveries(watch))
 
 
 def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
@@ -153,6 +166,8 @@ class LogOpener:
             self._check(path)
         logs: list[AnyLog] = [self._open(path) for path in self._paths]
         if STDIN in self._request.names:
+            if sys.stdin is None:
+                raise UsageError("Standard input is closed, and `-` reads it.", "Pipe a log into it, or name a file.")
             node = "<stdin>" if self._paths else None
             logs.append(PipedLog(self._request.new_reader, node=node, buffer=self._buffer))
         if not logs and not self._request.follow:
@@ -310,6 +325,15 @@ def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, redact
     watch.listeners.append(delivery)
 
 
+def _deliveries(watch: LogWatch) -> "list[DeliveryQueue]":
+    """Return the queues of messages among the listeners."""
+    if "wscheck.notify.delivery" not in sys.modules:
+        return []
+    from wscheck.notify.delivery import DeliveryQueue
+
+    return [each for each in watch.listeners if isinstance(each, DeliveryQueue)]
+
+
 def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack) -> None:
     try:
         from wscheck.notify.metrics import PrometheusMetrics, serve
@@ -317,7 +341,7 @@ def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack)
         raise MissingExtra(
             "`watch.metrics` serves metrics with prometheus-client, which is not installed here.", "prometheus"
         ) from None
-    metrics = PrometheusMetrics(watch)
+    metrics = PrometheusMetrics(watch, _deliveries(watch))
     server = serve(metrics, address)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
