@@ -16,12 +16,13 @@ from tests.run.tail.rotations import (
     Rotation,
     deleted_and_created_again,
     hole_without_a_copy,
+    pack,
 )
 from wscheck.model.events import Connected
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.sources import FollowedLog
 from wscheck.observe.tailing.follower import ResumePoint
-from wscheck.observe.tailing.open_file import OpenFiles
+from wscheck.observe.tailing.open_file import FileReader, OpenFiles
 
 
 class InProcess:
@@ -142,6 +143,37 @@ def test_more_logs_than_descriptors_are_read(tmp_path: Path) -> None:
     for server, tail in zip(servers, tails, strict=True):
         assert (tail.connected, tail.notes) == (server.sids, [])
         tail.log.close()
+
+
+def test_a_closed_file_that_is_deleted_or_packed_is_left_in_order(tmp_path: Path) -> None:
+    """Its last line, which the server did not finish, ends with it."""
+    server = LoggingServer(tmp_path / "app.log")
+    tail = InProcess(server.path, files=OpenFiles(1))
+    for number in range(4):
+        server.connects(5)
+        server.raw(b'{"msg":"unfinished')
+        tail.catch_up(server)
+        for stream in tail.log._follower.streams:
+            stream.log.reader.suspend()
+        server.rotate()
+        os.link(f"{server.path}.1", tmp_path / f"held{number}")  # so that no other file gets its inode
+        server.path.with_name("app.log.1").unlink() if number % 2 else pack(Path(f"{server.path}.1"), ".xz")
+        server.reopen()
+        server.connects(5)
+        tail.catch_up(server)
+    assert tail.connected == server.sids
+    assert len(tail.notes) == 2  # nobody knows whether the deleted files got more lines
+    tail.log.close()
+
+
+def test_an_inode_that_another_file_got_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.touch()
+    reader = FileReader(path, files=OpenFiles(1), locate=lambda _: tmp_path / "app.log.1")
+    reader.suspend()
+    path.rename(tmp_path / "app.log.1")
+    (tmp_path / "app.log.1").write_bytes(b"a line of another file\n")
+    assert reader.read_at(10, 0) == b""
 
 
 def test_ended_readers_keep_only_their_counts(tmp_path: Path) -> None:

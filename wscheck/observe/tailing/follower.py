@@ -5,8 +5,7 @@ number guarantees.
 """
 
 import re
-import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -15,7 +14,6 @@ import msgspec
 
 from wscheck.observe.tailing.generations import (
     MAX_SCANS,
-    SETTLED_NS,
     Continuation,
     DirectoryUnstable,
     FileEnd,
@@ -33,12 +31,14 @@ from wscheck.observe.tailing.generations import (
     unread_generations,
 )
 from wscheck.observe.tailing.open_file import (
+    FileGone,
     FileIdentity,
     FilePosition,
     FileReader,
     OpenFiles,
     OpenLog,
     end_of_hole,
+    has_settled,
 )
 from wscheck.observe.tailing.packed_log import FORMATS, ZSTD_HEADER_BYTES, cannot_unpack, zstd_content_size
 from wscheck.observe.tailing.stream import LogStream, StreamChunk
@@ -58,7 +58,7 @@ FileState = tuple[FileIdentity, int, int]
 
 START_OF_FILE = FilePosition(b"", b"", 0)
 FIRST_LINE_BYTES = 1 << 12
-COMPARED_LINES = 200
+COMPARED_LINES, MIN_COMPARED_LINES, ALIKE_SHARE = 200, 3, 0.8
 """Lines at the end of a file with which the first line of the next one is compared."""
 
 
@@ -235,11 +235,9 @@ class LogFollower:
         """Return whether everything was read of a file that had this state before."""
         if self.main is None or not state:
             return self.main is None and not state
-        identity, size, changed_ns = state
+        identity, _, changed_ns = state
         log = self.main.log
-        # A change that leaves the size as it is shows only in the time, which has a resolution.
-        is_old = time.time_ns() - changed_ns > SETTLED_NS
-        return identity == log.reader.identity and not log.failure and (log.offset == size or is_old)
+        return identity == log.reader.identity and not log.failure and has_settled(changed_ns)
 
     def _close_missing(self, stream: LogStream, now: float) -> None:
         """Close a deleted log that has no writer any more. Until then, its space on the disk is not free."""
@@ -348,7 +346,9 @@ class LogFollower:
         if copy is not None:
             reader = self._open_reader(copy)
             if reader is not None:
-                previous.switch_to(reader)
+                # A closed file that was packed is not a copy: its last line ends with it.
+                is_copy = previous.is_copy or previous.reader.identity == file_identity(self.name)
+                previous.switch_to(reader, is_copy=is_copy)
             return reader is not None
         log = self._open(self._next_file())
         if log is None:
@@ -372,7 +372,11 @@ class LogFollower:
 
     def _add_late_file(self, stream: LogStream) -> None:
         """Continue to read the renamed file, because its writer may not have reopened the log yet."""
-        self._late_files.append(LateFile(LogStream(stream.log.duplicate(), stream.line(stream.lines))))
+        try:
+            log = stream.log.duplicate()
+        except FileGone:
+            return
+        self._late_files.append(LateFile(LogStream(log, stream.line(stream.lines))))
         if len(self._late_files) > MAX_LATE_FILES:
             oldest = self._late_files.pop(0).stream
             self._finish(oldest.log)
@@ -529,10 +533,13 @@ def _continues_line(previous: OpenLog, log: OpenLog) -> bool:
     """
     *lines, unfinished = previous.recent.split(b"\n")
     rest = log.reader.read_at(FIRST_LINE_BYTES, log.offset).partition(b"\n")[0]
-    starts = {_line_start(line) for line in lines[-COMPARED_LINES:] if line}
-    if not (unfinished and rest and starts) or _is_json(unfinished):
+    if not (unfinished and rest) or _is_json(unfinished):
         return False
-    return _is_json(unfinished + rest) or _line_start(rest) not in starts
+    if _is_json(unfinished + rest):
+        return True
+    starts = Counter(_line_start(line) for line in lines[-COMPARED_LINES:] if line)
+    start_alike = starts.total() >= MIN_COMPARED_LINES and max(starts.values()) >= ALIKE_SHARE * starts.total()
+    return start_alike and _line_start(rest) not in starts
 
 
 def _line_start(line: bytes) -> bytes:

@@ -21,6 +21,7 @@ import msgspec
 
 from wscheck.observe.tailing.open_file import (
     HEAD_BYTES,
+    SETTLED_NS,
     TAIL_BYTES,
     FileIdentity,
     FilePosition,
@@ -36,7 +37,6 @@ UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".checkpoint", ".partial")
 MAX_FOLDERS = 16
 """Folders beside a log in which its rotated files are searched; of more, none."""
 MAX_LEARNED = 8
-SETTLED_NS = 50_000_000
 COARSE_NS = 2_000_000_000
 """Time after the last change of a directory after which its list is kept: more than the resolution of its time."""
 MAX_LISTINGS = 1_000

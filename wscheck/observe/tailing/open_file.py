@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -40,6 +41,8 @@ RESERVED_DESCRIPTORS = 128
 """Descriptors that are left for everything else than logs."""
 MAX_DESCRIPTORS = 1 << 16
 CLOSED = -1
+SETTLED_NS = 50_000_000
+"""More than the resolution of the time of a file."""
 DEFAULT_DESCRIPTORS = 256
 
 FileIdentity = tuple[int, int]
@@ -129,6 +132,14 @@ def leading_zeros(data: bytes) -> int:
 def end_of_hole(reader: "FileReader") -> int:
     """Return the size of the hole at the start of a file, 0 without one."""
     return OpenLog(reader, 0).end_of_first_zeros() if leading_zeros(reader.read_at(HOLE_BYTES, 0)) == HOLE_BYTES else 0
+
+
+def has_settled(changed_ns: int) -> bool:
+    """Return whether a further change of a file would have changed the time of its last change.
+
+    Otherwise a change that leaves the size as it is may have been too soon after the last one.
+    """
+    return not 0 <= time.time_ns() - changed_ns <= SETTLED_NS
 
 
 class FileGone(OSError):
@@ -252,8 +263,12 @@ class FileReader:
         return self.read_raw(length, offset) if self._packed is None else self._packed.read_at(length, offset)
 
     def read_raw(self, length: int, offset: int) -> bytes:
-        """Return bytes as they are in the file, also of a packed file."""
-        return os.pread(self.fd, length, offset)
+        """Return bytes as they are in the file, also of a packed file; none if the file is gone."""
+        try:
+            fd = self.fd
+        except FileGone:
+            return b""
+        return os.pread(fd, length, offset)
 
     def _packed_bytes(self, offset: int) -> bytes:
         return self.read_raw(READ_BYTES, offset)
@@ -279,8 +294,10 @@ class FileReader:
         if self._status is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         identity = self.identity
-        for path in (self.path, self._locate(identity)):
-            if path is None:
+        # Another file can have got the inode. Its content will be compared, but an empty file has none.
+        moved = self._locate(identity) if self._status.st_size else None
+        for path in (self.path, moved):
+            if path is None or is_packed(path) != is_packed(self.path):
                 continue
             try:
                 fd = self._open(path)
@@ -412,7 +429,8 @@ class OpenLog:
             status = os.fstat(self.reader.fd)
             if status.st_size < self.offset:
                 return None
-            if status.st_size == self.offset and self._last_polled == (status.st_size, status.st_mtime_ns):
+            unchanged = self._last_polled == (status.st_size, status.st_mtime_ns) and has_settled(status.st_mtime_ns)
+            if status.st_size == self.offset and unchanged:
                 return 0
             self._last_polled = (status.st_size, status.st_mtime_ns)
         expected = self._recent[-TAIL_BYTES:]
@@ -493,10 +511,10 @@ class OpenLog:
         """Keep only the latest bytes of the content in memory."""
         self._recent = self._recent[-OVERLAP_BYTES:]
 
-    def switch_to(self, copy: FileReader) -> None:
-        """Continue at the same offset in `copy`, which contains this file's content."""
+    def switch_to(self, reader: FileReader, *, is_copy: bool) -> None:
+        """Continue at the same offset in `reader`, whose file contains this file's content."""
         self.reader.close()
-        self.reader, self.is_copy, self._last_polled, self._has_more = copy, True, NEVER_POLLED, False
+        self.reader, self.is_copy, self._last_polled, self._has_more = reader, is_copy, NEVER_POLLED, False
         self._zeros_until = 0
 
     def duplicate(self) -> "OpenLog":
