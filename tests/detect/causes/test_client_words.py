@@ -3,7 +3,7 @@
 import pytest
 
 from wscheck.detect.causes.catalogue import CATALOGUE, FRAMEWORK_FIXES
-from wscheck.detect.causes.client_words import LIBRARIES, PROTOCOLS, fix_in_words_of, opening_library
+from wscheck.detect.causes.client_words import LIBRARIES, PROTOCOLS, fix_for_client, opening_library
 from wscheck.model.events import CodeLocation, Connected
 
 APP = CodeLocation("src/board.jsx", 4)
@@ -29,7 +29,7 @@ def opened(protocol: str | None, *files: str) -> Connected:
     ],
 )
 def test_a_fix_has_the_words_of_the_protocol(protocol: str | None, fix: str, said: str) -> None:
-    assert fix_in_words_of(opened(protocol), "two-openers", fix) == said
+    assert fix_for_client(opened(protocol), "two-openers", fix) == said
 
 
 PAGE_CAUSES = [
@@ -45,7 +45,7 @@ PAGE_CAUSES = [
 def test_no_fix_of_a_page_speaks_of_another_client(protocol: str, cause: str) -> None:
     written = [CATALOGUE[cause].fix, *(fixes[cause] for fixes in FRAMEWORK_FIXES.values() if cause in fixes)]
     for text in written:
-        fix = fix_in_words_of(opened(protocol), cause, text)
+        fix = fix_for_client(opened(protocol), cause, text)
         assert not any(word in fix for word in (" io(", "`io(", "disconnect()", "forceNew", "io server", "emitWithAck"))
 
 
@@ -54,7 +54,7 @@ def test_a_library_has_fixes_for_known_causes(library: str) -> None:
     for cause, fix in LIBRARIES[library].items():
         assert cause in CATALOGUE
         one = opened("websocket", f"node_modules/{library}/src/index.ts")
-        assert fix_in_words_of(one, cause, "the fix of the catalogue") == fix
+        assert fix_for_client(one, cause, "the fix of the catalogue") == fix
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from wscheck.detect.causes.browser_signatures import (
     reconnect_after_kick,
 )
 from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, FRAMEWORK_FIXES, CauseDoc
-from wscheck.detect.causes.client_words import fix_in_words_of
+from wscheck.detect.causes.client_words import fix_for_client
 from wscheck.detect.causes.connection_signatures import (
     PAGE_SIGNATURES,
     SERVER_SIGNATURES,
@@ -180,7 +180,7 @@ def _cause(explanation: Explanation, history: UserHistory, confidence: Confidenc
     settle_by = "" if is_settled else doc.settle_by
     fix = explanation.fix or _fix(doc, history)
     if history.openings:
-        fix = fix_in_words_of(history.openings[-1], doc.id, fix)
+        fix = fix_for_client(history.openings[-1], doc.id, fix)
     return Cause(doc.id, doc.name, fix, confidence, explanation.because, settle_by)
 
 

@@ -29,7 +29,7 @@ class ClientWords(msgspec.Struct, frozen=True):
     fixes: dict[str, str] = {}
 
     def translate(self, text: str) -> str:
-        """Return a fix that is written in the words of socket.io-client in the words of this client."""
+        """Return a fix for socket.io-client in the words of this client."""
         text = text.replace(" Remove forceNew as well.", "").replace(", without forceNew and with one URL", "")
         text = re.sub(r"\bio\((?=[^)]*\))", f"{self.constructor}(", text)
         text = text.replace(".disconnect()", f".{self.close}()").replace(".emitWithAck(", ".send(")
@@ -114,7 +114,7 @@ LIBRARIES: dict[str, dict[str, str]] = {
 """Package to cause id to fix, in the words of the package."""
 
 
-def fix_in_words_of(opening: Connected, cause: str, fix: str) -> str:
+def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
     """Return the fix of a cause in the words of the client that opened a connection. For Socket.IO, it is `fix`."""
     if opening.protocol is None:
         return fix

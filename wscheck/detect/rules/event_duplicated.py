@@ -134,7 +134,7 @@ class _Try:
 
     @property
     def is_copied(self) -> bool:
-        """Whether two arrivals are equal. In a try, the server sends the event once, however slow this machine is."""
+        """True if two arrivals are equal. In a try, the server sends the event once, also on a slow machine."""
         return max(Counter(event.digest for event in self._arrivals).values(), default=0) > 1
 
 

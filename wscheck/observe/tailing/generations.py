@@ -85,7 +85,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def content(self) -> tuple[int, int, bytes, bytes]:
-        """What two files with the same content have in common."""
+        """Offset, and digests, which are equal for two files with the same content."""
         return self.offset, self.head_size, self.head, self.tail
 
     def matches(self, reader: FileReader) -> bool:
