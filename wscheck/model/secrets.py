@@ -24,6 +24,9 @@ from wscheck.model.errors import WscheckError
 HIDDEN = "(hidden)"
 """Stand-in for text that looks like a credential."""
 
+SHORTEST_APPARENT = 13
+"""Length of the shortest text that is a credential by its form, without an address: `dpop` with a value."""
+
 CACHED_TEXTS = 1 << 16
 """Number of texts whose redaction is remembered."""
 
@@ -166,8 +169,12 @@ class Redactor:
 
     def redact_id(self, text: str) -> str:
         """Return `text` with stand-ins for known secrets, and for values that are credentials by their form."""
-        text = _MARKED.sub(lambda found: self._stand_in_for(found[0]), self.redact_known(text))
-        if "://" in text:
+        text = self.redact_known(text)
+        has_address = "://" in text
+        if len(text) < SHORTEST_APPARENT and not has_address:
+            return text
+        text = _MARKED.sub(lambda found: self._stand_in_for(found[0]), text)
+        if has_address:
             text = _USER_INFO_VALUE.sub(self._apparent, text)
         return _SCHEME_VALUE.sub(self._apparent, text)
 
