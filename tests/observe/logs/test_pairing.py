@@ -1,5 +1,8 @@
 """Tests of connections that are found by the structure of a log: other domains, other words."""
 
+import random
+from collections.abc import Sequence
+
 import pytest
 
 from tests.observe.logs.test_wording import PREFIXES, conversation, read, told
@@ -86,6 +89,41 @@ def test_lines_with_a_user_are_preferred_to_those_with_an_address() -> None:
 def test_work_that_begins_and_ends_is_no_connection(words: tuple[str, str]) -> None:
     log, _ = conversation(PREFIXES["iso"], words)
     assert read(log, guesses=True) == []
+
+
+@pytest.mark.parametrize("words", [DOMAINS["vehicles"], ("pod {i} latched by {u}", "pod {i} unlatched by {u}")])
+@pytest.mark.parametrize("odd", ["4378b", "1200m"])
+def test_an_id_may_look_like_a_size_or_a_time(words: tuple[str, str], odd: str) -> None:
+    log, expected = returning(words, ["7f2a1", "9c04e", "d1b37", odd, *(f"{n}ea{n}c" for n in range(11, 35))])
+    assert [event for event in told(read(log, guesses=True)) if event[0] == "+"] == expected
+
+
+@pytest.mark.parametrize("thread", ["[loop-{t}] ", "[exec-pool-7-{t}] "])
+@pytest.mark.parametrize("words", [("{i} spliced on", "{i} unspliced"), ("dock {i} latched", "dock {i} unlatched")])
+def test_a_thread_is_never_a_user(words: tuple[str, str], thread: str) -> None:
+    log, _ = returning(words, [f"dev-{n % 9}" for n in range(36)], thread)
+    assert {event[1] for event in told(read(log, guesses=True))} <= {"", *(f"dev-{n}" for n in range(9))}
+
+
+@pytest.mark.parametrize("details", ["(code=1001, message=)", "Cause(order=2, file=)"])
+def test_details_in_parentheses_do_not_make_it_another_thing(details: str) -> None:
+    words = ("link {i} begun, crew {u}", f"link {{i}} over, crew {{u}}, {details}")
+    log, expected = returning(words, [f"k{n}" for n in range(8)])
+    assert [event for event in told(read(log, guesses=True)) if event[0] == "+"] == expected
+
+
+def returning(words: tuple[str, str], ids: Sequence[str], prefix: str = "") -> tuple[str, list[tuple[str, ...]]]:
+    """Return a log in which five users come with each of `ids` and go after 7 seconds, and its openings.
+
+    prefix  text with the number of a thread in front of each message
+    """
+    lines, draw = list[tuple[int, str]](), random.Random(5)
+    for number, each in enumerate(ids):
+        for at, sentence in zip((9 * number, 9 * number + 7), words, strict=True):
+            thread = prefix.format(t=draw.randrange(3))
+            lines.append((at, f"{thread}{sentence.format(u=f'crew{number % 5}', i=each)}"))
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z {text}\n" for at, text in lines)
+    return log, [("+", f"crew{number % 5}", each) for number, each in enumerate(ids)]
 
 
 def test_what_users_usually_have_several_of_is_no_connection() -> None:

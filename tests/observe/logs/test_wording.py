@@ -420,6 +420,19 @@ def test_openings_without_ends_are_only_a_guess() -> None:
     assert {user for _, user, _ in told(read(log, guesses=True))} == set(USERS)
 
 
+@pytest.mark.parametrize(
+    "closed",
+    [
+        "User {u} left\nfinishing WS connection user={u} conn=c{s}",
+        "{u} is offline\nreaped io connection c{s} of user {u}",
+    ],
+)
+def test_a_connection_with_an_unknown_verb_does_not_open(closed: str) -> None:
+    log, _ = conversation("", ("New client connected user={u} conn=c{s}", closed))
+    openings = [event for event in told(read(log, guesses=True)) if event[0] == "+"]
+    assert openings == [("+", user, f"c{number}") for number, user in enumerate((*USERS, *USERS), start=1)]
+
+
 def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:
     needles = [needle.decode() for needle in (*_LIKELY, *_UNUSUAL)]
     missed = {verb for verb in EVENT_VERBS if not any(needle in f" {verb} " for needle in needles)}

@@ -21,6 +21,7 @@ from wscheck.observe.logs.wording.statements import Group, Reading, Row, Stateme
 from wscheck.observe.logs.wording.words import (
     CLOSING_ANOTHER,
     CONNECTION_NOUNS,
+    EVENT_VERBS,
     HOLDER_NOUNS,
     NEWER_WORDS,
     OLDER_WORDS,
@@ -61,8 +62,8 @@ MIN_KNOWN = 0.5
 def _names_other_thing(group: Group, reading: Reading) -> bool:
     """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
 
-    The unknown word that all lines contain names this thing. For a certain reading, only a word in front of the id
-    counts.
+    A guess is if all its lines contain the same unknown word, and so is an opening without a verb, because the unknown
+    word may be the verb ("finishing WS connection"). Any other reading is if such a word is in front of its id.
     """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
@@ -71,7 +72,8 @@ def _names_other_thing(group: Group, reading: Reading) -> bool:
         for place in own
         if len(values := group.values(place)) > 1 and len(set(values)) == 1 and values[0].isalpha()
     }
-    if not reading.certain or (reading.kind == REPLACED and reading.places.keys() <= {USER}):
+    lacks_verb = reading.kind == CONNECTED and group.words.isdisjoint(EVENT_VERBS)
+    if not reading.certain or lacks_verb or (reading.kind == REPLACED and reading.places.keys() <= {USER}):
         return bool(words)
     ids = [int(place) for role, place in reading.places.items() if role in {SID, OLD, NEW} and place.isdigit()]
     return any(at and str(at - 1) in words and slots[at] == slots[at - 1] + 1 for at in ids)

@@ -23,7 +23,16 @@ from wscheck.observe.logs.wording.id_places import (
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage
 from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
-from wscheck.observe.logs.wording.statements import Group, Reading, Row, Statement, group_rows, make_reading
+from wscheck.observe.logs.wording.statements import (
+    Group,
+    Reading,
+    Row,
+    Statement,
+    are_mostly,
+    group_rows,
+    make_reading,
+    spoken_words,
+)
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     FOREIGN_NOUNS,
@@ -212,7 +221,7 @@ class Pairing:
         for place, slots in group.columns.items():
             if 2 * sum(slot is not None for slot in slots) < len(slots):
                 continue
-            if not all(_is_candidate(slot) for slot in slots if slot is not None):
+            if not are_mostly(_is_candidate, slots):
                 continue
             lines: dict[str, list[int]] = {}
             for at, slot in zip(self._at[id(group)], slots, strict=True):
@@ -286,8 +295,8 @@ class Pairing:
                 continue
             of = _owner(sid, column)
             repeats = [value for value, user in of.items() if user in ended.get(value, ())]
-            if place[0] == "#" and len(repeats) < MIN_PAIRS:
-                continue  # the name of a thread, for example
+            if place[0] == "#" and len(repeats) < max(MIN_PAIRS, MOST * sum(value in ended for value in of)):
+                continue  # the name of a thread, for example, which is the same at the end by chance
             points = 4 * is_user_label(label) + 2 * is_weak_user_label(label) - 3 * (is_sid_label(label))
             points += 3 * (len(repeats) >= MIN_PAIRS) + 2 * (len(column.lines) < column.count)
             points -= 3 * (_ADDRESS.fullmatch(next(iter(column.lines))) is not None) + (place[0] == "#")
@@ -398,9 +407,14 @@ def _median(values: Sequence[float]) -> float:
 
 
 def _is_about_other_things(group: Group) -> bool:
-    """Return whether a statement is about something other than a connection: a room, an order, a job."""
-    words = group.words
-    return not words.isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
+    """Return whether a statement is about something other than a connection: a room, an order, a job.
+
+    Fields in parentheses at its end do not say what the statement is about: `left, Close(code=1001, message=)`.
+    """
+    pattern = group.statement[1]
+    opening = len(pattern) - pattern[::-1].index("(") - 1 if pattern[-1:] == (")",) and "(" in pattern else 0
+    words = pattern[:opening] if SLOT in pattern[:opening] and "=" in pattern[opening:] else pattern
+    return not spoken_words(words).isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
 
 
 def _is_number_tag(column: Column) -> bool:

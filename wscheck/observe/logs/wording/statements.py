@@ -4,7 +4,7 @@ A statement is one logging call in the source code of the server, and the lines 
 same fixed words. A reading is the decision which event the statement reports.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -224,9 +224,7 @@ class Group(msgspec.Struct):
     @property
     def words(self) -> frozenset[str]:
         """Return the parts of the fixed words, without the words in paths."""
-        pattern = self.statement[1]
-        words = (piece for sign, piece in zip(("", *pattern), pattern, strict=False) if piece != SLOT and sign != "/")
-        return frozenset(part for piece in words for part in word_parts(piece))
+        return spoken_words(self.statement[1])
 
     def values(self, place: str | None) -> list[str]:
         """Return the values at a place, one for each line that has one."""
@@ -243,9 +241,24 @@ class Group(msgspec.Struct):
         return [
             place
             for place, slots in self.columns.items()
-            if 2 * sum(slot is not None for slot in slots) >= len(slots)
-            and all(may_be_id(slot) for slot in slots if slot is not None)
+            if 2 * sum(slot is not None for slot in slots) >= len(slots) and are_mostly(may_be_id, slots)
         ]
+
+
+MOSTLY = 0.95
+"""Share of the values at one place that decides what the place contains: a random id may look like a size ("4378b")."""
+
+
+def are_mostly(is_alike: Callable[[Slot], bool], slots: Iterable[Slot | None]) -> bool:
+    """Return whether `is_alike` is true for nearly all values at one place."""
+    known = [is_alike(slot) for slot in slots if slot is not None]
+    return sum(known) >= MOSTLY * len(known)
+
+
+def spoken_words(pattern: Sequence[str]) -> frozenset[str]:
+    """Return the parts of the fixed words of a pattern, without the words in paths."""
+    words = (piece for sign, piece in zip(("", *pattern), pattern, strict=False) if piece != SLOT and sign != "/")
+    return frozenset(part for piece in words for part in word_parts(piece))
 
 
 def make_reading(
