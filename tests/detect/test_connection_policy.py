@@ -3,7 +3,7 @@
 import pytest
 
 from wscheck.detect.connection_policy import PAGES_UNKNOWN, apply_policy
-from wscheck.model.events import Connected
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected
 from wscheck.model.findings import Severity
 from wscheck.model.gaps import Gap
 from wscheck.model.policy import UNDECIDED, ConnectionPolicy, Connections
@@ -37,6 +37,25 @@ def test_connections_of_several_pages_follow_the_policy(
 ) -> None:
     result = apply_policy(on(*pages), ConnectionPolicy(connections))
     assert (result.severity, result.gap) == (severity, gap)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "connections", "severity"),
+    [
+        ([2, 2], None, Severity.WARNING),
+        ([2, 2, 2], None, Severity.ERROR),
+        ([2, None], None, Severity.ERROR),
+        ([2, 2], "per-user", Severity.ERROR),
+    ],
+)
+def test_so_many_connections_as_the_log_allows_are_a_warning(
+    allowed: list[int | None], connections: Connections | None, severity: Severity
+) -> None:
+    opened = [
+        Connected(user="A", sid=f"s{number}", source=SOURCE_SERVER_LOG, allowed=each)
+        for number, each in enumerate(allowed)
+    ]
+    assert apply_policy(opened, ConnectionPolicy(connections)).severity is severity
 
 
 @pytest.mark.parametrize("connections", [None, "per-user", "per-tab", 2, 9])

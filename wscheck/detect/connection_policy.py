@@ -94,7 +94,8 @@ def _apply_to_endpoint(connections: OpenConnections, policy: ConnectionPolicy) -
     if policy.is_per_page:
         return PolicyResult() if None not in pages else PolicyResult(gap=PAGES_UNKNOWN)
     are_logged = any(each is None or each.source == SOURCE_SERVER_LOG for each in connections)
-    severity = Severity.ERROR if are_logged or None in pages else Severity.WARNING
+    is_allowed = all(each is not None and len(connections) <= (each.allowed or 0) for each in connections)
+    severity = Severity.ERROR if not is_allowed and (are_logged or None in pages) else Severity.WARNING
     return PolicyResult(severity, UNDECIDED, connections)
 
 

@@ -133,10 +133,12 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
 class Connected(AttemptOutcome, frozen=True, kw_only=True):
     """The server acknowledged the CONNECT packet of the namespace: the user has the connection `sid` from now on.
 
-    http  HTTP version of a stream: with "http/1.1", it occupies one of the browser's few connections to its host
+    http     HTTP version of a stream: with "http/1.1", it occupies one of the browser's few connections to its host
+    allowed  number of connections that the server's log says each user may have ("slot 2 of 5")
     """
 
     http: str | None = None
+    allowed: int | None = None
 
 
 class Refused(AttemptOutcome, frozen=True, kw_only=True):

@@ -433,6 +433,28 @@ def test_a_connection_with_an_unknown_verb_does_not_open(closed: str) -> None:
     assert openings == [("+", user, f"c{number}") for number, user in enumerate((*USERS, *USERS), start=1)]
 
 
+@pytest.mark.parametrize(
+    ("numbered", "allowed"),
+    [
+        ("slot {n} of 5", 5),
+        ("device {n}/3", 3),
+        ("({n} of 4 sessions)", 4),
+        ("slot 1 of 1", None),
+        ("slot {s} of 99", None),  # counts the connections of all users
+        ("part {n} of {s}", None),
+    ],
+)
+def test_the_log_tells_how_many_connections_it_allows(numbered: str, allowed: int | None) -> None:
+    sentence = "member={u} channel={i} came online, " + numbered
+    lines = [
+        f"2026-04-02T10:11:{number:02}.000Z " + sentence.format(u=user, i=sid(number), n=1 + number // 3, s=number + 1)
+        for number, user in enumerate((*USERS, *USERS[:2]))
+    ]
+    lines += [f"2026-04-02T10:12:{number:02}.000Z channel={sid(number)} went offline" for number in range(5)]
+    events = read("\n".join(lines) + "\n")
+    assert [event.allowed for event in events if isinstance(event, Connected)] == 5 * [allowed]
+
+
 def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:
     needles = [needle.decode() for needle in (*_LIKELY, *_UNUSUAL)]
     missed = {verb for verb in EVENT_VERBS if not any(needle in f" {verb} " for needle in needles)}

@@ -17,6 +17,7 @@ from wscheck.observe.logs.formats.envelopes import decode_line, unwrap
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import (
+    ALLOWED,
     ALLOWED_ROLES,
     CONNECTED,
     DISCONNECTED,
@@ -151,13 +152,14 @@ def _candidates(
     """
     known, message = vocabulary.key_roles(), row.message
     values = [begin for (begin, _), piece in zip(message.spans, message.pattern, strict=True) if piece == SLOT]
-    inside = {role: values[int(place)] for role, place in reading.places.items() if place.isdigit()}
+    places = {role: place for role, place in reading.places.items() if role != ALLOWED}
+    inside = {role: values[int(place)] for role, place in places.items() if place.isdigit()}
     placed = [role for role in split_placeholders(reading.template)[1] if role]
     named = {role: found for role, at in inside.items() if (found := _LAST_KEY.search(message.text[:at])) is not None}
     fields = tuple((role, name) for role, name in reading.keys if known.get(normalize_key(name)) != role)
     pairs = tuple((role, found["name"]) for role, found in named.items())
     keys = (*(pair for pair in pairs if known.get(normalize_key(pair[1])) != pair[0]), *fields)
-    if any(key_name_error(name) for _, name in keys) or len(placed) + len(reading.keys) < len(reading.places):
+    if any(key_name_error(name) for _, name in keys) or len(placed) + len(reading.keys) < len(places):
         return
     first = min((found.start() for found in named.values()), default=len(message.text))
     if len(named) == len(placed) and all(begin >= first for begin in values):

@@ -154,7 +154,8 @@ def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> 
 
 def _id_values(read: tuple[Group, Reading]) -> set[str]:
     group, reading = read
-    return {value for place in reading.places.values() for value in group.values(place)}
+    places = (place for role, place in reading.places.items() if role in (SID, USER))
+    return {value for place in places for value in group.values(place)}
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:

@@ -15,6 +15,7 @@ from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordStart
 from wscheck.observe.logs.vocabulary import (
+    ALLOWED,
     CONNECTED,
     DISCONNECTED,
     NAMESPACE,
@@ -164,7 +165,9 @@ _NO_NAMES = VOCABULARY
 def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
     values = dict(parsed.values)
     for role, place in reading.places.items():
-        if place in values and (reading.by_structure or may_be_id(values[place])):
+        if role == ALLOWED and place in values:
+            yield role, _limit_in(values[place].value)
+        elif place in values and (reading.by_structure or may_be_id(values[place])):
             value = values[place].value
             yield role, user_in(value) if role == USER and values[place].label not in _OWN_LABELS else value
     if reading.kind == DISCONNECTED and parsed.reason:
@@ -269,6 +272,8 @@ def make_reading(
     places  dict of role to the place of its value, None if the statement has no value for the role
     """
     known = {role: place for role, place in places.items() if place is not None}
+    if kind == CONNECTED and (allowed := _place_of_limit(group)) is not None:
+        known[ALLOWED] = allowed
     example = group.rows[0]
     reading = Reading(
         kind, known, certain, len(group.rows), example.text, needles=_needles(group), by_structure=by_structure
@@ -280,9 +285,51 @@ def make_reading(
     )
 
 
+_NUMBERED = lazy_pattern(r"(?:(?P<number>\d{1,2})/)?(?P<limit>\d{1,2})")
+"""Number of a connection and the largest number, or only the latter: "2/5", "5"."""
+
+
+def _limit_in(value: str) -> str:
+    """Return the largest number in "2/5", "" if there is none."""
+    numbered = _NUMBERED.fullmatch(value)
+    return numbered["limit"] if numbered is not None else ""
+
+
+def _place_of_limit(group: Group) -> str | None:
+    """Return the place of the number of connections that each user may have, None if the lines do not tell it.
+
+    They number the connections of each user ("slot 2 of 5", "device 2/3"). A number that counts the connections of all
+    users has the value 1 only once.
+    """
+    pattern = group.statement[1]
+    places = [at for at, piece in enumerate(pattern) if piece == SLOT]
+    for slot, at in enumerate(places):
+        if pattern[at + 1 : at + 3] in {("of", SLOT), ("/", SLOT)}:
+            numbers, limits, place = group.values(str(slot)), group.values(str(slot + 1)), str(slot + 1)
+        else:
+            pairs = [_NUMBERED.fullmatch(value) for value in group.values(str(slot))]
+            numbers = [pair["number"] or "" for pair in pairs if pair is not None]
+            limits, place = [pair["limit"] for pair in pairs if pair is not None], str(slot)
+        if _number_connections(numbers, limits, len(group.rows)):
+            return place
+    return None
+
+
+def _number_connections(numbers: Sequence[str], limits: Sequence[str], lines: int) -> bool:
+    """Return whether the numbers are those of the connections of each user, and the limits the most of each user."""
+    if not len(numbers) == len(limits) == lines >= MIN_NUMBERED or not all(map(str.isdigit, (*numbers, *limits))):
+        return False
+    are_within = all(1 <= int(number) <= int(limit) for number, limit in zip(numbers, limits, strict=True))
+    return are_within and len(set(limits)) == 1 and int(limits[0]) > 1 and 2 * numbers.count("1") >= lines
+
+
+MIN_NUMBERED = 4
+"""Number of openings from which on their numbers show that the server numbers the connections of each user."""
+
+
 def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
     """Return the text of a message with a placeholder for each id, and `{}` for other values."""
-    roles = {place: role for role, place in reading.places.items()}
+    roles = {place: role for role, place in reading.places.items() if role != ALLOWED}
     parts, end, slot = list[str](), 0, 0
     for (begin, stop), piece in zip(parsed.spans, parsed.pattern, strict=True):
         parts.append(escape_braces(parsed.text[end:begin]))
