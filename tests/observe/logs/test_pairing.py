@@ -105,6 +105,27 @@ def test_a_thread_is_never_a_user(words: tuple[str, str], thread: str) -> None:
     assert {event[1] for event in told(read(log, guesses=True))} <= {"", *(f"dev-{n}" for n in range(9))}
 
 
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize(
+    "words", [("leg {i} ({u}) hooked up", "leg {i} ({u}) hung up"), ("{i} at rig {u} raised", "{i} at rig {u} lowered")]
+)
+def test_a_number_that_counts_the_connections_is_no_user(words: tuple[str, str], step: int) -> None:
+    """The server starts again and counts from the start."""
+    lines = [
+        (9 * number + 7 * end, sentence.format(i=f"k{number}x", u=4 + step * (number % 21)))
+        for number in range(42)
+        for end, sentence in enumerate(words)
+    ]
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z {text}\n" for at, text in sorted(lines))
+    assert {event[1] for event in told(read(log, guesses=True))} <= {""}
+
+
+def test_an_address_is_no_user_if_the_ends_name_users() -> None:
+    words = ("{i} - link raised", "{i} - agent:{u} - link torn down")
+    log, _ = returning(words, [f"10.0.3.{n % 3}:4{n:03}" for n in range(20)])
+    assert {event[1] for event in told(read(log, guesses=True))} <= {""}
+
+
 @pytest.mark.parametrize("details", ["(code=1001, message=)", "Cause(order=2, file=)"])
 def test_details_in_parentheses_do_not_make_it_another_thing(details: str) -> None:
     words = ("link {i} begun, crew {u}", f"link {{i}} over, crew {{u}}, {details}")

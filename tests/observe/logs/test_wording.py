@@ -434,6 +434,28 @@ def test_a_connection_with_an_unknown_verb_does_not_open(closed: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("reason", "replaced"),
+    [
+        ("Replaced by new connection (conflict)", True),
+        ("stream closed by us: new login from another location", True),
+        ("Stale Connection", False),
+        ("old session expired", False),
+    ],
+)
+@pytest.mark.parametrize("closed", ["Closing stream session for {u}: ", "Client {u} disconnected: "])
+def test_what_follows_the_colon_of_an_end_is_its_reason(closed: str, reason: str, *, replaced: bool) -> None:
+    log, _ = conversation(PREFIXES["iso"], ("Opened stream session for {u}", f"{closed}{reason}"))
+    kinds = [event[0] for event in told(read(log))]
+    assert kinds.count("!" if replaced else "-") == len(USERS)
+    assert kinds.count("-" if replaced else "!") == 0
+
+
+def test_a_level_in_brackets_is_no_user() -> None:
+    lines = [f"[1] 2026/04/02 10:11:{n:02}.000000 [{level}] Server is ready" for n, level in enumerate(("INF", "DBG"))]
+    assert told(read("\n".join(lines) + "\n", guesses=True)) == []
+
+
+@pytest.mark.parametrize(
     ("numbered", "allowed"),
     [
         ("slot {n} of 5", 5),

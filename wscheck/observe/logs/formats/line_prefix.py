@@ -15,7 +15,7 @@ _BLANKS = lazy_pattern(r"\s+")
 _WORD = lazy_pattern(r"[A-Za-z][A-Za-z'’]*[.,!?]?$")
 _LEVEL = lazy_pattern(
     r"(?i)(?:trace|debug|verbose|info|information|log|note|notice|start|success|ready|await|pending|complete|warn|"
-    r"warning|error|fatal|crit|critical|silly|http|stdout|stderr|out|err)[:.]?$"
+    r"warning|error|fatal|crit|critical|silly|http|stdout|stderr|out|err|trc|dbg|vrb|inf|wrn|ftl)[:.]?$"
 )
 
 _POD = lazy_pattern(r"[a-z0-9][\w.]*-[\w.-]+$")

@@ -4,6 +4,7 @@ Three things decide: the label of a value, the characters that it consists of, a
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -148,7 +149,10 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
         and (not _is_constant(group, place) or (known and share(group.values(place), known) == 1))
     ]
     open_places = [
-        place for place in open_places if not has_socket_form(group.values(place)) or is_user_label(group.label(place))
+        place
+        for place in open_places
+        if is_user_label(group.label(place))
+        or not (has_socket_form(group.values(place)) or (not known and counts_up(group.values(place))))
     ]
     labelled = [place for place in open_places if is_user_label(group.label(place)) or _names_user(group.values(place))]
     if labelled:
@@ -206,6 +210,25 @@ def _preferred(places: Sequence[str], group: Group) -> str:
     """Return the place with the id of the user, rather than the place with the user's name or address."""
     order = ("userid", "uid", "user.id", "user", "username", "name", "email")
     return min(places, key=lambda place: order.index(group.label(place)) if group.label(place) in order else 3)
+
+
+_NUMBER_AT_END = lazy_pattern(r"\D*(\d{1,18})")
+
+MIN_COUNTED, MOST_COUNTED = 10, 0.95
+"""Number of lines, and share of the steps from line to line, from which on growing numbers are a counter."""
+
+
+def counts_up(values: Sequence[str]) -> bool:
+    """Return whether the values are numbers that grow from line to line, as a server numbers its connections.
+
+    The count may start again with a restart of the server. Users do not come in the order of their numbers.
+    """
+    found = [_NUMBER_AT_END.fullmatch(value) for value in values]
+    numbers = [int(match[1]) for match in found if match is not None]
+    if len(values) < MIN_COUNTED or len(numbers) < len(values):
+        return False
+    steps = [after - before for before, after in pairwise(numbers)]
+    return max(sum(step > 0 for step in steps), sum(step < 0 for step in steps)) >= MOST_COUNTED * len(steps)
 
 
 def share(values: Sequence[str], known: Collection[str]) -> float:

@@ -23,7 +23,7 @@ from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
 from wscheck.observe.logs.formats.timestamps import STAMP, STAMP_SOURCE
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import FOREIGN_KEYS, id_text
-from wscheck.observe.logs.vocabulary import DISCONNECTED, normalize_key, word_set
+from wscheck.observe.logs.vocabulary import DISCONNECTED, REPLACED, normalize_key, word_set
 from wscheck.observe.logs.wording.pieces import (
     AROUND_REASON,
     PIECE,
@@ -220,6 +220,9 @@ def _parsed(
     core = core_length(pieces)
     counted = core < len(pieces) and is_connection_count(pieces[core:])
     meaning = find_meaning(event_words(pieces[:core] if counted else pieces))
+    if meaning.kind == REPLACED and (begun := reason_position(pieces)) < len(pieces):
+        end = find_meaning(event_words(pieces[:begun]))
+        meaning = end if end.kind == DISCONNECTED else meaning  # the reason tells whether it was replaced
     if meaning is NO_MEANING and words is None:
         return None
     if meaning.kind == DISCONNECTED and not counted and (begun := reason_position(pieces)) < len(pieces):

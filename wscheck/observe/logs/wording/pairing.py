@@ -16,6 +16,7 @@ import msgspec
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, is_user_label
 from wscheck.observe.logs.wording.id_places import (
+    counts_up,
     has_socket_form,
     is_sid_label,
     is_weak_user_label,
@@ -291,7 +292,10 @@ class Pairing:
             place, label = column.place, sid.group.label(column.place)
             if place == sid.place or (len(column.lines) == 1 and column.count > 2) or _is_number_tag(column):
                 continue
-            if has_socket_form(list(column.lines)) and not is_user_label(label):
+            if len(column.lines) > len(sid.lines):
+                continue  # a connection has one user
+            own = sid.group.values(place)
+            if not is_user_label(label) and (has_socket_form(own) or counts_up(own)):
                 continue
             of = _owner(sid, column)
             repeats = [value for value, user in of.items() if user in ended.get(value, ())]
@@ -305,7 +309,18 @@ class Pairing:
         best.sort(key=lambda pair: -pair[0])
         if not best or best[0][0] < 1:
             return None, False
+        if best[0][1].endswith("@") and end is not None and self.names_user_at_end(sid, end):
+            return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
+
+    def names_user_at_end(self, start: Column, end: Column) -> bool:
+        """Return whether only the statement that ends connections names users, so that an address is no user."""
+        begun = {value for column in self.id_columns(start.group) for value in column.lines}
+        return any(
+            1 < len(column.lines) <= column.count - MIN_PAIRS and begun.isdisjoint(column.lines)
+            for column in self.id_columns(end.group)
+            if column.place != end.place and column.place[0] != "#"
+        )
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
         """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
@@ -492,6 +507,8 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
         if (id(start), id(end)) in shared:
             continue
         by_user = user is None and _may_be_user(pair.start)
+        if by_user and pair.start.place.endswith("@") and pairing.names_user_at_end(pair.start, pair.end):
+            continue
         if user is None and not by_user:
             continue
         told = 2 * (start.kind == CONNECTED) + 2 * (end.kind == DISCONNECTED)
@@ -506,7 +523,9 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
 def _may_be_user(column: Column) -> bool:
     """Return whether the values may be users who return, in a log that contains no ids of connections."""
     is_thread = column.place[0] == "#" and any(value[-1:].isdigit() for value in column.lines)
-    return len(column.lines) > 1 and column.count > len(column.lines) and not is_thread
+    if len(column.lines) <= 1 or column.count <= len(column.lines) or is_thread:
+        return False
+    return is_user_label(column.group.label(column.place)) or not counts_up(column.group.values(column.place))
 
 
 def _last(column: Column) -> int:
