@@ -203,7 +203,7 @@ class AccessClient(msgspec.Struct, kw_only=True):
 class AssumedSentence(msgspec.Struct, kw_only=True):
     """Sentence in a wording of the log's own, and the event that it is taken for.
 
-    kind      kind of event: "connected", "replaced" or "disconnected"
+    kind      kind of event: "connected", "replaced", "disconnected" or "refused"
     sentence  its fixed words, with placeholders for the ids: `{user}`, `{sid}`, `{old}`, `{new}`, `{}` for other values
     lines     number of such lines among those from which the wording was learned
     example   one of the lines, without credentials, possibly truncated

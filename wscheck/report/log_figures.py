@@ -17,7 +17,7 @@ SENTENCES_SHOWN, EXAMPLES_SHOWN = 6, 3
 
 _DEFAULT_SENTENCE = "WebSocket client connected"
 _EXAMPLE_OPTION = "--marker connected='YOUR WORDS'"
-_ADJECTIVES = {"connected": "opened", "replaced": "replaced", "disconnected": "closed"}
+_ADJECTIVES = {"connected": "opened", "replaced": "replaced", "disconnected": "closed", "refused": "refused"}
 _ALWAYS_SHOWN = ("connected", "replaced", "disconnected")
 _MISSING_IDS = {
     "user": ("names", "name", "a user but no socket id"),

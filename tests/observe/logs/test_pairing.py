@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.observe.logs.test_wording import PREFIXES, conversation, read, told
+from wscheck.model.events import Connected, Refused
 
 DOMAINS = {
     "kiosks": ("docked kiosk {u} slot {i}", "undocked kiosk {u} slot {i}"),
@@ -124,6 +125,33 @@ def test_an_address_is_no_user_if_the_ends_name_users() -> None:
     words = ("{i} - link raised", "{i} - agent:{u} - link torn down")
     log, _ = returning(words, [f"10.0.3.{n % 3}:4{n:03}" for n in range(20)])
     assert {event[1] for event in told(read(log, guesses=True))} <= {""}
+
+
+@pytest.mark.parametrize("guesses", [False, True])
+@pytest.mark.parametrize(
+    "words",
+    [
+        (
+            '{i} - - "WSCONNECT /ws/feed/{u}/"',
+            '{i} - - "WSREJECT /ws/feed/{u}/"',
+            '{i} - - "WSDISCONNECT /ws/feed/{u}/"',
+        ),
+        ("link {i} accepted, crew {u}", "link {i} denied, crew {u}", "link {i} ceased, crew {u}"),
+    ],
+)
+def test_a_refusal_in_the_form_of_the_opening_is_an_attempt(words: tuple[str, str, str], *, guesses: bool) -> None:
+    opened, refused, closed = words
+    lines = [
+        (9 * n + 7 * end, (opened, closed)[end], f"10.4.{n % 3}.7:40{n:03}", n % 3) for n in range(12) for end in (0, 1)
+    ]
+    lines += [(2 * n, each, f"10.4.9.7:50{n:03}", 77) for n in range(40) for each in (refused, closed)]
+    log = "".join(
+        f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z {sentence.format(i=i, u=f'40{u:02}')}\n"
+        for at, sentence, i, u in sorted(lines, key=lambda line: line[0])
+    )
+    events = read(log, guesses=guesses)
+    assert [event.user for event in events if isinstance(event, Refused)] == 40 * ["4077"]
+    assert {event.user for event in events if isinstance(event, Connected)} == {"4000", "4001", "4002"}
 
 
 @pytest.mark.parametrize("details", ["(code=1001, message=)", "Cause(order=2, file=)"])

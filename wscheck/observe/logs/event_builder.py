@@ -22,6 +22,7 @@ from wscheck.observe.logs.vocabulary import (
     EVENT_ROLES,
     NEW,
     OLD,
+    REFUSED,
     REPLACED,
     RESTARTED,
     SID,
@@ -82,6 +83,7 @@ class EventBuilder:
             DISCONNECTED: self._disconnected,
             REPLACED: self._replaced,
             RESTARTED: self._restarted,
+            REFUSED: self._refused,
         }
 
     @property
@@ -106,7 +108,7 @@ class EventBuilder:
             self.add_unreadable(record.line, INTERLEAVED_RECORDS, record.kind)
         if record.has_unclear_id:
             self.add_unreadable(record.line, UNCLEAR_ID, record.kind)
-        if record.kind != RESTARTED:
+        if record.kind not in (RESTARTED, REFUSED):
             self.levels[AMBIGUOUS if record.ambiguous else completeness(record.kind, ids)] += 1
         self.add_event(record.kind, ids, record.at, record.line)
 
@@ -124,19 +126,8 @@ class EventBuilder:
 
         Another process of the server had opened the session.
         """
-        self.events += [
-            Refused(
-                at=each.at,
-                source=SOURCE_SERVER_LOG,
-                user=each.client,
-                node=self._node,
-                path=self._path,
-                line=each.line,
-                reason="refused",
-                message=SESSION_ID_UNKNOWN,
-            )
-            for each in lost
-        ]
+        for each in lost:
+            self._refused(each.line, each.at, each.client, SESSION_ID_UNKNOWN)
 
     def add_unreadable(self, line: int, reason: str, text: str) -> None:
         """Add an `Unreadable` event for a line that looks like a connection event and cannot be read."""
@@ -199,6 +190,20 @@ class EventBuilder:
             new_sid=new or None,
         )
         self.events.append(event)
+
+    def _refused(self, line: int, at: float | None, user: str, message: str | None = None) -> None:
+        self.events.append(
+            Refused(
+                at=at,
+                source=SOURCE_SERVER_LOG,
+                user=user or None,
+                node=self._node,
+                path=self._path,
+                line=line,
+                reason="refused",
+                message=message,
+            )
+        )
 
     def _restarted(self, line: int, at: float | None) -> None:
         self.events.append(

@@ -21,6 +21,7 @@ from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
     CONNECTED,
     DISCONNECTED,
+    KINDS,
     NEW,
     OLD,
     REPLACED,
@@ -99,6 +100,8 @@ def propose(
     """
     found = list[MarkerProposal]()
     for reading, rows in readings:
+        if reading.kind not in KINDS:
+            continue
         for text, keys in dict.fromkeys(_candidates(reading, rows[0], vocabulary)):
             proposal = MarkerProposal(reading.kind, text, keys, reading.lines, excerpt(reading.example))
             if _reads(proposal, reading, rows[:MAX_TRIED], vocabulary, read):

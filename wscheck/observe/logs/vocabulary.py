@@ -108,6 +108,8 @@ def _too_little(texts: Sequence[str], roles: Sequence[str], text: str) -> str:
 
 CONNECTED, REPLACED, DISCONNECTED = "connected", "replaced", "disconnected"
 RESTARTED = "restarted"
+REFUSED = "refused"
+"""Kind of event that is learned from a log only, and for which there is no marker."""
 KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
 
 USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
@@ -119,6 +121,7 @@ REQUIRED_ROLES = {
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (SID, REASON),
     RESTARTED: (),
+    REFUSED: (SID, USER),
 }
 """Roles (user, sid, ...) that complete a record of each kind. Further ids are read until the record ends."""
 
@@ -134,6 +137,7 @@ EVENT_ROLES = {
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
+    REFUSED: (USER,),
 }
 """Roles of the values of an event of each kind, in the order of the values."""
 

@@ -232,7 +232,7 @@ def _parsed(
     tail = pieces[core:]
     if tail and meaning.kind == DISCONNECTED:
         rest = body[tail[0].begin :].strip(AROUND_REASON)
-        reason = reason or (rest if len(rest) <= MAX_REASON else "")
+        reason = reason or (rest if len(rest) <= MAX_REASON and any(map(str.isalnum, rest)) else "")
         pieces = pieces[:core]
     elif counted:
         pieces = pieces[:core]

@@ -14,7 +14,17 @@ from typing import NamedTuple
 import msgspec
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, is_user_label
+from wscheck.observe.logs.vocabulary import (
+    CONNECTED,
+    DISCONNECTED,
+    NEW,
+    OLD,
+    REFUSED,
+    REPLACED,
+    SID,
+    USER,
+    is_user_label,
+)
 from wscheck.observe.logs.wording.id_places import (
     counts_up,
     has_socket_form,
@@ -38,6 +48,7 @@ from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     FOREIGN_NOUNS,
     HOLDER_NOUNS,
+    REFUSALS,
     WORK_NOUNS,
     is_ordinary,
     replaces,
@@ -209,12 +220,21 @@ class Pairing:
     """
 
     def __init__(self, rows: Sequence[Row], times: Sequence[float | None], words: Container[str] = ()) -> None:
-        order = _in_order(times)
+        order, self._refused = _in_order(times), set[str]()
         self._times = [times[at] for at in order]
         rows = [rows[at] for at in order]
         position = {row.line: at for at, row in enumerate(rows)}
         self.groups = [group for group in group_rows(rows, words) if not _is_about_other_things(group)]
         self._at = {id(group): [position[row.line] for row in group.rows] for group in self.groups}
+        self._refused = {
+            value
+            for group in self.groups
+            if not group.words.isdisjoint(REFUSALS)
+            for column in self.id_columns(group)
+            if len(column.lines) >= MOST * column.count
+            for value in column.lines
+        }
+        """Ids of attempts that were refused: such an attempt was never a connection, and ends at once."""
         self._columns = [column for group in self.groups for column in self.id_columns(group)]
 
     def id_columns(self, group: Group) -> Iterator[Column]:
@@ -226,9 +246,10 @@ class Pairing:
                 continue
             lines: dict[str, list[int]] = {}
             for at, slot in zip(self._at[id(group)], slots, strict=True):
-                if slot is not None:
+                if slot is not None and slot.value not in self._refused:
                     lines.setdefault(slot.value, []).append(at)
-            yield Column(group, place, lines)
+            if lines:
+                yield Column(group, place, lines)
 
     def pairs(self) -> list[StatementPair]:
         """Return the pairs of a starting and an ending statement, the pair with the most ids first."""
@@ -339,6 +360,18 @@ class Pairing:
             return False
         seconds = self._since(other[0], min(one[1], other[1]))
         return seconds is None or seconds > HANDOVER_S
+
+    # --- refusals -----------------------------------------------------------------------------------------------------
+
+    def refusals(self, start: Group) -> Iterator[Group]:
+        """Yield the statements that report refused attempts in the form of the statement that starts connections."""
+        prefix, pattern = start.statement
+        for group in self.groups:
+            its_prefix, its_pattern = group.statement
+            if its_prefix == prefix and len(its_pattern) == len(pattern) and not group.words.isdisjoint(REFUSALS):
+                other = [own for own, begun in zip(its_pattern, pattern, strict=True) if own != begun]
+                if len(other) == 1 and other[0] != SLOT:
+                    yield group
 
     # --- replacements -------------------------------------------------------------------------------------------------
 
@@ -481,6 +514,8 @@ def learn_structure(
         users = next(one for one in pairing.id_columns(pair.start.group) if one.place == user)
         for group, places in pairing.replacements(pair.start, users, ends):
             found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
+    for group in pairing.refusals(pair.start.group):
+        found[group.statement] = make_reading(group, REFUSED, roles, certain=certain, by_structure=True)
     ended = set[str]()
     for end in ends:
         fresh = [value for value in end.lines if value not in ended]

@@ -47,6 +47,12 @@ OLDER_WORDS = word_set("old older previous prior existing earlier duplicate othe
 NEWER_WORDS = word_set("new newer latest replacement by favor favour")
 _FAVOUR = word_set("favor favour")
 
+REFUSALS = word_set(
+    "reject rejected rejects rejecting refuse refused refuses refusing deny denied denies denying unauthorized "
+    "forbidden declined"
+)
+"""Words with which a sentence reports that an attempt to connect was refused."""
+
 USER_NOUNS = HOLDER_NOUNS - word_set("client clients device host agent worker terminal browser viewer")
 """Nouns for persons."""
 
@@ -56,6 +62,9 @@ NEGATIONS = word_set(
     "invalid unauthorized forbidden timeout aborted"
 )
 """Words with which a sentence does not report that a connection opened."""
+
+_UNDER_WAY = REFUSALS | word_set("connecting opening joining")
+"""Words for an attempt and its refusal that are no events of their own."""
 
 FOREIGN_NOUNS = word_set(
     "room rooms order orders ticket tickets file files database db mongodb mongo mongoose redis postgres postgresql "
@@ -130,9 +139,14 @@ def word_parts(word: str) -> list[str]:
     """Return the lower-case parts of a word: `handleDisconnect` consists of "handle" and "disconnect"."""
     if not word.isascii():
         return [word.lower()]
-    return [
-        part.lower() for part in _PART.findall(word.replace("WebSocket", "Websocket").replace("webSocket", "websocket"))
-    ]
+    parts = _PART.findall(word.replace("WebSocket", "Websocket").replace("webSocket", "websocket"))
+    return [each for part in parts for each in _without_ws(part.lower())]
+
+
+def _without_ws(part: str) -> list[str]:
+    """Return the parts of "wsconnect": "ws" and the verb."""
+    verb = part.removeprefix("ws")
+    return ["ws", verb] if verb != part and (verb in EVENT_VERBS or verb in NEGATIONS or verb in _UNDER_WAY) else [part]
 
 
 def is_ordinary(word: str) -> bool:
