@@ -127,6 +127,13 @@ def test_an_address_is_no_user_if_the_ends_name_users() -> None:
     assert {event[1] for event in told(read(log, guesses=True))} <= {""}
 
 
+@pytest.mark.parametrize("path", ["/ws/{u}/{i}/{end}", "/live/{i}/{end}?member={u}"])
+def test_a_request_neither_starts_nor_ends_a_connection(path: str) -> None:
+    words = tuple(f'10.4.0.7 - - "GET {path} HTTP/1.1" 200 512'.replace("{end}", end) for end in ("open", "shut"))
+    log, _ = returning((words[0], words[1]), [f"k{n}x" for n in range(20)])
+    assert read(log, guesses=True) == []
+
+
 @pytest.mark.parametrize("guesses", [False, True])
 @pytest.mark.parametrize(
     "words",

@@ -450,6 +450,16 @@ def test_what_follows_the_colon_of_an_end_is_its_reason(closed: str, reason: str
     assert kinds.count("-" if replaced else "!") == 0
 
 
+@pytest.mark.parametrize("topics", [("JOINED inbox:{u}", "JOINED arena:{s}"), ("joined deck:{s}", "joined crew:{u}")])
+def test_the_topics_that_a_client_joins_are_no_users(topics: tuple[str, str]) -> None:
+    lines = [
+        f"2026-04-02T10:11:{number:02}.000Z [info] {topic.format(u=f'40{number % 3}', s=number % 5)}"
+        for number in range(12)
+        for topic in topics
+    ]
+    assert read("\n".join(lines) + "\n", guesses=True) == []
+
+
 def test_a_level_in_brackets_is_no_user() -> None:
     lines = [f"[1] 2026/04/02 10:11:{n:02}.000000 [{level}] Server is ready" for n, level in enumerate(("INF", "DBG"))]
     assert told(read("\n".join(lines) + "\n", guesses=True)) == []

@@ -125,7 +125,7 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     reliable = [pair for pair in plain if pair[1].certain] or plain
     with_sid = [pair for pair in reliable if SID in pair[1].places]
     ending = [pair for pair in with_sid if not ends.isdisjoint(pair[0].values(pair[1].places[SID]))]
-    chosen = ending or with_sid or [pair for pair in reliable if pair[0].is_plain] or reliable
+    chosen = ending or with_sid or _without_topics([pair for pair in reliable if pair[0].is_plain] or reliable)
     if not any(reading.certain for _, reading in chosen):
         chosen = [pair for pair in chosen if not ends.isdisjoint(_id_values(pair))] or chosen
     for group, reading in (pair for pair in chosen if pair[1].certain):
@@ -138,6 +138,36 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
             if group.is_plain and is_bare(group.statement[1])
         ]
     return chosen
+
+
+NEAR, MOSTLY_NEAR = 4, 0.8
+"""Largest distance in lines, and share of the lines, from which on two statements are about the same connections."""
+
+
+def _without_topics(found: _Read) -> _Read:
+    """Return the readings without guesses that name different things for the same connection.
+
+    A client that joins several topics ("JOINED inbox:7", "JOINED arena:3") is the user of at most one of them.
+    """
+    topics = [pair for pair in found if not pair[1].certain and USER in pair[1].places]
+    doubtful = {
+        id(group)
+        for group, reading in topics
+        for other, its_reading in topics
+        if other is not group
+        and _are_near(group, other)
+        and group.values(reading.places[USER]) != other.values(its_reading.places[USER])
+    }
+    return [pair for pair in found if id(pair[0]) not in doubtful]
+
+
+def _are_near(one: Group, other: Group) -> bool:
+    """Return whether nearly every line of one statement is next to a line of the other, and the other way round."""
+    lines = [{row.line for row in group.rows} for group in (one, other)]
+    return all(
+        sum(not near.isdisjoint(range(line - NEAR, line + NEAR + 1)) for line in own) >= MOSTLY_NEAR * len(own)
+        for own, near in (lines, lines[::-1])
+    )
 
 
 def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> tuple[str, bool] | None:

@@ -454,12 +454,18 @@ def _median(values: Sequence[float]) -> float:
     return sorted(values)[(len(values) - 1) // 2]
 
 
+_METHODS = frozenset(("get", "head", "post", "put", "patch", "delete", "options"))
+"""Methods of HTTP. The line of a request says when it was answered, and not that something starts or ends."""
+
+
 def _is_about_other_things(group: Group) -> bool:
-    """Return whether a statement is about something other than a connection: a room, an order, a job.
+    """Return whether a statement is about something other than a connection: a room, an order, a job, a request.
 
     Fields in parentheses at its end do not say what the statement is about: `left, Close(code=1001, message=)`.
     """
     pattern = group.statement[1]
+    if any(word in _METHODS and path == "/" for word, path in pairwise(pattern)):
+        return True
     opening = len(pattern) - pattern[::-1].index("(") - 1 if pattern[-1:] == (")",) and "(" in pattern else 0
     words = pattern[:opening] if SLOT in pattern[:opening] and "=" in pattern[opening:] else pattern
     return not spoken_words(words).isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
