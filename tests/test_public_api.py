@@ -46,6 +46,15 @@ def test_nothing_is_read_from_the_folder_or_the_environment(tmp_path: Path, monk
         wscheck.read_log([line], config=tmp_path)
 
 
+def test_a_log_in_other_words_is_read_as_the_command_reads_it() -> None:
+    lines = [
+        f"2026-04-02T10:11:0{number}.000Z User {user} {word} with socket id 7VDLm2Q9xRt4KpWzAA0{user}"
+        for number, (user, word) in enumerate((user, word) for user in "123" for word in ("connected", "disconnected"))
+    ]
+    assert wscheck.read_log(lines).verdict is Verdict.PASSED
+    assert wscheck.read_log(lines, guess=False).verdict is Verdict.INCONCLUSIVE
+
+
 def test_an_error_names_the_setting() -> None:
     with pytest.raises(wscheck.UsageError, match=r"^`rules\.grace`: 'soon' is not a duration"):
         wscheck.read_log([], config={"rules.grace": "soon"})

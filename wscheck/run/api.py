@@ -75,6 +75,7 @@ def read_log(
     *,
     markers: Sequence[str] = (),
     keys: Sequence[str] = (),
+    guess: bool | None = None,
     connections: Connections | None = None,
     config: ConfigSource | None = None,
 ) -> LogsReport:
@@ -84,6 +85,7 @@ def read_log(
         log: The path of the log (str or Path), or its lines.
         markers: Markers (text that identifies an event in a log line), each as KIND=TEXT.
         keys: Names of the fields that contain ids, each as FIELD=NAME.
+        guess: Whether to read lines in unknown words: True for all, None for those without doubt, False for none.
         connections: Connections that a user may have: "per-user", "per-tab" or a number.
         config: Further settings.
 
@@ -93,16 +95,18 @@ def read_log(
     """
     loaded = _load(config, {"policy.connections": connections})
     if isinstance(log, str | Path):
-        return _read_log_file(Path(log), markers, keys, loaded)
+        return _read_log_file(Path(log), markers, keys, loaded, guess=guess)
     with tempfile.TemporaryDirectory(prefix="wscheck-log-") as folder:
         path = Path(folder, "lines")
         path.write_text("".join(f"{line.rstrip(chr(10))}\n" for line in log), encoding="utf-8")
-        report = _read_log_file(path, markers, keys, loaded)
+        report = _read_log_file(path, markers, keys, loaded, guess=guess)
         report.target, report.sources = "lines", ["lines"]
         return report
 
 
-def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], loaded: Config) -> LogsReport:
+def _read_log_file(
+    path: Path, markers: Sequence[str], keys: Sequence[str], loaded: Config, *, guess: bool | None
+) -> LogsReport:
     from wscheck.observe.logs.options import reader_factory
     from wscheck.run.tail.clock import TimeWindow
     from wscheck.run.tail.report import build_logs_report
@@ -111,7 +115,7 @@ def _read_log_file(path: Path, markers: Sequence[str], keys: Sequence[str], load
     request = TailRequest(
         names=[str(path)],
         outputs=[],
-        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.locate_key),
+        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.locate_key, guess=guess),
         options=loaded.judge_options,
         bar=loaded.bar,
         follow=False,
