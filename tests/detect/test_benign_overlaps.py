@@ -4,7 +4,7 @@ import pytest
 
 from tests.conversation import Conversation, log_of
 from wscheck.detect.engine import Judge, RuleOptions
-from wscheck.model.findings import Severity
+from wscheck.model.findings import Finding, Severity
 
 OVERLAPS = "multiple-connections"
 
@@ -154,3 +154,35 @@ def test_a_policy_decides_about_the_devices_of_a_user() -> None:
     for event in sorted(at_devices("A", "d1", "d2").events, key=lambda event: event.at or 0.0):
         judge.feed(event)
     assert {each.severity for each in judge.finish() if each.rule == OVERLAPS} == {Severity.ERROR}
+
+
+def announced(*conversations: Conversation) -> list[tuple[str | None, Severity]]:
+    """Return the user and the severity of each overlap at the time at which it was found."""
+    found = list[tuple[str | None, Severity]]()
+
+    def announce(finding: Finding) -> None:
+        if finding.rule == OVERLAPS and finding.count == 1:
+            found.append((finding.user, judge.severity_so_far(finding)))
+
+    judge = Judge(on_finding=announce)
+    events = sorted((event for each in conversations for event in each.events), key=lambda event: event.at or 0.0)
+    for event in events:
+        judge.feed(event)
+    judge.advance_to((events[-1].at or 0.0) + 1)
+    return found
+
+
+def test_overlaps_like_the_namespaces_before_them_are_announced_as_warnings() -> None:
+    found = announced(*(bundle(user, 100 * n) for n, user in enumerate("ABCD")))
+    assert [severity for _, severity in found] == [Severity.ERROR, Severity.ERROR, Severity.WARNING, Severity.WARNING]
+
+
+def test_one_overlap_of_another_form_makes_the_further_ones_errors() -> None:
+    other = log_of("X").connects("x1", at=210).connects("x2", at=220)
+    found = dict(announced(*(bundle(user, 100 * n) for n, user in enumerate("ABCD")), other))
+    assert (found["C"], found["X"], found["D"]) == (Severity.WARNING, Severity.ERROR, Severity.ERROR)
+
+
+def test_known_devices_are_announced_as_warnings() -> None:
+    late = log_of("B").connects("b1", at=910, page="d4").connects("b2", at=920, page="d5")
+    assert announced(at_devices("A", "d1", "d2"), late) == [("A", Severity.ERROR), ("B", Severity.WARNING)]

@@ -52,6 +52,12 @@ MAX_HANDOVER_S = 5.0
 MIN_RETURNS = 2
 """Number of connections per device and user that show that the log names devices and not connections."""
 
+MAX_COMPARED = 100
+"""Number of the latest overlaps with which a further one is compared."""
+
+SETTLING_S = 1.0
+"""Longest time from a line about the end of one socket to the lines about the other namespaces (seconds)."""
+
 MIN_BUNDLES = 2
 """Number of overlaps that must look like namespaces. A single one may be a coincidence."""
 
@@ -72,6 +78,7 @@ class Judge:
     ) -> None:
         self.ledger = Ledger()
         self._findings: dict[tuple[str, str | None, str], Finding] = {}
+        self._overlaps: list[Finding] = []
         self._evicted_causes: dict[str | None, dict[str, list[Cause]]] = {}
         self._on_finding = on_finding
         self._histories = UserHistories(self.ledger, self._store_causes)
@@ -207,7 +214,7 @@ class Judge:
         This is assumed only if the sockets of all users with several sockets in the log look like namespaces. Overlaps
         with a harmless explanation become warnings, and those of clients that the server moved are left out.
         """
-        overlaps = [finding for finding in self._findings.values() if finding.rule == MULTIPLE_CONNECTIONS]
+        overlaps = self._overlaps
         histories = [self._histories.history(finding.user) for finding in overlaps]
         count = sum(finding.count for finding in overlaps)
         self._namespace_gap = None
@@ -221,6 +228,24 @@ class Judge:
                 finding.severity = Severity.WARNING
         moved = [id(finding) for finding, history in zip(overlaps, histories, strict=True) if was_handed_over(history)]
         return [finding for finding in self._findings.values() if id(finding) not in moved]
+
+    def severity_so_far(self, finding: Finding) -> Severity:
+        """Return the severity with which to announce a finding that later events may explain.
+
+        Once a log has shown namespaces, or the devices of its users, a further overlap of this form is a warning until
+        it proves to be different. See `findings`.
+        """
+        if finding.rule != MULTIPLE_CONNECTIONS or finding.severity is not Severity.ERROR:
+            return finding.severity
+        own = self._histories.history(finding.user)
+        others = [self._histories.history(each.user) for each in self._overlaps[-MAX_COMPARED:] if each is not finding]
+        are_namespaces = (
+            may_be_namespaces(own, at=self._now)
+            and all(may_be_namespaces(each, at=self._now) for each in others)
+            and sum(map(may_be_namespaces, others)) >= MIN_BUNDLES
+        )
+        are_devices = self._is_undecided and belongs_to_devices(own) and are_known_devices([own, *others])
+        return Severity.WARNING if are_namespaces or are_devices else finding.severity
 
     def update_cause(self, finding: Finding) -> Cause | None:
         """Set the probable causes of `finding` from the events so far, and return the first, None if it is unknown."""
@@ -242,6 +267,8 @@ class Judge:
         finding = self._findings.get(key)
         if finding is None:
             finding = self._findings[key] = _new_finding(occurrence)
+            if finding.rule == MULTIPLE_CONNECTIONS:
+                self._overlaps.append(finding)
             self._evicted_causes.setdefault(occurrence.user, {}).setdefault(occurrence.rule, [])
         else:
             _grow(finding, occurrence)
@@ -347,13 +374,20 @@ def belongs_to_devices(history: UserHistory) -> bool:
     return bool(history.met) and all(map(is_logged, history.openings))
 
 
-def may_be_namespaces(history: UserHistory) -> bool:
-    """Return whether all overlapping sockets opened together and ended together, as namespaces of one connection do."""
+def may_be_namespaces(history: UserHistory, *, at: float | None = None) -> bool:
+    """Return whether all overlapping sockets opened together and ended together, as namespaces of one connection do.
+
+    at  time at which the sockets may still be open (epoch seconds), None at the end of the evidence
+    """
     ends = {closing.sid: closing for closing in history.closings}
     for old, new in history.met:
         if not _is_alike(old, new) or old.at is None or new.at is None or new.at - old.at > OPENED_TOGETHER_S:
             return False
         first, second = ends.get(old.sid or ""), ends.get(new.sid or "")
+        if at is not None and (first is None or second is None):
+            ended_at = next((each.event.at for each in (first, second) if each is not None), at)
+            if ended_at is not None and at - ended_at <= SETTLING_S:
+                continue
         if first is None or second is None or first.reason != second.reason:
             return False
         if first.event.at is None or second.event.at is None or first.event.resolution or second.event.resolution:

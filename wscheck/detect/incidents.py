@@ -89,13 +89,20 @@ class IncidentTracker:
         key = (incident.rule, incident.user)
         self._open[key] = OpenIncident(incident, incident.last_at, incident.count, self._still_holds(*key))
 
-    def observe(self, finding: Finding) -> Incident | None:
-        """Add the latest occurrence of `finding` to its incident. Return the incident if it must be reported now."""
+    def is_open(self, finding: Finding) -> bool:
+        """Return whether the incident of `finding` is open."""
+        return (finding.rule, finding.user) in self._open
+
+    def observe(self, finding: Finding, severity: Severity | None = None) -> Incident | None:
+        """Add the latest occurrence of `finding` to its incident. Return the incident if it must be reported now.
+
+        `severity` is that of the incident, by default that of the finding.
+        """
         now = finding.last_at
         key = (finding.rule, finding.user)
         entry = self._open.get(key)
         if entry is None:
-            incident = _new_incident(finding)
+            incident = _new_incident(finding, severity or finding.severity)
             self._open[key] = OpenIncident(incident, now)
             return incident
         self._open.move_to_end(key)
@@ -103,14 +110,21 @@ class IncidentTracker:
         if entry.is_still_restored:
             entry.is_still_restored = False
             return None
-        severity = entry.incident.severity
-        is_worse = finding.severity is not severity and finding.severity.rank > severity.rank
+        is_worse = (severity or finding.severity).rank > entry.incident.severity.rank
         has_new_cause = entry.incident.cause is None and finding.cause is not None
-        _grow(entry.incident, finding)
+        _grow(entry.incident, finding, severity or finding.severity)
         has_grown = entry.incident.count >= entry.reported_count * GROWTH
         if has_grown:
             entry.reported_count = entry.incident.count
         return entry.incident if has_grown or is_worse or has_new_cause else None
+
+    def raise_severity(self, finding: Finding) -> Incident | None:
+        """Give the incident the severity of its finding. Return the incident if it is open and that is worse."""
+        entry = self._open.get((finding.rule, finding.user))
+        if entry is None or finding.severity.rank <= entry.incident.severity.rank:
+            return None
+        entry.incident.state, entry.incident.severity = IncidentState.GREW, finding.severity
+        return entry.incident
 
     def resolve_quiet(self, now: float) -> Iterator[Incident]:
         """Resolve and yield each incident without a recent occurrence at `now` (epoch seconds)."""
@@ -133,12 +147,12 @@ class IncidentTracker:
             yield key, entry
 
 
-def _new_incident(finding: Finding) -> Incident:
+def _new_incident(finding: Finding, severity: Severity) -> Incident:
     at = finding.last_at
     return Incident(
         state=IncidentState.OPENED,
         rule=finding.rule,
-        severity=finding.severity,
+        severity=severity,
         confidence=finding.confidence,
         user=finding.user,
         message=finding.message,
@@ -149,11 +163,11 @@ def _new_incident(finding: Finding) -> Incident:
     )
 
 
-def _grow(incident: Incident, finding: Finding) -> None:
+def _grow(incident: Incident, finding: Finding, severity: Severity) -> None:
     incident.state = IncidentState.GREW
     incident.count += 1
     incident.message, incident.cause = finding.message, finding.cause
-    incident.severity, incident.confidence = finding.severity, finding.confidence
+    incident.severity, incident.confidence = severity, finding.confidence
     incident.last_at = finding.last_at
     incident.evidence = list(finding.evidence)
     if incident.first_at is not None and incident.last_at is not None and incident.last_at > incident.first_at:

@@ -8,6 +8,7 @@ import select
 import signal
 import struct
 import time
+from collections.abc import Sequence
 from fcntl import ioctl
 from pathlib import Path
 from termios import TIOCSWINSZ
@@ -18,12 +19,22 @@ from rich.console import ConsoleDimensions
 from tests import hostile
 from tests.hostile import ci_commands, control_characters
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
+from wscheck.detect.changes import LedgerChange
 from wscheck.detect.engine import RuleOptions
 from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.model.events import Connected, ConnectionExpired, Replaced, ServerRestarted, Unreadable
+from wscheck.model.events import (
+    Connected,
+    ConnectionExpired,
+    Disconnected,
+    Event,
+    Replaced,
+    ServerRestarted,
+    Unreadable,
+)
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.secrets import Redactor
 from wscheck.notify.lines import IncidentPrinter, NdjsonStream
+from wscheck.notify.listener import WatchListener
 from wscheck.notify.live_view import ConnectionRates, IncidentRates, RateHistory, render, sparkline
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.sources import FollowedLog
@@ -74,6 +85,43 @@ def incident(user: str) -> Incident:
 
 def connected(user: str, sid: str, after: float) -> Connected:
     return Connected(at=T + after, source="server-log", user=user, sid=sid)
+
+
+def test_a_warning_that_proves_to_be_an_error_is_announced_again() -> None:
+    """The sockets of three users open and end together; those of the third do not, which is seen later."""
+    events = list[Connected | Disconnected]()
+    for at, user in ((0, "ada"), (100, "bob"), (200, "eve")):
+        events += [connected(user, f"{user}{n}", at + n / 10) for n in range(2)]
+        events += [ended(f"{user}{n}", at + 60 + n / 1000) for n in range(2)]
+    del events[-1]  # the second socket of the last user stays open
+    watch, seen = LogWatch([], RuleOptions()), list[tuple[str | None, str, str]]()
+    watch.listeners.append(Announcements(seen))
+    watch._evaluate([*events[:-1], connected("zoe", "z", 201)])
+    watch.finish_poll()
+    assert seen[-1] == ("eve", "opened", "warning")
+    watch._evaluate([events[-1], connected("kim", "k", 262)])
+    watch.finish_poll()
+    assert seen[-1] == ("eve", "grew", "error")
+
+
+def ended(sid: str, after: float) -> Disconnected:
+    return Disconnected(at=T + after, source="server-log", sid=sid, reason="transport close")
+
+
+class Announcements(WatchListener):
+    """Listener that stores user, state and severity of each incident."""
+
+    def __init__(self, seen: list[tuple[str | None, str, str]]) -> None:
+        self._seen = seen
+
+    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
+        pass
+
+    def on_poll_end(self, now: float | None) -> bool:
+        return False
+
+    def on_incident(self, incident: Incident) -> None:
+        self._seen.append((incident.user, str(incident.state), str(incident.severity)))
 
 
 @pytest.mark.parametrize("width", [60, 80, 160])

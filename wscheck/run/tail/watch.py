@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -13,7 +13,7 @@ from wscheck.detect.incidents import GROWTH, Incident, IncidentTracker
 from wscheck.detect.ledger import Ledger
 from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, ConnectionExpired, Event, PhaseEnded
-from wscheck.model.findings import Finding
+from wscheck.model.findings import Finding, Severity
 from wscheck.model.gaps import Gap
 from wscheck.model.report import WordingProposal
 from wscheck.observe.logs.extractor import read_events
@@ -31,6 +31,9 @@ RESOLVE_INTERVAL_S = 1.0
 
 LINES_BEFORE_PROPOSAL = 20
 """Lines without a connection event after which the live view proposes how to read the log."""
+
+MAX_EXAMINED = 20
+"""Number of incidents per poll that are examined again, because they were announced as less than their findings."""
 
 CONNECTION_KINDS = ("connected", "replaced", "disconnected")
 
@@ -89,6 +92,7 @@ class LogWatch:
         self._reorder = ReorderBuffer(reorder) if reorder and not complete else None
         self._late, self.order_gaps = LateEvents(), list[Gap]()
         self._unreported: list[Incident] = []
+        self._lowered: dict[tuple[str, str | None], Finding] = {}
         self._next_resolve_at = float("-inf")
         self.started_at = time.time()
         self.lines = self.bytes = self.unreadable = 0
@@ -160,6 +164,8 @@ class LogWatch:
         if self.live and now is not None:
             self.judge.advance_to(now)
             self._resolve_quiet(now)
+        if self._lowered:
+            self._raise_lowered()
         self._report_incidents()
         waiting = [listener.on_poll_end(now) for listener in self.listeners]
         self._listener_is_waiting = any(waiting)
@@ -287,10 +293,29 @@ class LogWatch:
         is_new = finding.count < GROWTH
         if is_new:
             self.judge.update_cause(finding)  # while a finding is new, each event can change its cause
-        incident = self.incidents.observe(finding)
+        incident = self.incidents.observe(finding, self._severity_so_far(finding))
         if incident is not None:
             incident.cause = finding.cause if is_new else self.judge.update_cause(finding)
             self._unreported.append(incident)
+
+    def _severity_so_far(self, finding: Finding) -> Severity:
+        """Return the severity with which the incident of a finding is announced: see `Judge.severity_so_far`."""
+        key = (finding.rule, finding.user)
+        if self.incidents.is_open(finding):
+            return Severity.WARNING if key in self._lowered else finding.severity
+        severity = self.judge.severity_so_far(finding)
+        if severity is not finding.severity:
+            self._lowered[key] = finding
+        return severity
+
+    def _raise_lowered(self) -> None:
+        """Announce the incidents that proved to be as severe as their findings. Each call examines some of them."""
+        for key, finding in list(islice(self._lowered.items(), MAX_EXAMINED)):
+            del self._lowered[key]
+            if self.incidents.is_open(finding) and self.judge.severity_so_far(finding) is not finding.severity:
+                self._lowered[key] = finding
+            elif (incident := self.incidents.raise_severity(finding)) is not None:
+                self._unreported.append(incident)
 
     def _report_incidents(self) -> None:
         """Notify the listeners of changed incidents. They were notified of the event that caused the change before."""
