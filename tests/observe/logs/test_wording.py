@@ -460,6 +460,17 @@ def test_the_topics_that_a_client_joins_are_no_users(topics: tuple[str, str]) ->
     assert read("\n".join(lines) + "\n", guesses=True) == []
 
 
+@pytest.mark.parametrize("noun", ["client", "user", "device", "agent"])
+def test_users_may_come_in_the_order_of_their_numbers(noun: str) -> None:
+    users = [str(4_000 + n) for n in range(24)]
+    lines = [
+        f"2026-04-02T10:{11 + end}:{n:02}.000Z {noun} {user} {('connected', 'disconnected')[end]}, session={sid(n)}"
+        for end in (0, 1)
+        for n, user in enumerate(users)
+    ]
+    assert [event.user for event in read("\n".join(lines) + "\n") if isinstance(event, Connected)] == users
+
+
 def test_a_level_in_brackets_is_no_user() -> None:
     lines = [f"[1] 2026/04/02 10:11:{n:02}.000000 [{level}] Server is ready" for n, level in enumerate(("INF", "DBG"))]
     assert told(read("\n".join(lines) + "\n", guesses=True)) == []

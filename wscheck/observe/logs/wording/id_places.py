@@ -152,7 +152,10 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
         place
         for place in open_places
         if is_user_label(group.label(place))
-        or not (has_socket_form(group.values(place)) or (not known and counts_up(group.values(place))))
+        or not (
+            has_socket_form(group.values(place))
+            or (not known and not is_weak_user_label(group.label(place)) and counts_up(group.values(place)))
+        )
     ]
     labelled = [place for place in open_places if is_user_label(group.label(place)) or _names_user(group.values(place))]
     if labelled:

@@ -316,7 +316,8 @@ class Pairing:
             if len(column.lines) > len(sid.lines):
                 continue  # a connection has one user
             own = sid.group.values(place)
-            if not is_user_label(label) and (has_socket_form(own) or counts_up(own)):
+            may_count = not is_weak_user_label(label) and counts_up(own)
+            if not is_user_label(label) and (has_socket_form(own) or may_count):
                 continue
             of = _owner(sid, column)
             repeats = [value for value, user in of.items() if user in ended.get(value, ())]
@@ -566,7 +567,8 @@ def _may_be_user(column: Column) -> bool:
     is_thread = column.place[0] == "#" and any(value[-1:].isdigit() for value in column.lines)
     if len(column.lines) <= 1 or column.count <= len(column.lines) or is_thread:
         return False
-    return is_user_label(column.group.label(column.place)) or not counts_up(column.group.values(column.place))
+    label = column.group.label(column.place)
+    return is_user_label(label) or is_weak_user_label(label) or not counts_up(column.group.values(column.place))
 
 
 def _last(column: Column) -> int:
