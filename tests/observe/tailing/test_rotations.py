@@ -166,6 +166,23 @@ def test_a_closed_file_that_is_deleted_or_packed_is_left_in_order(tmp_path: Path
     tail.log.close()
 
 
+def test_a_closed_empty_file_that_is_gone_is_no_other_file(tmp_path: Path) -> None:
+    server = LoggingServer(tmp_path / "app.log")
+    server.connects(5)
+    server.rotate()
+    server.reopen()
+    tail = InProcess(server.path, files=OpenFiles(1))
+    for stream in tail.log._follower.streams:
+        stream.log.reader.suspend()
+    server.path.unlink()
+    tail.poll()
+    server.reopen()
+    server.connects(5)
+    tail.poll()
+    assert (tail.connected, tail.notes) == (server.sids[5:], [])
+    tail.log.close()
+
+
 def test_an_inode_that_another_file_got_is_not_read_again(tmp_path: Path) -> None:
     path = tmp_path / "app.log"
     path.touch()

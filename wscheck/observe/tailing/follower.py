@@ -339,10 +339,12 @@ class LogFollower:
     def _leave_truncated(self, stream: LogStream) -> Generator[StreamChunk, None, bool]:
         """Continue after a truncation: in a copy of the old content if there is one, else in the current file."""
         previous = stream.log
-        copy = scan_stable(
-            self._generations,
-            lambda: find_continuation(self._generations, previous.position(), [previous.reader.identity]),
-        )
+        copy = None
+        if previous.offset:  # nothing identifies a file of which nothing was read
+            copy = scan_stable(
+                self._generations,
+                lambda: find_continuation(self._generations, previous.position(), [previous.reader.identity]),
+            )
         if copy is not None:
             reader = self._open_reader(copy)
             if reader is not None:
@@ -353,12 +355,13 @@ class LogFollower:
         log = self._open(self._next_file())
         if log is None:
             return False
-        if not log.offset and (kept := previous.overlap(log.reader)):
+        if previous.offset and not log.offset and (kept := previous.overlap(log.reader)):
             log.move_to(kept)
-        else:
+        elif previous.offset:
             self._report_loss(previous.position(), log.reader)
             yield from self._end_line(stream)
-        self._finish(previous)
+        if previous.offset:
+            self._finish(previous)
         stream.continue_in(log, count_lines(log.reader, log.offset))
         stream.drop_earlier_files()
         return True
