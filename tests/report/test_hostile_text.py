@@ -20,7 +20,7 @@ from wscheck.report.console import new_console
 from wscheck.report.formatting import escape_control, one_line
 from wscheck.report.terminal import print_report
 
-SHIFTS = (0, 7, 19)
+SHIFTS = (0, 19)
 """Starts in the list of texts: each text occurs in other fields."""
 
 

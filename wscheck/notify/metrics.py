@@ -149,6 +149,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     """A server that ends each connection in time: clients that never send or never read cannot occupy it."""
 
     daemon_threads = True
+    request_queue_size = 64  # with the default of 5, a burst of clients delays the next one by seconds
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._clients: dict[Any, float] = {}
