@@ -120,7 +120,7 @@ def test_allowed_findings_are_shown_and_do_not_fail(pytester: pytest.Pytester) -
         report = wscheck_server(scenarios=["single-connection"])
         assert report.verdict == report.scenarios[0].verdict == "passed" and not report.findings
 
-    @pytest.mark.wscheck(config={"rules.max_attempts": "1/10s", **CONFIG})
+    @pytest.mark.wscheck(config={"rules.max_attempts": "1/10s", "verify.reconnect_on_kick": "50ms", **CONFIG})
     def test_one_not_allowed(wscheck_server):
         wscheck_server(scenarios=["single-connection"])
 """,
