@@ -51,7 +51,7 @@ def _requests(report: LogsReport) -> Iterator[str]:
             "sessions are unknown to the process that answers: possibly several processes without sticky sessions, "
             "or a server that restarted"
         )
-    if report.access:
+    if any(client.polls for client in report.access) or report.polling_share:
         yield f"{report.polling_share:.0%} of the sessions have no WebSocket connection in the log"
 
 

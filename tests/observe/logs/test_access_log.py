@@ -23,6 +23,11 @@ RECORDS = {
     '"192.0.2.8" "Mozilla/5.0" "0e18e0b3" "rt.example.org" "10.4.2.9:9000"',
     "Envoy's older format": '[2025-11-18T09:14:03.000Z] "GET /live?employee_id=ann HTTP/1.1" 101 - 442 932 60000 - '
     '"-" "-"',
+    "IIS": "#Software: IIS 10.0\n"
+    "#Fields: date time cs-method cs-uri-stem cs-uri-query cs-username c-ip sc-status sc-substatus time-taken\n"
+    "2025-11-18 09:15:03 GET /hubs/live id=17NkUXobF6E3 ann 192.0.2.8 101 0 60000",
+    "CloudFront": "#Fields: date time c-ip cs-method cs-uri-stem sc-status cs-uri-query time-taken\n"
+    "2025-11-18\t09:15:03\t192.0.2.8\tGET\t/live\t101\taccount=ann\t60.000",
     "a client in the query": CADDY.replace("user=ann", "v=2&client_id=ann"),
     "Engine.IO": "192.0.2.8 - - [18/Nov/2025:09:15:03 +0000] "
     '"GET /socket.io/?EIO=4&transport=websocket&userId=ann HTTP/1.1" 101 900 "-" "Mozilla/5.0" request_time=60.000',

@@ -1,12 +1,12 @@
 """Access logs of proxies and web servers: the HTTP requests of Socket.IO clients (Engine.IO protocol, "Transports").
 
-The logs of nginx and Apache (combined), Traefik, Envoy, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify and werkzeug are
-read.
+The logs of nginx and Apache (combined), Traefik, Envoy, AWS ALB, Cloudflare, Caddy, HAProxy, Fastify, werkzeug,
+IIS and CloudFront (W3C extended log format) are read.
 An access log shows attempts and transports per client. It does not show which connections are open.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
@@ -68,6 +68,9 @@ _ENVOY = lazy_pattern(r'HTTP/1\.1" 101 \S+ (?:\S+ \S+ "[^"]*" )?\d+ \d+ (?P<ms>\
 _LAST_MS = lazy_pattern(r"\s(?P<ms>\d+)ms\s*$")
 _NAMED_SECONDS = lazy_pattern(r"\b(?:rt|request_time|urt|duration|time_taken)=[\"']?(?P<s>\d+(?:\.\d+)?)s?\b")
 _ACCEPTED = lazy_pattern(r"\[(?P<accepted>\d\d/\w{3}/\d{4}:[\d:.]+(?:\s[+-]\d{4})?)\]")
+_COLUMNS = lazy_pattern(rb"(?m)^#Fields:[ \t]*(?P<names>[^\r\n]*\bsc-status\b[^\r\n]*)")
+"""Names of the columns of the W3C extended log format, which IIS and CloudFront write."""
+_W3C_KEYS = {"sc-status": "status", "c-ip": "remote_addr", "cs-username": "user"}
 _REMOTE_USER = lazy_pattern(r"\A\S+ \S+ (?P<user>[^\s\"-][^\s\"]*) \[\d\d/")
 """User of the combined log format, whom the web server authenticated."""
 
@@ -99,8 +102,10 @@ class AccessLog:
     unattributed  number of WebSockets for which it does not show all three
     """
 
-    def __init__(self, timestamps: TimestampParser, needle: bytes = NEEDLE) -> None:
-        self._timestamps, self._needle = timestamps, needle
+    def __init__(
+        self, timestamps: TimestampParser, needle: bytes = NEEDLE, columns: Sequence[str] | None = None
+    ) -> None:
+        self._timestamps, self._needle, self._columns = timestamps, needle, columns
         self.spans, self.lost = list[WebSocketSpan](), list[LostSession]()
         self._begun = Counter[str]()
         self.websockets = self.unattributed = 0
@@ -110,9 +115,12 @@ class AccessLog:
     @classmethod
     def recognise(cls, timestamps: TimestampParser, opening: bytes) -> "AccessLog | None":
         """Return an access log if the start of a log contains requests of Socket.IO or WebSockets, None otherwise."""
+        names = _COLUMNS.search(opening)
+        columns = names["names"].decode("utf-8", "replace").split() if names is not None else None
         if NEEDLE in opening:
-            return cls(timestamps)
-        return cls(timestamps, UPGRADE) if _UPGRADED.search(opening) is not None else None
+            return cls(timestamps, columns=columns)
+        is_other = columns is not None or _UPGRADED.search(opening) is not None
+        return cls(timestamps, UPGRADE, columns) if is_other else None
 
     @property
     def has_polling_sessions(self) -> bool:
@@ -138,12 +146,15 @@ class AccessLog:
 
     def _line(self, text: str, line: int) -> None:
         text = text.replace("\\u0026", "&")
+        fields: dict[str, Any] = {}
+        if self._columns is not None:
+            text, fields = _w3c_record(dict(zip(self._columns, text.split(), strict=False)))
         request = (_QUERY if self._needle is NEEDLE else _ANY_QUERY).search(text)
         if request is None:
             return
         query = {key: values[0] for key, values in parse_qs(request["query"] or "").items()}
         brace = text.find("{")
-        fields = dict(_scalars(parse_json_object(text[brace:]) or {})) if brace >= 0 else {}
+        fields = fields or (dict(_scalars(parse_json_object(text[brace:]) or {})) if brace >= 0 else {})
         user = next((query[key] for key in _USER_KEYS if query.get(key)), "")
         status = _status(text, fields)
         if self._needle is not NEEDLE:
@@ -222,6 +233,18 @@ class AccessLog:
         at = self._timestamps.from_fields(dict(fields)) if fields else None
         given = next((str(fields[key]) for key in _TIME_KEYS if key in fields), text[:200])
         return at if at is not None else self._timestamps.find(given)
+
+
+def _w3c_record(row: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """Return the request and the fields of a line of the W3C extended log format. Its times are in UTC.
+
+    IIS writes durations in milliseconds, CloudFront in seconds with decimals.
+    """
+    fields = {key: row[name] for name, key in _W3C_KEYS.items() if row.get(name, "-") != "-"}
+    fields["time"] = f"{row.get('date', '')}T{row.get('time', '')}Z"
+    seconds = row.get("time-taken", "")
+    fields["duration" if "." in seconds else "duration_ms"] = seconds
+    return f" {row.get('cs-method', '')} {row.get('cs-uri-stem', '')}?{row.get('cs-uri-query', '')} ", fields
 
 
 def _scalars(fields: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
