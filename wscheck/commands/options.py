@@ -9,13 +9,14 @@ Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the 
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]
 Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Time that a connection may take to open [20s].")]
 WaitFor = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="Time to wait for the server to start, e.g. 30s [never].")
+    str | None, typer.Option(metavar="DURATION", help="Time to wait for the server to start, e.g. 30s [0s].")
 ]
 UserIn = Annotated[
     str | None,
     typer.Option(
         metavar="PLACE",
-        help="Part of the handshake that contains the user id [auth.userId]: auth., query., header. or cookie.NAME.",
+        help="Part of the handshake that contains the user id [auth.userId]: auth.NAME, query.NAME, header.NAME or "
+        "cookie.NAME.",
     ),
 ]
 TokenIn = Annotated[

@@ -100,7 +100,7 @@ def configured_target(config: "Config") -> ServerTarget:
 
 
 def _location(setting: "SettingValue", *, is_in_connect: bool) -> str:
-    """Return where the user or the token is sent, "" if only [connect] contains it."""
+    """Return the part of the handshake that contains a value ("auth.token"), "" if only [connect] sends the value."""
     return "" if setting.origin == "default" and is_in_connect else str(setting.value)
 
 

@@ -140,7 +140,10 @@ def _owner(user: str, node: str | None) -> SessionOwner:
 
 
 class AssumedEnd(msgspec.Struct, frozen=True):
-    """End without a socket id, and `sid`, the connection that was assumed to have ended, None if that is unknown."""
+    """End that was reported without a socket id.
+
+    sid  id of the connection that is assumed to have ended, None if none could be assumed
+    """
 
     sid: str | None
     event: Disconnected

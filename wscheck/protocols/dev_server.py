@@ -1,6 +1,6 @@
 """Connections of development servers, for hot and live reload. They are listed, but not evaluated.
 
-A page has them only while it is developed, and the tool itself opens and renews them.
+A page has them only while it is developed. The development server's script opens and renews them, not the application.
 """
 
 from collections.abc import Sequence

@@ -17,11 +17,11 @@ _IN_BUNDLE_NOT_LIBRARY = frozenset({"react-dom", "react", "scheduler", "vue", "z
 
 
 class ClientWords(msgspec.Struct, frozen=True):
-    """Words of a client.
+    """Code of a client library, as fixes name it.
 
     constructor  expression that opens a connection, without its arguments
     close        method that closes it
-    fixes        dict of cause id to fix, for fixes that are different and not only in other words
+    fixes        dict of cause id to fix, for the causes that this library needs another fix for
     """
 
     constructor: str

@@ -331,7 +331,7 @@ class _Effect:
         )
 
     def _at_end(self, block: Node, statement: Node, undone: Sequence[str]) -> Edit:
-        """Return the edit after which a block returns a function that contains the statements `undone`."""
+        """Return the edit that makes a block return a cleanup function with the statements `undone`."""
         end, semicolon = block.end_byte - 1, self.semicolon(statement)
         closing = self._text(self.content.rfind(b"\n", 0, end) + 1, end)
         if closing.strip():  # the last statement is in the line of the bracket

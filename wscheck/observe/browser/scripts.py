@@ -204,7 +204,7 @@ class PageScripts:
     async def _decode_map(self, url: str, text: bytes | str) -> SourceMap | None:
         """Return the decoded source map. If it is missing or invalid, store a note and return None.
 
-        text  the map as bytes, or as a string the reason why there is none
+        text  the map (bytes), or the reason why there is no map (str)
         """
         if isinstance(text, bytes):
             try:

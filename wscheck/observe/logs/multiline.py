@@ -409,7 +409,7 @@ def complete_from_lines_above(
 
 
 def _opens(text: str, before: str) -> bool:
-    """Return whether a line starts the object of the record: only a line prefix is in front of the bracket."""
+    """Return whether a line starts a record that is an object: only a line prefix is in front of its bracket."""
     bracket = _OBJECT.search(text.rstrip())
     if bracket is None:
         return False

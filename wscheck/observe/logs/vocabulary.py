@@ -269,7 +269,7 @@ class LogVocabulary(msgspec.Struct, frozen=True):
         return known | {normalize_key(key): role for role, key in self.keys if role != TIME}
 
     def time_key_names(self) -> tuple[str, ...]:
-        """Return the user's keys for the time of a structured record."""
+        """Return the configured keys for the time of a structured record."""
         return tuple(key for role, key in self.keys if role == TIME)
 
 

@@ -89,7 +89,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
         return self.offset, self.head_size, self.head, self.tail
 
     def matches(self, reader: FileReader) -> bool:
-        """Return whether the file of `reader`, perhaps packed, has this content and no more."""
+        """Return whether the file of `reader` ends here: unpacked, it has exactly the content up to this end."""
         if not reader.is_packed and reader.status.st_size != self.offset:
             return False
         return self.is_start_of(reader) and not reader.read_at(1, self.offset)
@@ -512,8 +512,8 @@ def is_empty(path: Path) -> bool:
 def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | None) -> Continuation | None:
     """Return where to continue in `path` if it repeats the content of `previous` with a new inode (sed -i, rsync).
 
-    settled  the last position at which `previous` had the log's name; lines that a late writer added later are not in
-             the copy
+    settled  the end of `previous` when it was last seen under the log's name; lines that a process added to it after
+             that are not in the copy
     """
     for reader in _readers([path]):
         if previous.offset and previous.position().matches(reader.read_at):

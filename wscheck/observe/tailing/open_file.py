@@ -77,7 +77,7 @@ class FilePosition(msgspec.Struct, frozen=True):
 
     @classmethod
     def at(cls, read_at: ReadAt, offset: int) -> "FilePosition":
-        """Return the position `offset` bytes into the file behind `read_at`."""
+        """Return the position at byte `offset` of the file that `read_at` reads."""
         tail = min(TAIL_BYTES, offset)
         return cls(read_at(min(HEAD_BYTES, offset), 0), read_at(tail, offset - tail), offset)
 

@@ -415,7 +415,7 @@ class ServerSplit:
     """Servers of a set of sessions.
 
     main  the target's server if a session connects to it, else the server with the most sessions of known users.
-          A user's home server is `main`, or the first one that the user connects to.
+          A user's home server is `main` if the user connects to it, otherwise the first one that the user connects to.
     """
 
     def __init__(self, sessions: SessionEvents, target: str = "") -> None:

@@ -204,7 +204,7 @@ class PageLoop:
         await self._count(tab, place, len(later), at_rest=True)
 
     def _has_more_open(self, tab: BrowserTab, place: str) -> bool:
-        """Return whether more connections were open after a round of a place than before the first round."""
+        """Return whether more connections were open after a visit to `place` than before the first visit."""
         first, *later = self._counts(tab, place)
         return max(later, default=0) > first
 

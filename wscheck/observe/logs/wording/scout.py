@@ -135,9 +135,9 @@ class WordingScout:
         self._searched, self._next_sample = 0, 2 * HEAD
 
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
-        """Search data[begin:end], which starts with line number `line`.
+        """Search data[begin:end], which starts with line number `line`, for statements about connections.
 
-        Return the lines of this and earlier calls that can be read now.
+        Return the lines, of this and earlier calls, whose statements have a reading from now on.
         """
         first = self._searched
         self._searched += end - begin
@@ -207,10 +207,10 @@ class WordingScout:
     def _use_structure(
         self, found: Mapping[Statement, Reading], rows: Sequence[Row], words: frozenset[str]
     ) -> Mapping[Statement, Reading]:
-        """Read the statements that the structure shows, if it is certain enough; return the statements that are read.
+        """Use the readings that were learned from the order of ids, if they are certain enough. Return the new ones.
 
-        If words and structure show the same openings, the structure adds what the words did not report: other ends, and
-        replacements.
+        If they agree with the readings that were learned from words about the openings of connections, only the ends
+        and replacements that the words did not show are added.
         """
         told = {
             row.line: reading

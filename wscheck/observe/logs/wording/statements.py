@@ -298,8 +298,8 @@ def _limit_in(value: str) -> str:
 def _place_of_limit(group: Group) -> str | None:
     """Return the place of the number of connections that each user may have, None if the lines do not tell it.
 
-    They number the connections of each user ("slot 2 of 5", "device 2/3"). A number that counts the connections of all
-    users has the value 1 only once.
+    Such lines number the connections of each user ("slot 2 of 5", "device 2/3"), so that each user has a number 1. If
+    only one line has the number 1, the connections of all users are counted together, and the result is None.
     """
     pattern = group.statement[1]
     places = [at for at, piece in enumerate(pattern) if piece == SLOT]
