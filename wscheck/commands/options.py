@@ -9,7 +9,7 @@ Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the 
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]
 Timeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Time that a connection may take to open [20s].")]
 WaitFor = Annotated[
-    str | None, typer.Option(metavar="DURATION", help="Time to wait for the server to start, e.g. 30s [0s].")
+    str | None, typer.Option(metavar="DURATION", help="Time to wait for the server to start, e.g. 30s [no wait].")
 ]
 UserIn = Annotated[
     str | None,
