@@ -218,6 +218,29 @@ def test_the_fields_of_the_spans_around_a_message_are_read(span: str) -> None:
     assert told(read("\n".join(lines))) == expected
 
 
+@pytest.mark.parametrize("noun", ["connection", "session", "stream"])
+def test_what_completed_is_an_end_only_after_a_noun_for_a_connection(noun: str) -> None:
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate((*USERS, *USERS)):
+        at = f"2026-04-14 13:20:{2 * number:02} [INF] client"
+        lines += [f"{at} {noun} established client={sid(number)} user={user}", f"{at} check completed user={user}"]
+        lines += [f"{at} {noun} completed client={sid(number)} duration=12s"]
+        expected += [("+", user, sid(number)), ("-", "", sid(number))]
+    assert told(read("\n".join(lines), guesses=True)) == expected
+
+
+@pytest.mark.parametrize("inner", ["unsubscribed feed={} client={}", "removed watcher={} client={}"])
+def test_what_ends_several_times_for_each_connection_is_no_connection(inner: str) -> None:
+    lines, expected = list[str](), list[tuple[str, ...]]()
+    for number, user in enumerate((*USERS, *USERS)):
+        at = f"2026-04-14 13:20:{2 * number:02} [INF] client"
+        lines += [f"{at} connection established client={sid(number)} user={user}"]
+        lines += [f"{at} {inner.format(name, sid(number))}" for name in ("a1", "b2", "c3")]
+        lines += [f"{at} connection completed client={sid(number)} duration=12s"]
+        expected += [("+", user, sid(number)), ("-", "", sid(number))]
+    assert told(read("\n".join(lines), guesses=True)) == expected
+
+
 @pytest.mark.parametrize("user", ["desk-{}", "pod-a-{}", "till.{}-x"])
 def test_a_user_with_a_name_like_a_pod_is_no_prefix(user: str) -> None:
     lines, expected = list[str](), list[tuple[str, ...]]()

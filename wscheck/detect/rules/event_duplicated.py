@@ -1,7 +1,7 @@
 """Rule: the same event reached one page, or one handler, more than once."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from wscheck.detect.bounded_dict import BoundedDict
@@ -280,15 +280,7 @@ class EventDuplicated(Rule):
             event = burst[-1]
             message = f"{event.name} arrived {len(burst)} times on one connection, and not at all in {len(tries)} "
             message += "further tries: the server sent it again, or other clients caused it"
-            self.report(
-                event.user,
-                message,
-                event.at,
-                *burst,
-                key=event.name,
-                severity=Severity.WARNING,
-                confidence=Confidence.MEDIUM,
-            )
+            self._report_possible(burst, message)
 
     def _is_requested_before(self, event: Delivered) -> bool:
         """Return whether the client requested something shortly before the event arrived on its connection."""
@@ -325,11 +317,16 @@ class EventDuplicated(Rule):
         event, copies = bursts[-1][-1], max(len(burst) for burst in bursts)
         message = f"{event.name} arrived {copies} times within {RESTAMPED_COPY_S * 1000:g} ms in each of {len(bursts)} "
         message += f"tries, alike except for {', '.join(sorted(changing))}"
+        self._report_possible(bursts[-1], message)
+
+    def _report_possible(self, burst: Sequence[Delivered], message: str) -> None:
+        """Report a possible duplicate: a warning, because another explanation remains."""
+        event = burst[-1]
         self.report(
             event.user,
             message,
             event.at,
-            *bursts[-1],
+            *burst,
             key=event.name,
             severity=Severity.WARNING,
             confidence=Confidence.MEDIUM,
