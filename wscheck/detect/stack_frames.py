@@ -253,7 +253,7 @@ def _framework_script_index(own: Sequence[CodeLocation]) -> int:
 
 
 def divergences(stacks: Iterable[tuple[CodeLocation, ...]]) -> dict[tuple[CodeLocation, ...], CodeLocation | None]:
-    """Return a dict of each distinct stack to the frame at which it diverges from another, None if from no other.
+    """Return, for each distinct stack, the first of its frames that differs from another stack; None if none differs.
 
     A loop opens thousands of connections with one stack, so equal stacks are compared only once.
     """

@@ -191,7 +191,7 @@ async def read_mounted_components(
     merged = MountedComponents()
     for context in contexts:
         try:
-            found = await _read_context(devtools, session, context)
+            found = await _ContextReader(devtools, session, context).read()
         except (CommandFailed, BrowserEnded, KeyError):
             continue
         offset = len(merged.names)
@@ -205,21 +205,63 @@ async def read_mounted_components(
     return merged
 
 
-async def _read_context(devtools: DevToolsConnection, session: str, context: int) -> MountedComponents:
-    async def call(method: str, **params: Any) -> dict[str, Any]:
-        return await devtools.call(method, params, session)
+class _ContextReader:
+    """Reader of the components of one JavaScript context, in the session of its page."""
 
-    async def call_on(object_id: str, function: str, by_value: bool) -> dict[str, Any]:
+    def __init__(self, devtools: DevToolsConnection, session: str, context: int) -> None:
+        self._devtools = devtools
+        self._session = session
+        self._context = context
+
+    async def read(self) -> MountedComponents:
+        """Return the components of the context.
+
+        Raises:
+            CommandFailed: The context has ended.
+        """
+        evaluated = await self._call(
+            "Runtime.evaluate", expression=COLLECT, contextId=self._context, objectGroup=OBJECT_GROUP, silent=True
+        )
+        state = evaluated["result"]["objectId"]
+        data = (await self._call_on(state, DATA, by_value=True))["value"]
+        functions_id = (await self._call_on(state, FUNCTIONS, by_value=False))["objectId"]
+        listed = (await self._properties(functions_id))["result"]
+        objects = [object_id for _, object_id in _objects(listed)]
+        found = await asyncio.gather(*map(self._component_functions, objects, data["entries"]))
+        self._devtools.send("Runtime.releaseObjectGroup", {"objectGroup": OBJECT_GROUP}, self._session)
+        functions = tuple(function for group in found for function in group)
+        return MountedComponents(tuple(data["names"]), frozenset(data["frameworks"]), functions)
+
+    async def _call(self, method: str, **params: Any) -> dict[str, Any]:
+        return await self._devtools.call(method, params, self._session)
+
+    async def _call_on(self, object_id: str, function: str, by_value: bool) -> dict[str, Any]:
         group = {} if by_value else {"objectGroup": OBJECT_GROUP}
         arguments = {"objectId": object_id, "functionDeclaration": function, "returnByValue": by_value, "silent": True}
-        result: dict[str, Any] = (await call("Runtime.callFunctionOn", **arguments, **group))["result"]
+        result: dict[str, Any] = (await self._call("Runtime.callFunctionOn", **arguments, **group))["result"]
         return result
 
-    async def properties(object_id: str) -> dict[str, Any]:
-        return await call("Runtime.getProperties", objectId=object_id, ownProperties=True)
+    async def _properties(self, object_id: str) -> dict[str, Any]:
+        return await self._call("Runtime.getProperties", objectId=object_id, ownProperties=True)
 
-    async def located(object_id: str, extent: dict[str, int], owners: Sequence[int]) -> ComponentFunction | None:
-        for prop in (await properties(object_id)).get("internalProperties", []):
+    async def _component_functions(self, object_id: str, entry: dict[str, Any]) -> list[ComponentFunction]:
+        try:
+            if not entry["wrapped"]:
+                found = [await self._located(object_id, entry, entry["owners"])]
+            else:
+                inner = await self._unwrapped(object_id)
+                extents = [(await self._call_on(each, TEXT_EXTENT, by_value=True))["value"] for each in inner]
+                found = [
+                    await self._located(each, extent, entry["owners"])
+                    for each, extent in zip(inner, extents, strict=True)
+                ]
+        except CommandFailed:
+            return []
+        return [each for each in found if each is not None]
+
+    async def _located(self, object_id: str, extent: dict[str, int], owners: Sequence[int]) -> ComponentFunction | None:
+        """Return a function with its extent in its script, None if the browser does not know its location."""
+        for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[FunctionLocation]]":
                 at = prop["value"]["value"]
                 start = at["lineNumber"], at.get("columnNumber", 0)
@@ -227,47 +269,21 @@ async def _read_context(devtools: DevToolsConnection, session: str, context: int
                 return ComponentFunction(at["scriptId"], start, (start[0] + extent["lines"], column), tuple(owners))
         return None
 
-    async def scoped(object_id: str) -> list[str]:
+    async def _unwrapped(self, object_id: str) -> list[str]:
+        """Return the functions that a wrapper of Vue may contain: it has one or two layers."""
+        layer = await self._scoped(object_id)
+        deeper = [await self._scoped(each) for each in layer]
+        return [*layer, *(inner for group in deeper for inner in group)]
+
+    async def _scoped(self, object_id: str) -> list[str]:
         """Return the functions in the innermost scope of a function, none if that is the scope of a module."""
-        for prop in (await properties(object_id)).get("internalProperties", []):
+        for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[Scopes]]":
-                scopes = _objects((await properties(prop["value"]["objectId"]))["result"])
-                scope = (await properties(scopes[0][1]))["result"] if scopes else []
+                scopes = _objects((await self._properties(prop["value"]["objectId"]))["result"])
+                scope = (await self._properties(scopes[0][1]))["result"] if scopes else []
                 functions = [object_id for kind, object_id in _objects(scope) if kind == "function"]
                 return functions if len(functions) <= MAX_SCOPE else []
         return []
-
-    async def unwrapped(object_id: str) -> list[str]:
-        """Return the functions that a wrapper of Vue may contain: it has one or two layers."""
-        layer = await scoped(object_id)
-        deeper = [await scoped(each) for each in layer]
-        return [*layer, *(inner for group in deeper for inner in group)]
-
-    async def component_functions(object_id: str, entry: dict[str, Any]) -> list[ComponentFunction]:
-        try:
-            if not entry["wrapped"]:
-                found = [await located(object_id, entry, entry["owners"])]
-            else:
-                inner = await unwrapped(object_id)
-                extents = [(await call_on(each, TEXT_EXTENT, by_value=True))["value"] for each in inner]
-                found = [
-                    await located(each, extent, entry["owners"]) for each, extent in zip(inner, extents, strict=True)
-                ]
-        except CommandFailed:
-            return []
-        return [each for each in found if each is not None]
-
-    evaluated = await call(
-        "Runtime.evaluate", expression=COLLECT, contextId=context, objectGroup=OBJECT_GROUP, silent=True
-    )
-    state = evaluated["result"]["objectId"]
-    data = (await call_on(state, DATA, by_value=True))["value"]
-    listed = (await properties((await call_on(state, FUNCTIONS, by_value=False))["objectId"]))["result"]
-    objects = [object_id for _, object_id in _objects(listed)]
-    found = await asyncio.gather(*map(component_functions, objects, data["entries"]))
-    devtools.send("Runtime.releaseObjectGroup", {"objectGroup": OBJECT_GROUP}, session)
-    functions = tuple(function for group in found for function in group)
-    return MountedComponents(tuple(data["names"]), frozenset(data["frameworks"]), functions)
 
 
 def _objects(properties: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
