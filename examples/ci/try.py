@@ -105,6 +105,7 @@ def try_hook(machine: Machine) -> None:
 def try_image(machine: Machine) -> None:
     """Run what the image installs and starts: a page in Chromium, and the log of a service with metrics."""
     expect("image, installation", machine.run(f"python -m pip install --quiet '{ROOT}[prometheus]'"), 0)
+    build_dashboard()
     port, metrics = free_port(), free_port()
     server = [
         "node",
@@ -142,6 +143,13 @@ def try_image(machine: Machine) -> None:
             bot.terminate()
     findings = json.loads((machine.folder / "broken.json").read_text())["findings"]
     print(f"image, broken page: {findings[0]['rule']}", flush=True)
+
+
+def build_dashboard() -> None:
+    """Build the pages of the dashboard, which Git does not contain."""
+    if not (DASHBOARD / "node_modules").exists():
+        subprocess.run(["npm", "ci", "--silent"], cwd=DASHBOARD, check=True, timeout=300)
+    subprocess.run(["npm", "run", "--silent", "build"], cwd=DASHBOARD, check=True, timeout=300)
 
 
 def free_port() -> int:
