@@ -46,9 +46,9 @@ EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 
 
 class _PairCauses(NamedTuple):
-    """Entry in a rule's list of signatures that explains each pair of connections of one page.
+    """Step in a rule's search for causes: explain each pair of connections of one page.
 
-    `causes` limits the result.
+    `causes` are the ids of the causes that the rule accepts from this step.
     """
 
     causes: tuple[str, ...]
@@ -131,9 +131,10 @@ def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Co
 
 
 def cleanup_patch(finding: Finding, history: UserHistory) -> Patch | None:
-    """Return the change of the source code that removes a finding, None if its cause is no missing cleanup.
+    """Return the patch that adds the missing cleanup, if that removes the finding.
 
-    Also return None if several changes are necessary, unless the evidence of the finding is about one of them.
+    Return None if the finding has another cause. If several openers of the user lack a cleanup, only those in the
+    finding's evidence count; return None unless exactly one patch remains.
     """
     if finding.cause is None or finding.cause.id not in _MISSING_CLEANUP:
         return None
@@ -162,7 +163,10 @@ def _explain(step: _Step, history: UserHistory) -> list[Explanation]:
 
 
 def _overlap_in_page(history: UserHistory) -> bool:
-    """Return whether an observed page opened several connections, so that the page must be changed, not the server."""
+    """Return whether an observed page opened several connections.
+
+    If so, the page must be changed, not the server.
+    """
     return any(pair.new.source in (SOURCE_BROWSER, SOURCE_HAR) for pair in same_page_pairs(history))
 
 

@@ -46,11 +46,15 @@ class _Reruns(NamedTuple):
 
 
 def _reruns(history: UserHistory, *, after_actions: bool = False) -> _Reruns | None:
-    """Return the connections that the client closed before their opener opened the next one, as an effect's rerun does.
+    """Return the opener that most often closed its connection and then opened the next one, as a rerun effect does.
 
-    Only the order counts: the close precedes the next request of the same opener in the same document. If wscheck acted
-    on the page between the two, it left and visited a view: the code did not run again by itself. With `after_actions`,
-    such connections count as well.
+    Count a connection if the client closed it, and the same opener in the same document requested the next connection
+    after the close. Only this order counts, not the time between the two. Return None if the opener did this fewer than
+    `MIN_RERUNS` times.
+
+    A connection does not count if wscheck acted on the page between the close and the next request: wscheck left a view
+    and visited it again, so the page did not run the code again by itself. With `after_actions`, these connections
+    count too.
     """
     counts: Counter[CodeLocation] = Counter()
     tokens: Counter[CodeLocation] = Counter()
@@ -141,7 +145,8 @@ def component_remounted(history: UserHistory) -> Explanation | None:
 def opened_per_action(history: UserHistory) -> Explanation | None:
     """Detect code outside of components that opens a connection each time it runs, and closes it again.
 
-    A listener runs at each action, of a user or of wscheck. Other code must have run again by itself, as a timer does.
+    A listener may run because of an action of wscheck on the page. For other code, such as a timer, reruns after an
+    action of wscheck do not count.
     """
     in_listener = _reruns(history, after_actions=True)
     found = in_listener if in_listener is not None and _context(in_listener) in _LISTENERS else _reruns(history)
@@ -178,10 +183,11 @@ def reconnect_after_kick(history: UserHistory) -> Clue | None:
 
 
 def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None:
-    """Return the seconds from the server's end of a connection to its opener's next connection, None if there is none.
+    """Return the seconds between the end of a connection by the server and the next connection of the same opener.
 
-    If the next connection was requested before the end, it is no reconnection: the server may have ended the old
-    connection for this reason.
+    Return None if the server did not end the connection, if the opener opened none within `RECONNECT_WITHIN_S`, or if
+    the next connection was requested before the end. In the last case, the server may have ended the old connection
+    because of the new one, so the new one is not a reconnection.
     """
     old, at = closed.opening or history.find_opening(closed.sid), closed.event.at
     if old is None or old.at is None or at is None or not _may_be_ended_by_server(closed, old):
@@ -194,7 +200,10 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
 
 
 def _may_be_ended_by_server(closed: ClosedChange, old: Connected) -> bool:
-    """Return whether the server ended a connection; a browser does not show which side closed a WebSocket."""
+    """Return whether the server ended a connection, or may have ended it.
+
+    For a plain WebSocket, the browser does not show which side closed it.
+    """
     return closed.reason in SERVER_ENDED or (old.protocol is not None and closed.reason in TRANSPORT_ENDED)
 
 

@@ -1,8 +1,7 @@
-"""Fixes in the words of the client: the browser's WebSocket and EventSource, or the library that opened the "
-"connection.
+"""Fixes in the words of the client that opened the connection.
 
-The catalogue and the fixes that name code use the words of socket.io-client. A connection of another protocol has
-another constructor and another method that closes it.
+The client is the browser's WebSocket or EventSource, or a library. The catalogue and the fixes that name code use the
+words of socket.io-client. A connection of another protocol has another constructor and another method that closes it.
 """
 
 import re

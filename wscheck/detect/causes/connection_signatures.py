@@ -51,7 +51,10 @@ def _met_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
 
 
 def session_inherited(history: UserHistory) -> Clue | None:
-    """Detect tabs that send one value of their session storage, where the server ended a connection of one of them."""
+    """Detect tabs that all sent the same value from their session storage, such as a copied session id.
+
+    The server must have ended the connection of at least one of these tabs.
+    """
     ended = (closed.opening for closed in history.closings if closed.reason in (*SERVER_ENDED, *TRANSPORT_ENDED))
     for old in ended:
         if old is None or old.shared_key is None:
@@ -197,10 +200,10 @@ def _is_on_one_node(change: ReplacedChange) -> bool:
 
 
 def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
-    """Detect a server that replaced some of the user's connections and kept others that opened much later.
+    """Detect a server that replaced some of the user's connections, and kept others that opened much later.
 
-    A log of several processes may not name the process of each line. The cause fits nevertheless: each process would
-    replace only its own connections.
+    In a log of several processes, lines may not name their process. The detected cause fits these logs too, because
+    each process replaces only its own connections.
     """
     replaced = len(history.replacements)
     late = [interval for pair in _kept_pairs(history) if (interval := _interval(pair)) > RACE_S + _resolution(pair)]
@@ -211,11 +214,13 @@ def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
 
 
 def lookup_race(history: UserHistory) -> Clue | None:
-    """Detect two connections that opened at nearly the same time, and of which the server replaced neither.
+    """Detect two connections that opened at nearly the same time, if the server replaced neither of them.
 
-    If the server replaced other connections of the user, it allows one per user, and a race is the likely cause. If
-    not, it may allow several on purpose, so two connections of different pages are no race. Two server processes that
-    each have their own map of users cause the same evidence, unless one process is known to have both connections.
+    If the server replaced other connections of the user, it allows one per user, and a race is the likely cause. If it
+    replaced none, it may allow several on purpose. Two connections of different pages are then no race.
+
+    Two server processes that each have their own map of users cause the same evidence. The cause is therefore certain
+    only if the log shows that one process has both connections.
     """
     for pair in _kept_pairs(history):
         old, new = pair
@@ -231,7 +236,7 @@ def lookup_race(history: UserHistory) -> Clue | None:
 
 
 def _kept_pairs(history: UserHistory) -> Iterator[tuple[Connected, Connected]]:
-    """Return the (older, newer) connections that were open together and of which the server replaced neither."""
+    """Return the (older, newer) pairs of connections that were open together, if the server replaced neither."""
     replaced = {change.old_sid for change in history.replacements}
     return (pair for pair in history.met if replaced.isdisjoint(one.sid for one in pair))
 

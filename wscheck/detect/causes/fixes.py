@@ -35,7 +35,10 @@ def _owner(code: OpenerCode) -> str:
 
 
 def _opening_frame(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | None:
-    """Return the frame of the component that opened the connection, also if it called a service that opened it."""
+    """Return the stack frame of the component that opened the connection.
+
+    If the component called a service that opened the connection, return the frame of the component, not of the service.
+    """
     if opening.opener not in opening.stack:
         return opening.opener
     own = opening.stack[opening.stack.index(opening.opener) :][: code.frames]
@@ -70,7 +73,7 @@ def _register_cleanup_early(opening: AttemptOutcome, code: OpenerCode) -> str:
 
 
 def _closing_lines(code: OpenerCode, framework: str | None) -> str:
-    """Return the code that closes a connection, where the framework expects them in this component, hook or class."""
+    """Return the code that closes a connection, written for the framework of the component, hook or class."""
     variable = code.assigned_to or "socket"
     close = f"{variable}.disconnect()"
     by_framework = {

@@ -181,7 +181,11 @@ class UserHistories:
             history.met.extend((other, change.event) for other in self._met_by(change.event, change.others))
 
     def _met_by(self, event: Connected, others: Sequence[str]) -> list[Connected]:
-        """Return the open connections to compare with `event`: the newest one, and the newest of the same opener."""
+        """Return those connections in `others` with which `event` is compared.
+
+        These are the newest one and, if the opener of `event` is known and opened another, the newest one of this
+        opener.
+        """
         newest = self._ledger.opening_event(others[-1]) if others else None
         met = [newest] if newest is not None else []
         if event.opener is not None and newest is not None and newest.opener != event.opener:

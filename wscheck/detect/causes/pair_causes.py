@@ -96,8 +96,9 @@ class Pair(NamedTuple):
 def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
     """Return the application's frames from the opener up to the effect, handler or component that called it.
 
-    All application frames are returned if functions of the page called each other up to the end of the stack, and for
-    a class that is no component: the code that creates an instance owns its connection.
+    Return all application frames in two cases: if the functions of the page called each other up to the end of the
+    stack, and if a service class opens the connection. The connection of a service belongs to the code that created the
+    instance.
     """
     code = opening.code
     if code is None or code.context is None or opening.opener not in opening.stack:
@@ -224,13 +225,16 @@ def micro_frontends(pair: Pair) -> PairClue | None:
 
 
 def _have_own_scripts(old: Connected, new: Connected) -> bool:
-    """Return whether different scripts opened the connections, each of which contains the client library."""
+    """Return whether two different scripts opened the connections, and each script contains its own client library."""
     scripts = [(_without_query(one.script or ""), _without_query(one.client or "")) for one in (old, new)]
     return all(script and script == client for script, client in scripts) and scripts[0] != scripts[1]
 
 
 def two_bundles(pair: Pair) -> PairClue | None:
-    """Detect two copies of the library that keep namespaces apart, which one copy would put on one connection."""
+    """Detect two copies of socket.io-client that opened one namespace each.
+
+    A single copy would put both namespaces on one connection.
+    """
     old, new = pair.old, pair.new
     if old.namespace == new.namespace or old.target != new.target:
         return None
@@ -261,7 +265,10 @@ def _opener(opening: Connected) -> CodeLocation:
 
 
 def opened_on_disconnect(pair: Pair) -> PairClue | None:
-    """Detect a connection of a disconnect handler, which is the older one if the client reconnected after it."""
+    """Detect a disconnect handler that opened one of the two connections.
+
+    If the client has also reconnected by itself, the handler's connection can be the older one.
+    """
     opened = _reopened(pair)
     if opened.code is None or opened.code.context is not CallContext.DISCONNECT_HANDLER:
         return None
@@ -271,14 +278,20 @@ def opened_on_disconnect(pair: Pair) -> PairClue | None:
 
 
 def _reopened(pair: Pair) -> Connected:
-    """Return the connection that the page's code opened again: the newer one, unless the client reconnected it."""
+    """Return the connection of the pair that the page's code opened, rather than the client's automatic reconnection.
+
+    This is the newer one, unless a disconnect handler opened the older one and the newer one may be a reconnection.
+    """
     code = pair.old.code
     in_handler = code is not None and code.context is CallContext.DISCONNECT_HANDLER
     return pair.old if in_handler and _is_reconnection(pair.history, pair.new) else pair.new
 
 
 def _is_reconnection(history: UserHistory, opening: Connected) -> bool:
-    """Return whether an earlier connection of the same stack was lost, so that `opening` may be its reconnection."""
+    """Return whether `opening` may be the reconnection of an earlier connection that was lost.
+
+    The two connections have the same document and the same stack.
+    """
     lost = (closed.opening for closed in history.closings if closed.reason != IO_CLIENT_DISCONNECT)
     return any(
         old is not None and old.sid != opening.sid and old.document == opening.document and old.stack == opening.stack
@@ -303,7 +316,10 @@ def io_in_render(pair: Pair) -> PairClue | None:
 
 
 def strict_mode_initialiser(pair: Pair) -> PairClue | None:
-    """Detect a state initialiser, a memo or a render with a check that React's StrictMode ran twice."""
+    """Detect code that opens a connection during a render, and that React's StrictMode ran twice.
+
+    The code is a state initialiser, a memo, or a component body that checks for an existing connection.
+    """
     code = pair.new.code
     runs_once = code is not None and (
         code.context in _RENDER_ONCE or (code.guarded and code.context is CallContext.RENDER)
@@ -315,7 +331,11 @@ def strict_mode_initialiser(pair: Pair) -> PairClue | None:
 
 
 def _ran_twice_in_strict_mode(pair: Pair) -> bool:
-    """Return whether React called a function twice in one render: the two calls are on different lines of React."""
+    """Return whether React called a function twice in one render.
+
+    StrictMode makes the two calls on different lines of React's code. All other React frames of the two stacks are
+    equal.
+    """
     old, new = (
         [frame for frame in one.stack if stack_frames.is_framework_frame(frame)] for one in (pair.old, pair.new)
     )
@@ -345,7 +365,7 @@ def guard_before_await(pair: Pair) -> PairClue | None:
 
 
 def opened_per_action(pair: Pair) -> PairClue | None:
-    """Detect a function that opens a connection in each run and closes it at the end, and of which two runs overlap."""
+    """Detect two overlapping runs of a function that opens a connection and closes it at the end of each run."""
     code = pair.new.code
     is_function = code is not None and code.context in _CALLED_ANY_TIME and code.cleanup is Cleanup.CLOSES
     if not is_function or not pair.has_one_opener or pair.divergence() is not None:
@@ -421,7 +441,10 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
 
 
 def _opens_at_each_event(pair: Pair) -> bool:
-    """Return whether a listener or a later run opened the connection: it would open another with one address too."""
+    """Return whether an event listener, or a later run of the same code, opened the newer connection.
+
+    If so, a different URL is not the cause: the code would also open a second connection to the same URL.
+    """
     is_later = pair.context is CallContext.EVENT_HANDLER or are_separate_runs(pair)
     return is_later and reopened_without_closing(pair) is not None
 
@@ -464,12 +487,19 @@ def provider_mounted_twice(pair: Pair) -> PairClue | None:
 
 
 def two_openers(pair: Pair) -> PairClue | None:
-    """Detect two callers by their stacks, or two components with one hook by the component tree and the source code."""
+    """Detect two callers or two components that each opened one of the connections.
+
+    Callers are recognised by the stacks. Components that run the same code are recognised by the component tree and the
+    source code.
+    """
     return _two_callers(pair) or _shared_code(pair)
 
 
 def _two_callers(pair: Pair) -> PairClue | None:
-    """Detect stacks that differ at a frame of the application. Code that both callers use may be below that frame."""
+    """Detect two callers in the application, by the frame at which the two stacks differ.
+
+    Both callers may use the same code to connect: the frames below the differing frame are then equal.
+    """
     old, new = pair.old, pair.new
     diverging = pair.divergence()
     if diverging is None or old.opener is None or new.opener is None:
@@ -498,9 +528,10 @@ def _caller_names(pair: Pair, diverging: tuple[CodeLocation, CodeLocation]) -> l
 
 
 def _shared_code(pair: Pair) -> PairClue | None:
-    """Detect two components that run the same code. The framework runs it, so the stacks do not contain the components.
+    """Detect two components that run the same code, for example the same hook.
 
-    StrictMode did not run one effect twice: then exactly one of the two stacks would contain React's functions for it.
+    The framework calls the code, so the stacks do not contain the components. If exactly one of the two stacks contains
+    React's functions for StrictMode, return None: StrictMode ran the effect of one component twice.
     """
     code, opened = pair.new.code, f"{pair.place} opens a connection"
     if not pair.has_one_opener or not pair.old.stack:
