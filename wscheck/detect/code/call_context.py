@@ -290,7 +290,11 @@ def receiver_name(function: Node) -> str:
 
 
 def _runs_inline(function: Node) -> bool:
-    """Return whether `function` runs as part of the code around it: at once, or when the call that receives it runs."""
+    """Return whether `function` belongs to the run of the code around it.
+
+    Examples are `(async () => {...})()`, the executor of `new Promise(...)`, and callbacks of `forEach`, `then` or
+    `setTimeout`.
+    """
     name = receiver_name(function)
     if name in _LATER or name in _ITERATION:
         return True
@@ -319,10 +323,10 @@ def follows_await(node: Node, function: Node) -> bool:
 
 
 def _call_sites(source: SourceCode, name: str, function: Node) -> list[Node]:
-    """Return the places of the file that run the function or method `name`.
+    """Return the places in the file that run the function or method `name`.
 
-    A call directly in the function itself is left out. A place in a handler that the function registers is not, and
-    neither is the place where the function registers itself as a handler.
+    Recursive calls in the body of `function` are left out. Two kinds of places inside `function` are kept: calls in a
+    handler that it registers, and the registration of `function` itself as a handler.
     """
     is_member = function.type == "method_definition" or (
         function.parent is not None and function.parent.type == "public_field_definition"

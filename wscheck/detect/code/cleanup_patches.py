@@ -75,8 +75,9 @@ class Edit(NamedTuple):
 
 
 class _Fault(NamedTuple):
-    """Connection or listener of a statement that the cleanup does not close or remove.
+    """Connection that no cleanup closes, or listener that no cleanup removes.
 
+    statement  statement that contains the opening call or the registration
     undo       expression that closes or removes it
     name       variable in `undo`: the connection that the statement declares, or a handler that has no name yet
     value      expression to which the patch gives the name `name`, None for a connection that has a name
@@ -275,7 +276,10 @@ class _Effect:
         return [*self._namings(faults), self._at_end(block, faults[0].statement, [fault.undo for fault in faults])]
 
     def _cleanup_after(self, statement: Node) -> Node | None:
-        """Return the body of the cleanup that the block around a statement returns at its end, None without one."""
+        """Return the body of the cleanup function that the block around a statement returns.
+
+        Return None if the block does not end with such a `return`.
+        """
         block = statement.parent
         returned = block.named_children[-1] if block is not None else None
         if returned is None or returned.type != "return_statement" or not returned.named_children:

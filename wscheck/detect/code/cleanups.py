@@ -1,4 +1,8 @@
-"""Cleanups: what closes the connection that a component opens, when the component leaves or its effect runs again."""
+"""Cleanups: the code that closes the connection of a component.
+
+It runs when the component leaves (the framework unmounts or hides it), or before the effect of the component runs
+again.
+"""
 
 import re
 from typing import NamedTuple
@@ -52,12 +56,18 @@ CLOSES = re.compile(
 
 
 def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
-    """Return whether the component closes the connection that `call` opens in `context`.
+    """Return whether a cleanup closes the connection that `call` opens in `context`.
 
-    The result is MISSING only if the code certainly does not close the connection. All three must hold: the effect
-    returns no cleanup or one that only removes listeners; nothing around it has the name of a function that closes
-    something, except in hooks that do not run when the component leaves; and no code outside of the component gets the
-    connection.
+    CLOSES means that the cleanup of the effect, or a hook that runs when the component leaves, closes the connection.
+    MISSING means that the code certainly does not close it. For MISSING, all of these conditions hold:
+
+    - The effect returns no cleanup, or a cleanup that closes nothing (it only removes listeners or clears timers).
+    - The component contains no name of a function that closes something, such as `disconnect`. Hooks that do not run
+      when the component leaves are ignored.
+    - No code outside of the component gets the connection.
+    - The component is not the root component (`is_root`).
+
+    In all other cases, the result is UNKNOWN.
     """
     returned = None
     if context.kind is CallContext.EFFECT and context.function is not None:
@@ -85,10 +95,11 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
 
 
 def _variable_of_instance(source: SourceCode, call: Node, context: Context) -> str | None:
-    """Return the variable that keeps the connection of a component outside of an effect, None if this is not certain.
+    """Return the variable that keeps a component's connection, for a call outside of an effect.
 
-    This is the state or memo whose initialiser opens the connection, or a variable in the script of a Vue or Svelte
-    file that its markup does not use. It is "" if nothing keeps the connection.
+    The variable is a state or memo whose initialiser opens the connection, or a variable in the script of a Vue or
+    Svelte file that the markup does not use. Return "" if no variable keeps the connection, None if this is not
+    certain.
     """
     if context.kind is CallContext.SETUP and source.suffix in (".vue", ".svelte") and context.function is None:
         name = assigned_variable(call)
@@ -115,10 +126,10 @@ def late_cleanup(source: SourceCode, context: Context) -> str:
 
 
 class _LeavingHook(NamedTuple):
-    """Code that a component gives the framework for the time when it leaves.
+    """Code that a component registers with the framework, to run when the component leaves.
 
     body     the method, or the arguments of the function
-    is_late  the function is called after an `await`: the framework no longer knows for which component
+    is_late  the hook is called after an `await`, when the framework no longer knows the component
     runs     the framework runs the code when the component leaves, or when Vue hides a component that it keeps alive
     """
 
@@ -149,7 +160,11 @@ def _leaving_hooks(source: SourceCode, context: Context) -> list[_LeavingHook]:
 
 
 def _is_called_late(call: Node, name: str) -> bool:
-    """Return whether a hook of the framework is called after an `await`. A parameter of the effect works then too."""
+    """Return whether the framework's hook `name` is called after an `await` or in a deferred callback.
+
+    The framework ignores such a call. A parameter of the function with the same name, such as `onCleanup` in Vue's
+    `watchEffect((onCleanup) => ...)`, works at any time, so its call is not late.
+    """
     function = enclosing_function(call)
     if function is None:
         return False
@@ -160,9 +175,10 @@ def _is_called_late(call: Node, name: str) -> bool:
 
 
 def is_root(source: SourceCode, context: Context) -> bool:
-    """Return whether a page mounts a component once: in Vue, Svelte and Angular, the one with the usual root name.
+    """Return whether a page certainly mounts the component only once.
 
-    A React component never is, because StrictMode mounts even the root component twice.
+    In Vue, Svelte and Angular, this is the component with the usual name of a root component, such as `App`. In React,
+    the result is always False, because StrictMode mounts even the root component twice.
     """
     if source.suffix in MARKUP_SUFFIXES:
         return _ROOT_FILE.search(source.path) is not None

@@ -202,9 +202,9 @@ def _required_module(call: Node) -> str | None:
 
 
 def _declared_names(source: SourceCode) -> frozenset[str]:
-    """Return the names (`WebSocket`, `io`, ...) that the file declares itself.
+    """Return the names such as `WebSocket` and `io` that the file itself declares.
 
-    They are not those of the browser or library.
+    In this file, such a name is not the browser's constructor or the library's function.
     """
     declared = (node.child_by_field_name(_DECLARATIONS[node.type]) for node in source.nodes(*_DECLARATIONS))
     return frozenset(map(node_text, declared)) & _GLOBAL_NAMES
@@ -249,7 +249,7 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
 
 
 def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | None:
-    """Return the interface of a function that makes a client, and of `supabase.channel(...)`."""
+    """Return the interface of a function that creates a client, or of `supabase.channel(...)`; None for other calls."""
     if member == "channel" and re.search(r"supabase", name, re.I):
         return Api.SUPABASE
     binding = bindings.get(name)

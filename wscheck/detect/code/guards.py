@@ -11,9 +11,10 @@ from wscheck.detect.code.syntax import FUNCTIONS, ancestors, descendants, enclos
 
 
 def is_guarded(call: Node) -> bool:
-    """Return whether the code opens a connection only if something is not set that the code sets after opening one.
+    """Return whether a check keeps `call` from opening a second connection.
 
-    This may be the variable of the connection, a variable or state that receives the connection, or a flag.
+    For example, `if (!socket) socket = io(url)`. The check tests something that the code sets when it opens the
+    connection: the variable of the connection, a state that receives it, or a flag.
     """
     return bool(_guards(call))
 
@@ -39,7 +40,11 @@ def is_guarded_too_early(call: Node) -> bool:
 
 
 def _is_wait_before(node: Node, call: Node) -> bool:
-    """Return whether `call` runs only after `node`: an `await`, or a callback around the call, as that of `then`."""
+    """Return whether `node` delays `call`.
+
+    `node` is an `await` before the call in the same function, or a deferred callback that contains the call, such as
+    the argument of `then`.
+    """
     if node.type == "await_expression":
         return node.end_byte <= call.start_byte and enclosing_function(node) == enclosing_function(call)
     is_around = node.type in FUNCTIONS and node.start_byte <= call.start_byte < node.end_byte
@@ -93,7 +98,10 @@ def _mentions(condition: Node, names: Iterable[str]) -> bool:
 
 
 def _values_of_variables(condition: Node) -> Iterator[Node]:
-    """Yield the values of the variables in a condition that the function around it declares before."""
+    """Yield the initial values of the variables that a condition uses.
+
+    Only variables that the same function declares before the condition are considered.
+    """
     function = enclosing_function(condition)
     used = {node_text(each) for each in (condition, *descendants(condition)) if each.type == "identifier"}
     for node in descendants(function, into_functions=False) if function is not None else ():
@@ -104,14 +112,17 @@ def _values_of_variables(condition: Node) -> Iterator[Node]:
 
 
 def _set_with(call: Node) -> frozenset[str]:
-    """Return the variables, properties and states that the function around `call` sets."""
+    """Return the names of the variables, properties and states that the function around `call` sets."""
     function = enclosing_function(call)
     settings = _settings(function) if function is not None else ()
     return frozenset({assigned_variable(call), *(name for _, name in settings)} - {""})
 
 
 def _settings(function: Node) -> Iterator[tuple[Node, str]]:
-    """Yield what a function sets, with the name: "socket", "this.socket", or ".socket" for a property of a store."""
+    """Yield each assignment or setter call in a function, with the name that it sets.
+
+    The name is "socket" for a variable or state, "this.socket" for a property, ".socket" for a property of a store.
+    """
     for node in descendants(function):
         if node.type in ("assignment_expression", "augmented_assignment_expression"):
             yield node, node_text(node.child_by_field_name("left"))

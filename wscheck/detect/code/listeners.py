@@ -113,9 +113,10 @@ def _unremoved(
 
 
 def _runs_at_each_render(call: Node, socket: str, context: Context, openings: list[ConnectionCall]) -> bool:
-    """Return whether each render registers a listener again: it only checks, if anything, whether the socket exists.
+    """Return whether each render registers the listener again.
 
-    A socket that the body of the component opens itself does not count; that is another fault.
+    It does if the registration has no condition, or only a check that the socket exists. The result is False if the
+    body of the component also opens a connection, which is a fault of its own.
     """
     function = context.function
     assert function is not None
@@ -146,7 +147,11 @@ def _is_shared(
 
 
 def _runs_once_per_mount(context: Context) -> bool:
-    """Return whether an effect runs only once per mount: its dependencies are empty, or functions that React keeps."""
+    """Return whether an effect runs only once per mount.
+
+    It does if its dependency list is empty, or contains only values that React never changes, such as state setters and
+    refs.
+    """
     dependencies = effect_dependencies(context.effect)
     return dependencies is not None and all(_STABLE.match(each) for each in dependencies)
 
@@ -159,9 +164,10 @@ def _is_within(node: Node, owner: Node | None) -> bool:
 
 
 def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
-    """Return whether the component may remove the listeners of an event.
+    """Return whether the component may remove the listeners of `event`.
 
-    It does not if it only removes the listeners of other events, and if the cleanup of the effect calls nothing else.
+    The result is False only if the component removes no listeners, or only those of other events, and if the effect's
+    cleanup calls nothing that could remove them indirectly.
     """
     around = source.root if source.suffix in (".vue", ".svelte") else context.owner or context.function
     assert around is not None and context.function is not None

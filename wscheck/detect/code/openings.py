@@ -205,9 +205,9 @@ def _anchor(call: Node) -> tuple[int, int]:
 
 
 def _frame_context(source: SourceCode, node: Node) -> Context:
-    """Return the context of a frame as the frame alone shows it.
+    """Return the context that the code of one stack frame shows.
 
-    Its callers need not be searched: the stack contains them.
+    The callers of its function are not searched, because the other frames of the stack contain them.
     """
     return most_telling(call_contexts(source, node, max_callers=0))
 

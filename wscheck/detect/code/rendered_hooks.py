@@ -1,7 +1,8 @@
-"""Hooks of rendered components: the call in a component by which a library opens a connection for it.
+"""Library hooks that open a connection for the component that calls them.
 
-A hook of a library opens the connection in an effect of its own, which React runs without a frame of the component. A
-development build of React 19 names the place that rendered the component instead: `<Bell />`.
+Such a hook opens the connection in an effect of its own. React runs the effect, so the stack contains no frame of the
+component. In a development build of React 19, the stack contains the place that rendered the component, such as `<Bell
+/>`, from which the call of the hook is found.
 """
 
 import re
@@ -24,7 +25,7 @@ _ELEMENTS = ("jsx_opening_element", "jsx_self_closing_element")
 
 
 def rendered_hook(source: SourceCode, place: CodeLocation) -> CodeLocation | None:
-    """Return the call of a hook that opens the connection of the component which is rendered at a place.
+    """Return the location of the hook call that opens the connection of the component rendered at `place`.
 
     Return None if the file does not define the component, or if it is not clear which hook opens the connection.
     """

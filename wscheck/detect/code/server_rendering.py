@@ -28,7 +28,10 @@ _ONLY_BROWSER = re.compile(rb"""\bssr\s*[:=]\s*false\b|\bmode\s*:\s*["']spa["']"
 
 
 def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: OpeningCall) -> bool:
-    """Return whether the web server runs the call when it loads the file. Calls inside of conditions do not count."""
+    """Return whether the web server runs the call if it loads the file.
+
+    The result is False if the call is inside a condition, because the condition may keep it from running on the server.
+    """
     if not source.package.server_rendering or opening.api is not Api.SOCKET_IO:
         return False  # a server may lack WebSocket and EventSource
     if opening.context not in _RUNS_ON_SERVER or _NOT_RENDERED.search(source.path):
@@ -44,7 +47,11 @@ def may_open_on_server(source: SourceCode, call: ConnectionCall, opening: Openin
 
 
 class ServerOpenings:
-    """Search of a package's other files for evidence that the web server runs the calls of `may_open_on_server`."""
+    """Calls that may run on the web server, and the evidence from other files that decides whether they do.
+
+    The candidates are calls for which `may_open_on_server` returns True. A candidate runs on the server only if another
+    file imports its file, or if the framework loads its file. Call `read` for each source file, then `certain`.
+    """
 
     def __init__(self, candidates: Iterable[OpeningCall]) -> None:
         self._candidates = list(candidates)
@@ -56,16 +63,16 @@ class ServerOpenings:
         self._without_server: set[str] = set()
 
     def read(self, package: str, content: bytes) -> None:
-        """Store what a file of `package` imports, and whether the file turns rendering on the server off."""
+        """Store which candidate files a file of `package` imports, and whether it turns off rendering on the server."""
         if _ONLY_BROWSER.search(content):
             self._without_server.add(package)
         for found in self._imports.finditer(content):
             self._stems[found.group(2).decode()].add("dynamic" if found.group(1) else "static")
 
     def certain(self, packages: Sequence[str]) -> Iterator[OpeningCall]:
-        """Yield the calls that the server certainly runs.
+        """Yield the candidates that the web server certainly runs.
 
-        `packages` are the folders of the packages that contain the calls.
+        `packages` are the folders of the candidates' packages, in the order of the candidates.
         """
         for call, package in zip(self._candidates, packages, strict=True):
             imports = self._stems[_stem(call.location.file)]

@@ -299,7 +299,8 @@ def _opened_in_render(call: OpeningCall) -> Finding:
 def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
     """Return the finding about a connection that its component never closes.
 
-    It is a warning outside of an effect: the component may be one that never leaves the page.
+    The finding is an error for a call in an effect. For any other call it is a warning, because the page may never
+    unmount this component.
     """
     is_effect = call.context is CallContext.EFFECT
     part = "an effect" if is_effect else _PARTS.get(call.context, "the script")
@@ -332,7 +333,10 @@ def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use])
 
 
 def _using_components(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
-    """Return one use for each component that gets a connection of its own, [] if the components are routes."""
+    """Return one use of the opening function for each component that gets a connection of its own.
+
+    Return [] if all these components are routes, because a page shows only one route at a time.
+    """
     users = {
         (use.location.file, use.user): use
         for use in reversed(uses)
@@ -363,7 +367,10 @@ def _describe_place(call: OpeningCall, uses: Sequence[Use]) -> str:
 
 
 def _several_openings_text(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) -> str:
-    """Return a sentence about a function that certainly runs two of the opening functions, "" if there is none."""
+    """Return a sentence about a function that calls several of the functions that open connections.
+
+    Return "" if there is no such function. A rendered element does not count as a call, because it may be conditional.
+    """
     called: dict[tuple[str, str], dict[str, None]] = {}
     for call, uses in uses_by_call:
         for use in uses:

@@ -182,7 +182,10 @@ def _constants(source: SourceCode) -> Iterator[tuple[str, Node]]:
 
 
 def _exported(source: SourceCode, evaluation: _Evaluation) -> Iterator[tuple[str, str | None]]:
-    """Yield what the file exports by default or from other files, and the properties of its constant objects."""
+    """Yield the name and the value of each export that is a default, has an alias, or comes from another file.
+
+    Also yield the properties of constant objects, as `config.url`.
+    """
     for statement in source.root.named_children:
         if statement.type != "export_statement":
             continue
