@@ -36,9 +36,9 @@ class ConnectionReplaced(Rule):
         )
 
     def _message(self, change: ReplacedChange) -> str:
-        """Return a message with both openers.
+        """Return a message that names the openers of the replaced and of the newer connection.
 
-        If they are not both known for a further replacement of the user, it gets the same message.
+        If an opener is unknown, return the user's latest message with both openers, if there is one.
         """
         old, new = distinct_openers(change.old, change.new)
         if old and new:

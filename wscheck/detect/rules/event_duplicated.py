@@ -53,7 +53,11 @@ PayloadKey = tuple[str | None, str | None, str | None, str, str]
 
 
 class _Payloads:
-    """Number of different payloads of one event on one connection, and of those that arrived several times at once."""
+    """Numbers of different payloads of one event on one connection.
+
+    total   all of these payloads
+    copied  those that arrived several times at once
+    """
 
     __slots__ = ("copied", "total")
 
@@ -62,7 +66,10 @@ class _Payloads:
 
     @property
     def are_copied(self) -> bool:
-        """True if the server sends this event several times, and does not only repeat an unchanged payload."""
+        """True if enough different payloads arrived as copies, so that the server sends the event several times.
+
+        A server that only repeats one unchanged payload does not satisfy this.
+        """
         return self.copied >= MIN_COPIED_PAYLOADS and 2 * self.copied >= self.total
 
 
@@ -78,7 +85,10 @@ class _PayloadCounts:
 
 
 class _Arrivals:
-    """Arrivals of one payload on one connection, or of payloads that differ only in stamps (time, number or id)."""
+    """Arrivals of equal payloads on one connection.
+
+    Payloads count as equal if they are the same, or if they differ only in stamps (time, sequence number or event id).
+    """
 
     __slots__ = ("events", "times")
 
@@ -214,7 +224,11 @@ class EventDuplicated(Rule):
             self._store(event, event.at, exact=not others)
 
     def _store(self, event: Delivered, at: float, *, exact: bool) -> None:
-        """Store an arrival, to compare it with other arrivals of its connection in `on_time` or `finish`."""
+        """Store the arrival of an event at the time `at`, so that `on_time` and `finish` can find copies.
+
+        With `exact`, compare it with arrivals of the same payload on the connection. If the payload has stamps, also
+        compare it with arrivals of payloads that differ only in stamps.
+        """
         place = (event.sid, event.user, event.page, event.namespace, event.name)
         if exact and event.digest is not None:
             key = (*place, event.digest)
@@ -344,9 +358,10 @@ class EventDuplicated(Rule):
     def _registered(self, event: HandlersRegistered) -> None:
         """Report a handler that is registered several times from one code location on one connection.
 
-        If the number of registrations grows repeatedly, handlers are not removed. Several registrations of code that
-        removes its handler belong to as many components that share the connection, which is no fault. They may also
-        belong to such components if it is unknown whether the code removes its handler.
+        If the code around the handler removes it again, the registrations belong to several mounted components that
+        share the connection, which is no fault. If the number of registrations grows repeatedly, the handlers are
+        certainly not removed. In all other cases both explanations are possible, and the finding is a note or a
+        warning.
         """
         if event.removes and event.inside is None:
             return
@@ -393,7 +408,7 @@ class EventDuplicated(Rule):
 
 
 def _are_copied(tries: Iterable[_Try]) -> bool:
-    """Return whether there are tries, and the event arrived as copies in each."""
+    """Return whether the event arrived as copies in each of `tries`. Without tries, return False."""
     copied = [one.is_copied for one in tries]
     return bool(copied) and all(copied)
 
@@ -416,7 +431,10 @@ def _changing_stamps(burst: list[Delivered]) -> set[str]:
 
 
 def _is_repeated(events: list[Delivered], path: str) -> bool:
-    """Return whether two events have the same value at `path`, so that it is no stamp of the event itself."""
+    """Return whether two of `events` have the same value at `path`.
+
+    A value that occurs twice is not a stamp (time, number or id) of the event itself.
+    """
     seen = [value for event in events for place, value in event.stamps if place == path]
     return len(set(seen)) < len(seen)
 

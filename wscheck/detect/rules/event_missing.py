@@ -15,8 +15,8 @@ MAX_EVENT_NAMES = 1_000
 class EventMissing(Rule):
     """Rule: an event of the contract was not delivered, or not handled, within the expected time.
 
-    The absence of an optional event is a note, also if the client cannot request the event. A page in a loop of
-    replacements is not reported.
+    If an optional event is absent, the finding is a note, even for an event that the client cannot request. A page in a
+    loop of replacements is not reported.
     """
 
     id = "event-missing"

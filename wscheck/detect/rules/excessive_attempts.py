@@ -68,9 +68,9 @@ class ReconnectLoop(msgspec.Struct):
 class ExcessiveAttempts(Rule):
     """Rule: a user makes more than `max_attempts` connection attempts within `attempts_window_s` seconds.
 
-    Each document of a page counts by itself: a site of several pages, or a test suite, opens one per document. So do
-    the attempts after each action that wscheck performs on the page. The attempts that a scenario's own steps make do
-    not count, only those that its client makes by itself.
+    Attempts are counted separately for each document of a page, because a site of several pages, or a test suite, opens
+    one connection per document. The count of a page starts again after each action that wscheck performs on it.
+    Attempts that a step of a scenario makes do not count; attempts that the scenario's client makes by itself do.
 
     A slower loop that continues for minutes is a warning. It starts with the user's second attempt, because nothing is
     stored about users who connected once.

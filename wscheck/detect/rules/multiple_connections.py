@@ -44,8 +44,9 @@ MAX_NAMED_OPENERS = 3
 class NodeLiveness:
     """Server processes that may have stopped, with the users who have connections to them.
 
-    A process that was killed logs no ends, so its connections look open. A process is suspect while it logs nothing,
-    and no longer suspect as soon as it logs anything.
+    A process that was killed logs no ends, so its connections look open. If a user opens a newer connection and the
+    process of the older one logs nothing from then on, the process is suspected of having stopped. Its next log line
+    ends the suspicion.
 
     suspects  dict of user to the process that has logged nothing since the user opened a newer connection
     """
@@ -92,9 +93,10 @@ class NodeLiveness:
         return since
 
     def sole_suspects(self, before: float) -> list[str]:
-        """Return the users of processes that are suspect for one user only, if the overlap started before `before`.
+        """Return the users who are the only ones of a suspected process, if their overlap started before `before`.
 
-        If such a process had been killed, its other users would have reconnected elsewhere at once.
+        If the process had been killed, its other users would have reconnected to other processes at once, and would be
+        listed too. `before` is in epoch seconds.
         """
         sole = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)
         return [user for user, since in sole if since < before]
@@ -202,12 +204,15 @@ class MultipleConnections(Rule):
             self._report_delayed(self._wave.take())
 
     def _replaced_in_wave(self, change: ReplacedChange) -> None:
-        """Settle the user's overlap: the server ended the older connection."""
+        """Remove the user's overlap from the wave, because the server ended the older connection."""
         if change.user is not None:
             self._wave.overlaps.pop(change.user, None)
 
     def _remember_end(self, event: Event, opening: Connected | None) -> None:
-        """Store the end of a connection: a server that ends it at `event.at` has not restarted since its opening."""
+        """Store the end of a connection.
+
+        The end shows that the server process has not restarted between the opening of the connection and `event.at`.
+        """
         if event.at is not None and opening is not None:
             self._recently_ended.append((event, opening))
 
@@ -485,10 +490,11 @@ def _node_if_only_logged(opening: Connected | None) -> str | None:
 
 
 def _was_lost_by_network(change: SurvivedChange, returned_at: float) -> bool:
-    """Return whether a connection was dead when its user returned, and the server noticed it only at its end.
+    """Return whether a connection was already dead when its user returned, and the server noticed this later.
 
-    The reason reports it. Where the log gives no reason, many users return together, and their earlier connections end
-    within the time that a server needs to notice a silent client.
+    The disconnect reason reports a silent client. If the log gives no reason, the evidence is that many users returned
+    together. In both cases, the connection must end within `MAX_PING_TIMEOUT_S` of the return, the longest time that a
+    server needs to notice a silent client.
     """
     at, reason = change.event.at, getattr(change.event, "reason", None)
     if at is None or at - returned_at > MAX_PING_TIMEOUT_S:

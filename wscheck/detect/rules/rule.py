@@ -42,8 +42,9 @@ class RuleOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Occurrence(msgspec.Struct, frozen=True, kw_only=True):
     """One occurrence of a problem.
 
-    Occurrences with the same rule, user and key become one finding. It has the latest message, or the message with the
-    most connections. The key separates different problems of one user, for example two events.
+    Occurrences with the same rule, user and key become one finding. The finding has the message of the latest
+    occurrence or, if the rule counts connections, of the occurrence with the most connections. The key separates
+    different problems of one user, for example two events.
 
     connections  the number of connections that are open at once, None if the rule does not count them
     """

@@ -16,9 +16,10 @@ NEAR_LIMIT, MANY_PER_PAGE = 4, 3
 
 
 class StreamLimit(Rule):
-    """Rule: over HTTP/1.1, each stream occupies one of the few connections to its host as long as it is open.
+    """Rule: a browser has too many streams to one host over HTTP/1.1.
 
-    With HTTP/2 and HTTP/3, all requests share one connection.
+    Each stream occupies one of the few connections that a browser opens to a host, until the stream ends. With HTTP/2
+    and HTTP/3, all requests share one connection.
     """
 
     id = "stream-limit"

@@ -63,7 +63,10 @@ class TabDisplaced(Rule):
             self._attempt_at[event.user] = event.at
 
     def _delivered(self, event: Delivered) -> None:
-        """Store an event that a connection receives for the first time. It may be the reason for its end."""
+        """Store the latest event whose name is new on its connection.
+
+        If the server closes the connection soon afterwards, the event may state the reason.
+        """
         if (event.sid, event.name) not in self._heard:
             self._heard.put((event.sid, event.name), None)
             self._told[event.sid] = event
