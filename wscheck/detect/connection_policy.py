@@ -106,7 +106,10 @@ def _shared_page(pages: Iterable[str | None]) -> str | None:
 
 
 def _by_endpoint(connections: OpenConnections) -> list[OpenConnections]:
-    """Group connections by endpoint. If the endpoint of one is unknown, they may all have the same endpoint."""
+    """Return the connections in groups of the same endpoint.
+
+    If the endpoint of any connection is unknown, return a single group with all of them.
+    """
     groups: dict[ServerEndpoint, list[Connected | None]] = {}
     for connection in connections:
         if connection is None or connection.url is None:

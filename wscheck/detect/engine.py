@@ -209,10 +209,11 @@ class Judge:
         return ranked(self._without_namespaces())
 
     def _without_namespaces(self) -> list[Finding]:
-        """Return the findings, without those about sockets that may be namespaces of one connection.
+        """Return the findings, after a check whether overlapping sockets have a harmless explanation.
 
-        This is assumed only if the sockets of all users with several sockets in the log look like namespaces. Overlaps
-        with a harmless explanation become warnings, and those of clients that the server moved are left out.
+        If the overlapping sockets of all users in the log may be namespaces of one connection each, leave out all these
+        findings and set the gap `_namespace_gap`. Otherwise an overlap between devices of one user, or after a lost
+        network, becomes a warning, and an overlap during which the server moved the client is left out.
         """
         overlaps = self._overlaps
         histories = [self._histories.history(finding.user) for finding in overlaps]
@@ -230,10 +231,10 @@ class Judge:
         return [finding for finding in self._findings.values() if id(finding) not in moved]
 
     def severity_so_far(self, finding: Finding) -> Severity:
-        """Return the severity with which to announce a finding that later events may explain.
+        """Return the severity with which to announce a finding before all events are known.
 
-        Once a log has shown namespaces, or the devices of its users, a further overlap of this form is a warning until
-        it proves to be different. See `findings`.
+        An overlap is announced as a warning if earlier overlaps in the log show namespaces of one connection or devices
+        of one user, and this overlap looks alike. Later events may show that it is an error. See `findings`.
         """
         if finding.rule != MULTIPLE_CONNECTIONS or finding.severity is not Severity.ERROR:
             return finding.severity
@@ -347,9 +348,10 @@ def outlived_lost_network(history: UserHistory) -> bool:
 
 
 def are_known_devices(histories: Sequence[UserHistory]) -> bool:
-    """Return whether the log names the devices of each user, and not another page with each connection.
+    """Return whether the pages that the log names are devices of their users.
 
-    A device returns with further connections of its user, and has no other user.
+    A device opens several connections over time, and all of them belong to the same user. A log that names a new page
+    for each connection does not name devices.
     """
     openings = [one for history in histories for one in history.openings if one.page is not None]
     owners = {(one.page, one.user) for one in openings}
@@ -357,9 +359,10 @@ def are_known_devices(histories: Sequence[UserHistory]) -> bool:
 
 
 def belongs_to_devices(history: UserHistory) -> bool:
-    """Return whether all connections of the user at any time belonged to different devices that the log names.
+    """Return whether connections of the user that were open together always belonged to different devices.
 
-    They may be several people with one account: whether that is wanted is the decision of the team.
+    The log must name the device of each connection. The devices may belong to several people who share one account; the
+    team decides whether that is permitted.
     """
     open_on: dict[str, str | None] = {}
     moments = [(one.at, 1, one.sid, one.page) for one in history.openings]

@@ -119,7 +119,10 @@ class IncidentTracker:
         return entry.incident if has_grown or is_worse or has_new_cause else None
 
     def raise_severity(self, finding: Finding) -> Incident | None:
-        """Give the incident the severity of its finding. Return the incident if it is open and that is worse."""
+        """Raise the severity of an open incident to that of its finding.
+
+        Return the incident if its severity rose, None otherwise.
+        """
         entry = self._open.get((finding.rule, finding.user))
         if entry is None or finding.severity.rank <= entry.incident.severity.rank:
             return None

@@ -34,13 +34,14 @@ MIN_REPLACEMENTS = 2
 
 
 class ReplacementInference:
-    """Inference of replacements: a server that ends a connection while the user has a newer one replaced the older one.
+    """Inference of replacements from the order of ends and openings.
 
-    has_logged_replacements  the server logs its replacements, so none need be inferred from its log
-    unexplained_ends         dict of user to the end of the user's only connection, if the server ended it in the log
+    A server that ends a connection while the user has a newer one has replaced the older one. If several times in a row
+    an older connection ends within milliseconds of the opening of a newer one, the ends are replacements too, even if
+    the log gives another reason: see `on_unexplained_overlap_end`.
 
-    If several times in a row an older connection ends within milliseconds of the opening of a newer one, this is a
-    replacement too, even if the log gives another reason: see `on_unexplained_overlap_end`.
+    has_logged_replacements  the server's log reports replacements, so that none are inferred from the log
+    unexplained_ends         dict of user to the logged change with which the server ended the user's only connection
     """
 
     def __init__(self) -> None:
@@ -88,11 +89,11 @@ class ReplacementInference:
     def on_unexplained_overlap_end(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
     ) -> tuple[ReplacedChange, ...]:
-        """Return the replacements to report when one of a user's connections ended, and its reason explains nothing.
+        """Return the replacements to report after the end of one of several connections, for an unclear reason.
 
         A single such end proves nothing. After `MIN_PROMPT_ENDS` ends in a row, each directly after the opening of a
-        newer connection, all of them are returned together, and then each further one. The arguments are those of
-        `on_disconnect`.
+        newer connection, return all of them as replacements. From then on, return each further one. The arguments are
+        those of `on_disconnect`.
         """
         if self.has_logged_replacements or event.source != SOURCE_SERVER_LOG:
             return ()
@@ -119,7 +120,7 @@ class ReplacementInference:
             self.unexplained_ends.put(closed.user, closed)
 
     def on_connect(self, opened: OpenedChange) -> ReplacedChange | None:
-        """Return the replacement if the newly opened connection caused an end that was logged just before."""
+        """Return the replacement if `opened` replaced a connection whose end was logged just before it."""
         closed = self.unexplained_ends.pop(opened.user, None)
         if closed is None or not _at_the_same_moment(closed.event, opened.event):
             return None

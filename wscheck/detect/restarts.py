@@ -57,8 +57,8 @@ class Restart(msgspec.Struct):
     def gap(self, rules: tuple[str, ...]) -> Gap | None:
         """Return the gap that the restart leaves in the evidence for `rules`, None if it concerns no user.
 
-        The gap does not block the verdict if a log line reports the restart and at least half of the users returned,
-        as the clients of a server do that restarts.
+        The gap does not block the verdict if a log line reports the restart and at least half of the users returned.
+        Clients return in this way after a real restart.
         """
         if not self.returned:
             return None
@@ -155,9 +155,10 @@ class PresumedEnds:
             presumed.until = event.at
 
     def end(self, sid: str, event: Disconnected) -> SurvivedChange | None:
-        """Return the change if the logged end of `sid` shows that the connection survived, and forget the connection.
+        """Forget a connection that counted as ended, because its end was logged now.
 
-        A server that shuts down may log ends for a moment after the process that follows it has started.
+        Return a change if this shows that the connection had survived. Return None if the end was logged within
+        `SETTLING_S` of the restart: the old process may log ends for a moment after the new one has started.
         """
         presumed = self._by_sid.pop(sid)
         self._newer.pop(presumed.newer_sid, None)
@@ -205,12 +206,10 @@ class ReturnWave:
         return min(self.overlaps.values())
 
     def add_overlap(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
-        """Add the overlap of a user who has connections with these `openings`.
+        """Add the overlap of a user who has connections with these `openings`, and return True.
 
-        Return False if it is not part of the wave.
-
-        It is if the user had connections for longer than `MIN_AGE_S` when the wave started, and has opened one since
-        then.
+        Return False if the overlap does not belong to the wave. It belongs to the wave if the user's earlier
+        connections were older than `MIN_AGE_S` when the wave started, and the newest one opened since then.
         """
         started = min(since, self.started_at) if self.overlaps else since
         *earlier, newest = openings

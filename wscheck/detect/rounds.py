@@ -56,7 +56,10 @@ def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
 
 
 def _is_stable(last: int, at_rest: int | None, per_round: int) -> bool:
-    """Return whether the number stays the same without further rounds. An effect of the last round may be late."""
+    """Return whether the number stayed the same after the last round (`last`) until the page was at rest (`at_rest`).
+
+    The number may still grow by `per_round`, because an effect of the last round can be late.
+    """
     return at_rest is None or last <= at_rest <= last + per_round
 
 

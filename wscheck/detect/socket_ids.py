@@ -117,7 +117,9 @@ class EngineSessions:
         return {self._namespace.get(sid, "") for sid in self._sids.get(connection, (connection,))}
 
     def _merge_remainder(self, connection: str) -> str | None:
-        """Merge two connections of one user that may be one. Return the connection that ends by the merge, or None.
+        """Merge two connections of one user if they may be namespaces of one connection.
+
+        Return the connection that was merged into the other one, None if nothing was merged.
 
         Without session ids the grouping is a guess: after a namespace ends, the remaining namespaces of its connection
         may belong to another connection. A connection keeps its name while the socket of that name is open.
@@ -205,7 +207,12 @@ class UserOnlyLines:
         return ended is not None and may_be_same_moment(ended, event)
 
     def ended_with_sid(self, user: str, event: Disconnected) -> AssumedEnd | None:
-        """Record an end with a socket id. Return the assumed end of the same moment which the socket id corrects."""
+        """Record an end with a socket id.
+
+        If an end without a socket id was logged at the same moment, the two lines are about the same end. If a
+        different connection was assumed to have ended then, return this wrong assumption, so that the caller can
+        correct it. Otherwise return None.
+        """
         self._ended.put(user, event)
         assumed = self._assumed.pop(user, None)
         if assumed is None or not may_be_same_moment(assumed.event, event) or assumed.sid == event.sid:
@@ -233,7 +240,7 @@ def may_be_same_moment(first: Event, second: Event) -> bool:
 def is_logged(opening: Connected | None) -> bool:
     """Return whether only a log reports a connection, so that a line without a socket id may report its end.
 
-    A page reports its session and the component too, and a log only the name of a tab or device.
+    A connection that a page reports has a session or a component. In a log, `page` is only the name of a tab or device.
     """
     if opening is None:
         return True

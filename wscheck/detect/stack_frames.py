@@ -145,8 +145,8 @@ def _manager_index(names: Sequence[str]) -> int | None:
 def attribute_to_package(frame: CodeLocation, script: str) -> CodeLocation:
     """Return `frame`, which comes from the source map of `script`, with the package name of its library in the path.
 
-    If a library is served as one file (socket.io.js), or prepared by a development server (Vite's deps), the file names
-    in its source map may not contain the library. Those of Angular's packages do not contain it either.
+    The file names in a source map may lack the package name, if a library is served as one file (socket.io.js), if a
+    development server prepared it (Vite's deps), and for Angular's own packages.
     """
     served = CodeLocation(script.partition("?")[0])
     if is_library_frame(frame):
@@ -232,7 +232,8 @@ def is_unmapped(frame: CodeLocation) -> bool:
 def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) -> bool:
     """Return whether `frame`, at which `stacks` diverge, may belong to a framework.
 
-    In a bundle without a source map, this is assumed if a stack is deeper than the application alone would make it.
+    In a bundle without a source map, this is assumed if a stack has at least `FRAMEWORK_DEPTH` frames, because the
+    application alone rarely makes such a deep stack.
     """
     return is_unmapped(frame) and any(len(app_frames(stack)) >= FRAMEWORK_DEPTH for stack in stacks)
 

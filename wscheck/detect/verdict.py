@@ -66,9 +66,9 @@ def verdict(
 
     1. A finding that is not allowed has the severity that fails the run: failed.
     2. A measurement is beyond its limit: failed.
-    3. A blocking gap (missing evidence that could have produced a finding): skipped if the first one is a check that
-       was not tried, otherwise inconclusive. With a strict bar: failed. A gap that concerns only allowed rules does
-       not block.
+    3. There is a blocking gap (missing evidence that could have produced a finding). With a strict bar: failed.
+       Otherwise inconclusive, or skipped if the first blocking gap is a check that was not tried. A gap that concerns
+       only allowed rules does not block.
     4. None of these: passed.
 
     Args:
@@ -96,7 +96,7 @@ def verdict(
 
 
 def _unblocked(gap: Gap, allowed_rules: Collection[str]) -> Gap:
-    """Return `gap`. If it concerns only allowed rules, it does not block the verdict."""
+    """Return `gap`, changed to a gap that does not block the verdict if it concerns only allowed rules."""
     if gap.blocks and gap.rules and set(gap.rules) <= set(allowed_rules):
         return replace(gap, blocks=False)
     return gap
