@@ -66,10 +66,11 @@ class _Command(TyperCommand):
                 vars(parameter)["display_type_rich"] = lambda ctx: None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Set the values of the parameters in `ctx`, and return the arguments that are left over.
+        """Set the values of the parameters in `ctx`, and return the arguments that no parameter takes.
 
-        Typer converts every value with pydantic, even texts and options that were not given. Importing pydantic takes
-        as long as importing Typer. Typer therefore handles only command lines with other values or with an error.
+        Typer's own method converts every value with pydantic, even strings and options that were not given, and
+        importing pydantic takes as long as importing Typer. This method therefore sets the values itself if none needs
+        a conversion. Otherwise it calls Typer's method.
         """
         values, rest, _ = self.make_parser(ctx).parse_args(args=list(args))
         if rest or not all(_needs_no_conversion(each, values.get(each.name)) for each in self.get_params(ctx)):
@@ -81,7 +82,10 @@ class _Command(TyperCommand):
 
 
 def _needs_no_conversion(parameter: Any, parsed: object) -> bool:
-    """Return whether `parsed` is already the final value of a parameter. None means that it was not given."""
+    """Return whether the parsed value of a parameter can be used without Typer's conversion.
+
+    `parsed` is None if the parameter was not given.
+    """
     if parsed is None:
         return not (parameter.required or parameter.envvar)
     if parameter.callback is not None:

@@ -1,4 +1,7 @@
-"""Deprecated alias of `wscheck.locust`, for one version. `wscheck.load.user` is an alias too."""
+"""Deprecated alias of `wscheck.locust`. The next version removes it.
+
+`wscheck.load.user` is an alias too.
+"""
 
 import sys
 import warnings

@@ -54,7 +54,10 @@ _http_log = logging.getLogger("aiohttp.server")
 
 
 def _is_unexpected(record: logging.LogRecord) -> bool:
-    """Return whether an error of the HTTP server is worth a line: a client that closes during its upgrade is not."""
+    """Return whether an error of the HTTP server must be logged.
+
+    A client that closes its connection during the WebSocket upgrade is normal, so its error is not logged.
+    """
     return not (record.exc_info and isinstance(record.exc_info[1], ClientConnectionResetError))
 
 

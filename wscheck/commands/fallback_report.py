@@ -65,7 +65,10 @@ def _deliver(outputs: "Sequence[ReportOutput]", report: "Report") -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the message of `error`; only the type of an internal error, because its values could contain a secret."""
+    """Return the text of `error` for the report.
+
+    For an internal error, return only its type, because its values could contain a secret.
+    """
     from wscheck.config.settings import with_flags
     from wscheck.model.errors import WscheckError
 

@@ -62,7 +62,10 @@ class TailScreen:
         return view
 
     def _incident_output(self) -> TextIO | None:
-        """Return the stream for incidents while logs are followed, None if a recording on stdout contains them."""
+        """Return the stream on which to print incidents while logs are followed.
+
+        Return None if stdout gets an NDJSON recording, which already contains the incidents.
+        """
         on_stdout = next((output.format for output in self._request.outputs if output.path is None), None)
         if on_stdout == "ndjson":
             return None

@@ -136,7 +136,11 @@ def changed_files(before: Snapshot, after: Snapshot) -> list[str]:
 
 
 async def _next_change(known: Snapshot, folder: Path, ignored: Sequence[Path]) -> tuple[list[str], Snapshot]:
-    """Wait for a change and until it is complete: an editor, a formatter and a build write one file after the other."""
+    """Wait for a change of the source files, and return the changed paths and the new snapshot.
+
+    An editor, a formatter and a build write several files in turn. The change is therefore returned only when two
+    consecutive snapshots are equal.
+    """
     latest = known
     while True:
         begin = time.perf_counter()

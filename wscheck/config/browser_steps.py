@@ -73,7 +73,7 @@ class BrowserStep(msgspec.Struct, frozen=True, kw_only=True):
     typed      text that `fill` types, option that `select` chooses or file that `upload` uploads; a Secret if it comes
                from the environment
     timeout_s  seconds within which the step must succeed
-    steps      steps of a round of `repeat`, or of what `measure` measures
+    steps      nested steps: of one round for `repeat`, of the measured action for `measure`; empty for other actions
     """
 
     action: str

@@ -80,7 +80,8 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
     def fill(self, template: Any, user: str, token: Secret | None) -> Any:
         """Return `template` with its placeholders replaced.
 
-        Without a token, a text that contains `{token}` is left out of the table or list around it, or is None.
+        If `token` is None, texts that contain `{token}` are removed from tables and lists. A template that is itself
+        such a text becomes None.
         """
         values = {f"env:{name}": value.reveal() for name, value in self.variables.items()}
         filled = _fill(template, {**values, "user": user, "token": token.reveal() if token is not None else None})

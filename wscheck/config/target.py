@@ -100,7 +100,10 @@ def configured_target(config: "Config") -> ServerTarget:
 
 
 def _location(setting: "SettingValue", *, is_in_connect: bool) -> str:
-    """Return the part of the handshake that contains a value ("auth.token"), "" if only [connect] sends the value."""
+    """Return the part of the handshake that contains a value, such as "auth.token".
+
+    Return "" if the setting has its default and [connect] contains the value, so that only [connect] sends it.
+    """
     return "" if setting.origin == "default" and is_in_connect else str(setting.value)
 
 
