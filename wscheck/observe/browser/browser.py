@@ -373,9 +373,13 @@ class Browser:
 
 
 def shared_key(tab: str, sent: Collection[str], storages: Mapping[str, set[tuple[str, str]]]) -> str | None:
-    """Return the first key in the session storage of a tab whose value was sent, and which another tab has too.
+    """Return a session storage key whose value a tab sent, if another tab has the same key and value.
 
-    storages  entries of the session storage of each tab
+    Return None if there is no such key. Of several keys, return the first in alphabetical order.
+
+    tab       label of the tab
+    sent      values that the tab sent to the server
+    storages  dict of tab label to the (key, value) entries of its session storage
     """
     others = {entry for label, entries in storages.items() if label != tab for entry in entries}
     return min((key for key, value in storages.get(tab, set()) & others if value in sent), default=None)

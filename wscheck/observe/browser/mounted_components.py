@@ -142,7 +142,7 @@ Position = tuple[int, int]
 class ComponentFunction(msgspec.Struct, frozen=True):
     """Function that mounted components run, from `start` to `end` in a script.
 
-    owners  numbers of these components
+    owners  indexes of these components in `MountedComponents.names`
     """
 
     script_id: str
@@ -156,7 +156,7 @@ class ComponentFunction(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> Position:
-        """Lines and columns from start to end: the innermost of nested functions has the smallest size."""
+        """(lines, columns) from start to end, to find the innermost of nested functions: it has the smallest size."""
         return self.end[0] - self.start[0], self.end[1] - self.start[1]
 
 
@@ -170,7 +170,8 @@ class MountedComponents(msgspec.Struct, frozen=True):
     def running(self, frames: Iterable[tuple[str, Position]]) -> tuple[int, tuple[str, ...]]:
         """Return the number and the names of the components that run the code in a stack.
 
-        The innermost frame that any component runs decides.
+        The stack's innermost frame that belongs to the function of a component decides. Return (0, ()) if no frame
+        does.
 
         frames  script id and position of each frame of the stack, the innermost first
         """
@@ -270,13 +271,16 @@ class _ContextReader:
         return None
 
     async def _unwrapped(self, object_id: str) -> list[str]:
-        """Return the functions that a wrapper of Vue may contain: it has one or two layers."""
+        """Return the functions that may be the original of a function which Vue wrapped once or twice."""
         layer = await self._scoped(object_id)
         deeper = [await self._scoped(each) for each in layer]
         return [*layer, *(inner for group in deeper for inner in group)]
 
     async def _scoped(self, object_id: str) -> list[str]:
-        """Return the functions in the innermost scope of a function, none if that is the scope of a module."""
+        """Return the functions that are variables in the innermost scope of a function.
+
+        Return none if there are more than `MAX_SCOPE`, because the scope is then that of a module.
+        """
         for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[Scopes]]":
                 scopes = _objects((await self._properties(prop["value"]["objectId"]))["result"])

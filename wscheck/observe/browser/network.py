@@ -159,9 +159,10 @@ class NetworkFeed:
         handler(self, params, session, key, initiator)
 
     def on_target_closed(self, target_id: str) -> None:
-        """Process the end of a page or worker, dated no later than the next event that has a time.
+        """Process the end of a page or worker.
 
-        Otherwise the connections of a reloaded page would overlap with those from before the reload.
+        The end gets the time of the next event that has a time, or an earlier one. With the time of its arrival, the
+        connections of a reloaded page would seem to overlap with those from before the reload.
         """
         self._enqueue_untimed(None, lambda at: self._traffic.on_target_closed(target_id, at))
 
@@ -453,7 +454,10 @@ class PageRest:
             await asyncio.sleep(REST_POLL_S)
 
     async def _when_idle(self, tab: BrowserTab) -> tuple[str, bool] | None:
-        """Return the page's URL and whether it has loaded, as soon as it is idle; None while it navigates."""
+        """Wait until the page's main thread is idle. Return the URL of the page and whether the page has loaded.
+
+        Return None while the page navigates.
+        """
         with contextlib.suppress(CannotCheck, TimeoutError):
             async with asyncio.timeout(IDLE_TIMEOUT_S):
                 url, is_loaded = await tab.evaluate(_WHEN_IDLE)
@@ -461,7 +465,10 @@ class PageRest:
         return None
 
     def _state(self) -> tuple[object, ...]:
-        """Return what any activity changes: the connections, and the documents of all tabs, frames and workers."""
+        """Return values of which at least one changes with any activity of the page.
+
+        These are the numbers of connections, and the documents of all tabs, frames and workers.
+        """
         sessions = self._traffic.sessions
         documents = tuple((each.session, each.document) for each in self._targets.by_session.values())
         ended = sum(session.unused_from is not None for session in sessions)

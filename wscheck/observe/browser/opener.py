@@ -134,7 +134,11 @@ class OpenerCodeReader:
         return msgspec.structs.replace(origin, opener=hook, component=component, stack=stack, code=code)
 
     def _rendered_hook(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> CodeLocation | None:
-        """Return the call of a library's hook, if the opener is the place that renders the component with the call."""
+        """Return the location of the library hook that opened the connection, None if no such hook is found.
+
+        A hook is searched only if the opener is the place that rendered a component (`<Bell />`). The hook is called in
+        that component.
+        """
         if origin.opener is None or origin.opener not in origin.stack:
             return None
         at = origin.stack.index(origin.opener)
@@ -258,8 +262,8 @@ def _predecessors_by_socket(
 def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
     """Return whether the client library opened the connection without a call of io(): a reconnection.
 
-    Library frames outside of the application's code do not open the connection: they emit the event in whose handler
-    the application connects again.
+    Only library frames inside of the application's code are considered. Library frames further out only called an event
+    handler of the application, in which the application itself connected.
     """
     client_frames = list(takewhile(stack_frames.is_client_frame, origin.stack))
     return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)

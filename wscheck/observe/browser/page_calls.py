@@ -1,9 +1,9 @@
 """Calls of a page that the DevTools protocol does not report: `new EventSource()`, and `close()` of a WebSocket.
 
-An EventSource sends its request later, from a task of the browser, so that the request has no stack. Of a WebSocket
-that closed, the protocol does not tell whether the page or the server closed it. A script in each page therefore
-replaces the constructor and the method by ones that report the call, and otherwise do the same. Workers are left as
-they are.
+An EventSource sends its request later, from a task of the browser, so that the request has no stack. When a WebSocket
+has closed, the protocol does not report whether the page or the server closed it. A script in each page therefore
+replaces the constructor and the method by functions that report the call and then do the same as the original. Workers
+are not changed.
 """
 
 import json
@@ -71,7 +71,10 @@ class PageCalls:
                 self._closes.put((session, url), self._closes.get((session, url), 0) + 1)
 
     def take_opener(self, session: str, url: str) -> DevToolsStack | None:
-        """Return the stack of the oldest EventSource for a URL that sent no request yet; None for a reconnection."""
+        """Return the stack of the oldest `new EventSource(url)` for this URL that has not sent a request.
+
+        Return None if there is none: the request is then a reconnection.
+        """
         stacks = self._openers.pop((session, url), [])
         if stacks[1:]:
             self._openers.put((session, url), stacks[1:])

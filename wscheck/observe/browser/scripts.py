@@ -145,7 +145,7 @@ class PageScripts:
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return the URL of a script as reports show it: without user and password, its query replaced by a hash.
 
-        `url` is the URL of a script that is unknown or has no URL of its own.
+        `url` is used if the script is unknown or has no URL of its own.
         """
         script = self._scripts.get((session, script_id))
         return self._urls.script(script.url if script is not None and script.url else url)
@@ -218,7 +218,7 @@ class PageScripts:
 
 
 async def _fetch_map(script: PageScript) -> bytes | str:
-    """Return the map as bytes, or as a string the reason why there is none."""
+    """Return the content of the script's source map (bytes), or a clause that states why there is none (str)."""
     if not script.map_url:
         return "it has no source map"
     try:

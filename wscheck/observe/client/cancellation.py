@@ -22,6 +22,9 @@ async def cancel_all(tasks: "Iterable[asyncio.Future[None]]") -> None:
 
 
 def is_current_task_cancelled() -> bool:
-    """Return True if the running task was cancelled, and not only something it awaits."""
+    """Return whether the running task itself was cancelled.
+
+    A CancelledError in a task may also come from a cancelled task or future that it awaits.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -325,7 +325,7 @@ class _StepRun:
         return None
 
     async def _perform(self, step: ConnectStep, client: Any) -> str | None:
-        """Perform one step, and return why the server refused it, or None."""
+        """Perform one step. Return why the server refused it, None if the server accepted it."""
         self._acknowledgement = event = None
         if step.emit is not None:
             self._unread_events.clear()  # the answer to a request comes after it
@@ -354,9 +354,9 @@ class _StepRun:
         self._progress.set()
 
     def _take_event(self, name: str | None) -> list[Any] | None:
-        """Return the next event with this name that no step has used yet, None if there is none.
+        """Return the next unread event with this name, None if there is none.
 
-        The events that arrived before it count as used too.
+        Also discard the events that arrived before it, so that no later step can use them.
         """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:

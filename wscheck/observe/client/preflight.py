@@ -60,7 +60,7 @@ class _NotStarted(Unreachable):
 
 
 class _GatewayError(NotSocketIO):
-    """A proxy answers that the server behind it does not."""
+    """Error: a proxy answered that it cannot reach the server behind it (for example HTTP 502)."""
 
 
 async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:

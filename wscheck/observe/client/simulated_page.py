@@ -56,7 +56,8 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (docs/origin.md, "Solution").
 
-    `on_event` is called with every event that has no handler there, so that a contract can have other events.
+    `on_event` is called with every event for which this class has no other field, so that a contract can contain other
+    events.
     """
 
     on_bot_status_update: EventHandler | None = None
@@ -142,11 +143,11 @@ class SimulatedPage(ABC):
     trigger_event     event that a component emits to start an action (`actions.trigger`)
     disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
-    component_names   names for reports in place of those with which components mount
+    component_names   dict of the name with which a component mounts to its name in reports, if that is different
     before_unmount    function that is awaited before a component unmounts
-    is_sole_page      function that returns True if the user has no open connection, so the server should accept one
-    is_scripted       whether a scenario decides when components mount; otherwise the mounts are those of a client that
-                      connects again by itself
+    is_sole_page      function that returns True if the user has no open connection, so that a refusal is worth a retry
+    is_scripted       True if mounts are steps of a scenario. False if they imitate a client that connects by itself:
+                      its attempts then count for the limit of connection attempts
     """
 
     def __init__(self, name: str, target: ServerTarget, credentials: Credentials, listener: PageListener) -> None:
@@ -197,7 +198,7 @@ class SimulatedPage(ABC):
     async def open_connection(self, mounted: MountedComponent, *, by_scenario: bool = True) -> None:
         """Open the component's connection. Try once more if the server refused the user's only connection.
 
-        With `by_scenario`, a step of a scenario needs the connection. Otherwise the client connects by itself.
+        by_scenario  True if a step of a scenario needs the connection, False if the simulated client connects by itself
         """
         connection = self.connect_component(mounted)
         connection.by_scenario = by_scenario and self.is_scripted
