@@ -521,7 +521,11 @@ class Connection:
             self._set_open_deadline()
 
     def _set_open_deadline(self) -> None:
-        """Set the deadline: the server has been silent for too long, or the oldest acknowledgement times out."""
+        """Set the deadline of an open connection.
+
+        It is the time at which the server has been silent for too long, or the oldest pending acknowledgement times
+        out, whichever is earlier.
+        """
         at = self._silence_deadline
         if self._pending_acks:
             at = min(at, self._pending_acks.oldest_sent_at + self.generator.endpoint.ack_timeout_s)
@@ -612,7 +616,10 @@ class Connection:
 
 
 def _without_recovery_offset(packet: SocketPacket, text: str) -> tuple[SocketPacket, str]:
-    """Return an event and its text without the offset that the server appended to its arguments."""
+    """Return an event and its text without the offset for connection state recovery.
+
+    A server with connection state recovery appends this offset to the arguments of each event.
+    """
     data = without_recovery_offset(packet.data, packet.ack_id, time.time())
     if data is packet.data:
         return packet, text
@@ -633,7 +640,7 @@ class _StepRun:
 
     @property
     def label(self) -> str:
-        """Name of the current step, with which the kind of a refusal begins: "step 1 after connecting, ..."."""
+        """Name of the current step: "step 1 after connecting, ...". The kind of a refusal begins with it."""
         return f"step {self._position + 1} after connecting, {self._step.label}"
 
     @property
@@ -643,7 +650,8 @@ class _StepRun:
     def start(self) -> None:
         """Perform the current step.
 
-        The event that it awaits may have arrived before, unless it answers a request of the step.
+        If the step emits a request, an event that arrived before the request is not accepted as its answer. If the step
+        emits nothing, the event that it awaits may have arrived before.
         """
         connection = self._connection
         step, payload = connection.identity.steps[self._position]
@@ -685,9 +693,9 @@ class _StepRun:
             self.start()
 
     def _take_event(self, name: str) -> list[Any] | None:
-        """Return the next event with this name that no step has used yet, None if there is none.
+        """Return the next unread event with this name, None if there is none.
 
-        The events that arrived before it count as used too.
+        Also discard the events that arrived before it, so that no later step can use them.
         """
         for position, event in enumerate(self._unread_events):
             if event[0] == name:

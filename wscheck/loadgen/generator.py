@@ -164,5 +164,8 @@ class LoadGenerator:
 
 @lru_cache(maxsize=1024)
 def _redacted(message: str, secrets: tuple[Secret | None, ...]) -> str:
-    """Return a message of the server without secrets. A user that reconnects often receives the same message."""
+    """Return a message of the server, shortened and without secrets.
+
+    Results are cached, because a user that reconnects often receives the same message.
+    """
     return Redactor(secrets, distinct=False).redact(message)[:_MAX_REFUSAL_LENGTH]

@@ -180,7 +180,8 @@ class TcpTransport:
 class TlsTransport(TcpTransport):
     """TLS over TCP.
 
-    `ssl` reads and writes memory buffers, not a socket, because it would need one of gevent's sockets.
+    `ssl` reads and writes memory buffers. To read and write a socket, `ssl` would need a gevent socket, which this
+    module avoids.
     """
 
     __slots__ = ("_before_handshake", "_incoming", "_is_established", "_outgoing", "_tls", "has_ended")

@@ -210,8 +210,8 @@ class UserConnections:
     def _drop_inexplicable_ends(self) -> None:
         """Forget ended connections that no future event can show to have been replaced.
 
-        A newer connection could have replaced an ended connection only if its CONNECT was sent before that end and is
-        unanswered.
+        An ended connection may still turn out to be replaced if a newer connection sent its CONNECT before that end and
+        has not received the answer yet. All other ended connections are forgotten.
         """
         if not self._unexplained_ends and not self._ended_in_steps:
             return
@@ -254,9 +254,9 @@ class UserConnections:
             self._recent_payloads = None
 
     def _payloads_since(self, since: float) -> dict[str, _Payload]:
-        """Return the payloads that were first delivered after `since`.
+        """Return the recent payloads that were first delivered at or after `since` (monotonic seconds).
 
-        Older ones do not count: a repetition is a new event.
+        Forget the older payloads: if one of them arrives again, it is a new event and no duplicate.
         """
         payloads = self._recent_payloads if self._recent_payloads is not None else {}
         while payloads:
@@ -268,13 +268,14 @@ class UserConnections:
 
 
 def _may_replace(sent_at: float, ended: Connection, ended_at: float) -> bool:
-    """Return whether a connection with a CONNECT of this time may have replaced one that ended during its steps.
+    """Return whether a connection that sent its CONNECT at `sent_at` may have replaced the connection `ended`.
 
-    A server may read two CONNECTs of almost the same time in either order.
+    `ended` is a connection that the server ended during the steps after connecting, at the time `ended_at`. A server
+    may read two CONNECTs of almost the same time in either order.
     """
     return ended.connect_sent_at - CROSSING_S <= sent_at <= ended_at
 
 
 def _is_greeted(connection: Connection, at: float) -> bool:
-    """Return whether an event that arrives now is a greeting, or belongs to the steps after connecting."""
+    """Return whether an event that arrives at the time `at` is a greeting, or belongs to the steps after connecting."""
     return not connection.has_emitted and (not connection.opened_at or at - connection.opened_at < GREETING_S)
