@@ -75,9 +75,9 @@ class CallContext(StrEnum):
 class Cleanup(StrEnum):
     """Closing of the connection when its component unmounts or its effect runs again.
 
-    CLOSES   the cleanup closes it
-    MISSING  nothing in the component closes it, and it does not leave the component
-    UNKNOWN  the code does not show it
+    CLOSES   the cleanup closes the connection
+    MISSING  no code of the component closes the connection, and no other code gets it
+    UNKNOWN  the source code does not show which of the two applies
     """
 
     CLOSES = "closes"

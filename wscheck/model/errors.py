@@ -67,7 +67,8 @@ class UsageError(WscheckError):
 def failure_reason(error: BaseException, otherwise: str = "the connection failed") -> str:
     """Return why an operation failed, in the words of the operating system or of TLS.
 
-    The text of other exceptions is for programmers: `otherwise` stands in its place.
+    For an exception without such a reason, return `otherwise`, because the exception's own text is written for
+    programmers.
     """
     cause: Any = getattr(error, "os_error", error)  # of a client error of aiohttp
     reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None)

@@ -285,13 +285,10 @@ class ConnectionExpired(ConnectionEvent, frozen=True, kw_only=True, tag="expired
 
 
 class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
-    (
-        """A further source, such as the server's log, started to report.
+    """A further source, such as the server's log, started to report.
 
-    A later event that it does not report did not happen.
+    From this time on, an event that this source would report and does not report did not happen.
     """
-        ""
-    )
 
 
 class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):

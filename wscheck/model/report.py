@@ -201,10 +201,11 @@ class AccessClient(msgspec.Struct, kw_only=True):
 
 
 class AssumedSentence(msgspec.Struct, kw_only=True):
-    """Sentence in a wording of the log's own, and the event that it is taken for.
+    """Sentence with which this log's application reports an event, learned from repeated lines of the log.
 
-    kind      kind of event: "connected", "replaced", "disconnected" or "refused"
-    sentence  its fixed words, with placeholders for the ids: `{user}`, `{sid}`, `{old}`, `{new}`, `{}` for other values
+    kind      kind of event that the sentence is assumed to report: "connected", "replaced", "disconnected" or "refused"
+    sentence  fixed words of the sentence, with placeholders for the ids: `{user}`, `{sid}`, `{old}`, `{new}`, `{}` for
+              other values
     lines     number of such lines among those from which the wording was learned
     example   one of the lines, without credentials, possibly truncated
     ids       dict of placeholder to the id in the example
@@ -218,7 +219,11 @@ class AssumedSentence(msgspec.Struct, kw_only=True):
 
 
 class WordingProposal(msgspec.Struct, frozen=True):
-    """Proposal to read a log in an unknown wording: sentences that `--guess` reads, and the options that read them."""
+    """Two ways to read a log whose wording is unknown.
+
+    sentences  sentences that the option `--guess` would read as events
+    options    options `--marker` and `--key` with which the lines can be read
+    """
 
     sentences: Sequence[AssumedSentence] = ()
     options: Sequence[MarkerSuggestion] = ()
@@ -240,8 +245,8 @@ class LogsReport(Report, kw_only=True):
     events      dict of event type to number of events; always contains "connected", "replaced" and "disconnected"
     unreadable  number of lines that look like an event but could not be read
     untimed     number of events without a time, which rules that need a time cannot evaluate
-    levels      dict of the ids that an event contains ("full", "user", "socket", "count", "ambiguous") to number of
-                events
+    levels      number of events by the ids that they contain; the keys are "full", "user", "socket", "count" (no id)
+                and "ambiguous"
     users_seen  number of users
     most_open   the most connections that one user had at once, even if for less than the grace period
     users       dict of user id to summary, with at most as many users as the option `--users` allows

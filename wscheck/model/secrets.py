@@ -133,13 +133,18 @@ def redact_source_code(text: str) -> str:
 class Redactor:
     """Redaction of known secrets, and of text that looks like a credential.
 
-    Each known secret has one stand-in, `hidden-1` for the first, so that equal values stay equal. It also replaces the
-    secret in percent-encoding, base64, hexadecimal digits, and with the escapes of JSON and HTML. Any other credential
-    is replaced by a stand-in such as `hidden-3f9a1c04`, which is the same for equal values in the whole process.
+    Each known secret is replaced by a stand-in of its own, `hidden-1` for the first, so that equal values stay equal.
+    The same stand-in replaces the secret in percent-encoding, base64, hexadecimal digits, and with the escapes of JSON
+    and HTML. Any other credential is replaced by a stand-in such as `hidden-3f9a1c04`, which is the same for equal
+    values in the whole process.
     """
 
     def __init__(self, secrets: Iterable[Secret | None] = (), *, distinct: bool = True) -> None:
-        """Create a redactor. Without `distinct`, every apparent credential becomes `HIDDEN`, to count equal texts."""
+        """Create a redactor of `secrets`.
+
+        With `distinct=False`, all apparent credentials get the same stand-in, so that texts that differ only in such a
+        credential become equal and can be counted together.
+        """
         self._distinct = distinct
         self._numbers: dict[str, int] = {}
         self._prefix = _STAND_INS[0]
@@ -164,11 +169,17 @@ class Redactor:
         self._data = None
 
     def redact(self, text: str) -> str:
-        """Return `text` with stand-ins for known secrets and for apparent credentials, also for those after a name."""
+        """Return `text` with stand-ins for known secrets and for apparent credentials.
+
+        An apparent credential has the form of a credential, or follows a name such as `token=`.
+        """
         return _NAMED.sub(self._apparent, self.redact_id(text))
 
     def redact_id(self, text: str) -> str:
-        """Return `text` with stand-ins for known secrets, and for values that are credentials by their form."""
+        """Return `text` with stand-ins for known secrets, and for values that have the form of a credential.
+
+        In contrast to `redact`, a value after a name such as `token=` is not replaced for its name alone.
+        """
         text = self.redact_known(text)
         has_address = "://" in text
         if len(text) < SHORTEST_APPARENT and not has_address:
@@ -316,7 +327,10 @@ def _process_key() -> bytes:
 
 
 def _is_basic(value: str) -> bool:
-    """Return whether the value is user and password in base64 (RFC 7617), and no word: `basic information`."""
+    """Return whether a value after "basic" is base64 of USER:PASSWORD (RFC 7617).
+
+    Otherwise it is an ordinary word, as in `basic information`.
+    """
     value = value.replace("%3D", "").replace("%3d", "").rstrip("=")
     try:
         return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
@@ -325,7 +339,7 @@ def _is_basic(value: str) -> bool:
 
 
 def is_scheme(value: str) -> bool:
-    """Return whether the value is the name of an authentication scheme, as in front of a credential."""
+    """Return whether the value is only the name of an authentication scheme, such as "Bearer", without a credential."""
     return value.strip().lower() in _SCHEMES
 
 
@@ -341,10 +355,13 @@ def _pattern(secret: str) -> re.Pattern[str]:
 
 
 class _Needles(NamedTuple):
-    """Parts of a secret that no encoding changes. A text with the secret contains all parts of one of the sequences.
+    """Parts of a secret that no encoding changes, for a fast search.
 
-    exact  the runs of letters and digits of the secret, and of each of its base64 encodings
-    lower  its hexadecimal digits and its percent-encoding, in lower case
+    A text that contains the secret in any encoding contains all parts of one sequence in `exact`, or, in lower case,
+    one text in `lower`.
+
+    exact  one sequence for the secret, and one for each of its base64 encodings: their runs of letters and digits
+    lower  the hexadecimal digits and the percent-encoding of the secret, in lower case
     """
 
     exact: tuple[tuple[str, ...], ...]
@@ -353,7 +370,10 @@ class _Needles(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def _needles(secret: str) -> _Needles | None:
-    """Return the needles of a secret, None if it has no run that is long enough."""
+    """Return the parts by which to search for a secret.
+
+    Return None if one of its encodings has no run of three letters or digits.
+    """
     data = secret.encode("utf-8", "surrogatepass")
     exact = tuple(tuple(_RUN.findall(part)) for part in (secret, *_base64_cores(data)))
     return _Needles(exact, (data.hex(), "".join(f"%{byte:02x}" for byte in data))) if all(exact) else None
