@@ -30,7 +30,9 @@ from wscheck.model.events import (
     Replaced,
     RoundCounted,
     SourceStarted,
+    Subscribed,
     Unmounted,
+    Unsubscribed,
 )
 from wscheck.model.findings import Finding
 
@@ -87,6 +89,14 @@ class Conversation:
 
     def emits(self, name: str, at: float | None, sid: str = "s1", **more: Any) -> "Conversation":
         return self._saw(Emitted, at, sid=sid, name=name, **{"page": "tab-1", **more})
+
+    def subscribes(
+        self, id: str, name: str, at: float | None, sid: str = "s1", same: str | None = "same", **more: Any
+    ) -> "Conversation":
+        return self._saw(Subscribed, at, sid=sid, subscription=id, name=name, same=same and f"{name} {same}", **more)
+
+    def unsubscribes(self, id: str, at: float | None, sid: str = "s1") -> "Conversation":
+        return self._saw(Unsubscribed, at, sid=sid, subscription=id)
 
     def handles(self, name: str, at: float | None, by: str = "Dashboard", **more: Any) -> "Conversation":
         return self._saw(Handled, at, name=name, component=by, **{"digest": "d1", "page": "tab-1", **more})

@@ -24,7 +24,9 @@ from wscheck.model.events import (
     Event,
     HandlersRegistered,
     Refused,
+    Subscribed,
     Unreadable,
+    Unsubscribed,
 )
 from wscheck.model.findings import Bar, Cause, Finding, Severity
 from wscheck.model.gaps import Gap
@@ -92,6 +94,8 @@ class Judge:
             Connecting: [self._histories.connecting],
             Refused: [self._histories.refused],
             HandlersRegistered: [self._histories.registered],
+            Subscribed: [self._histories.subscribed],
+            Unsubscribed: [self._histories.unsubscribed],
             Unreadable: [self._count_unreadable],
         }
         for rule in self._rules:
@@ -251,7 +255,7 @@ class Judge:
     def update_cause(self, finding: Finding) -> Cause | None:
         """Set the probable causes of `finding` from the events so far, and return the first, None if it is unknown."""
         evicted = self._evicted_causes.get(finding.user, {}).get(finding.rule, [])
-        history = self._histories.history(finding.user)
+        history = self._histories.history(finding.user).concerning(finding.evidence)
         causes = probable_causes(finding.rule, history, finding.confidence) or evicted
         finding.cause, finding.other_causes = next(iter(causes), None), causes[1:]
         finding.patch = cleanup_patch(finding, history)

@@ -202,11 +202,15 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
     subscription  id of the subscription within its connection
     name          what is subscribed to
     same          keyed hash of what makes two subscriptions the same
+    subscriber    call site that subscribed, None if unknown; `opener` is that of the connection
+    code          facts from the source code of the subscriber
     """
 
     subscription: str = ""
     name: str = ""
     same: str | None = None
+    subscriber: CodeLocation | None = None
+    code: OpenerCode | None = None
 
 
 class Unsubscribed(ConnectionEvent, frozen=True, kw_only=True):
@@ -305,13 +309,14 @@ class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):
 
 
 class RoundCounted(Event, frozen=True, kw_only=True, tag="counted"):
-    """Number of open connections or handlers after a round of a loop: a visit of a view, and the return from it.
+    """Number of connections, handlers or subscriptions after a round of a loop: a visit of a view, and the return.
 
     place      the place that was visited: the path of a link, or the line of a step
     round      number of the round; 0 before the first one
     at_rest    the count was repeated some seconds after the last round, when delayed closes have happened
-    what       "connections", or "handlers" (of the event `name`, on the connection that has most of them)
-    opener     call site of io(), or the location of the handler
+    what       "connections"; or, on the connection that has most of them, "handlers" (of the event `name`) or
+               "subscriptions" (to `name`)
+    opener     call site of io(), of the subscription, or the location of the handler
     component  component that contains the call site
     """
 

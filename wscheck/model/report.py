@@ -341,12 +341,12 @@ class EventSummary(msgspec.Struct, kw_only=True):
 
 
 class RoundCounts(msgspec.Struct, kw_only=True):
-    """Connections of one opener, or handlers of one event, that were open after each round of a loop.
+    """Connections of one opener, handlers of one event, or subscriptions, after each round of a loop.
 
     place    the place that was visited in each round: the path of a link, or the line of a step
-    what     "connections" or "handlers"
-    event    the event that the handlers handle, None for connections
-    opener   call site of `io()`, or the location of the handlers; None if unknown
+    what     "connections", "handlers" or "subscriptions"
+    event    the event that the handlers handle, or the name that is subscribed to; None for connections
+    opener   call site of `io()` or of the subscription, or the location of the handlers; None if unknown
     counts   the number before the first round, and after each round
     at_rest  the number some seconds after the last round, None if it was not counted again
     growth   "constant" (a leak), "none" or "unclear"

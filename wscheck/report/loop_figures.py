@@ -21,7 +21,9 @@ _GROWTH = {"constant": "leak", "none": "none", "unclear": "unclear"}
 
 
 def _subject(counts: RoundCounts) -> str:
-    name = f"handlers of {counts.event}" if counts.what == "handlers" else counts.what
+    name = {"handlers": f"handlers of {counts.event}", "subscriptions": f"subscriptions to {counts.event}"}.get(
+        counts.what, counts.what
+    )
     return f"{name}, {counts.opener}" if counts.opener is not None else name
 
 

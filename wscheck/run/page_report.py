@@ -362,11 +362,13 @@ def _summarize_replacements(findings: Iterable[Finding]) -> str:
 
 
 def _leak_messages(findings: Iterable[Finding]) -> list[str]:
-    return [f.message for f in findings if f.rule in ("connection-leaked", "handler-leaked")][:MAX_ITEMS]
+    leaks = ("connection-leaked", "handler-leaked", "subscription-leaked")
+    return [f.message for f in findings if f.rule in leaks][:MAX_ITEMS]
 
 
 def _handler_messages(findings: Iterable[Finding]) -> list[str]:
-    return [f.message for f in findings if f.rule in ("event-duplicated", "event-unheard")][:MAX_ITEMS]
+    rules = ("event-duplicated", "event-unheard", "subscription-duplicated")
+    return [f.message for f in findings if f.rule in rules][:MAX_ITEMS]
 
 
 def _attempt_messages(findings: Iterable[Finding]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from wscheck.model.events import CodeLocation, Connected, Event, HandlersRegistered
+from wscheck.model.events import CodeLocation, Connected, Event, HandlersRegistered, Subscribed, Unsubscribed
 from wscheck.model.report import Scope
 from wscheck.run.browser.loop import PageLoop, Snapshot, count_rounds
 
@@ -47,6 +47,17 @@ def test_handlers_count_on_the_open_connection_that_has_most_of_them() -> None:
     observed += [handlers(0, 1), handlers(0.9, 2), handlers(0.5, 9, "view"), handlers(2.5, 7)]
     rounds = [snapshot(0, "shared"), snapshot(1, "shared"), snapshot(2, "shared")]
     assert counted(rounds, observed)["handlers", ORDER] == [1, 2, 2], "the handlers of a closed connection are gone"
+
+
+def test_subscriptions_count_per_name_on_the_open_connection_that_has_most_of_them() -> None:
+    def subscribed(at: float, id: str, eio: str = "shared", name: str = "room") -> Subscribed:
+        return Subscribed(at=at, sid=f"sid-{eio}", subscription=id, name=name, same=name, user="ann", subscriber=RAMP)
+
+    observed: list[Event] = [connected("shared", LAYOUT), connected("view", LAYOUT), subscribed(0.5, "1")]
+    observed += [subscribed(0.6, "1", "view"), subscribed(1.5, "2"), subscribed(1.6, "3")]
+    observed += [Unsubscribed(at=1.7, sid="sid-shared", subscription="3")]
+    rounds = [snapshot(0, "shared"), snapshot(1, "shared", "view"), snapshot(2, "shared", "view")]
+    assert counted(rounds, observed)["subscriptions", RAMP] == [0, 1, 2]
 
 
 def test_the_count_at_rest_is_marked() -> None:

@@ -19,7 +19,7 @@ from wscheck.detect.causes.browser_signatures import (
     reconnect_after_kick,
 )
 from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, FRAMEWORK_FIXES, CauseDoc
-from wscheck.detect.causes.client_words import fix_for_client
+from wscheck.detect.causes.client_words import SUBSCRIPTION_FIXES, fix_for_client
 from wscheck.detect.causes.connection_signatures import (
     PAGE_SIGNATURES,
     SERVER_SIGNATURES,
@@ -30,6 +30,7 @@ from wscheck.detect.causes.connection_signatures import (
 )
 from wscheck.detect.causes.history import Explanation, Signature, UserHistories, UserHistory
 from wscheck.detect.causes.pair_causes import PAIR_CAUSES, explain_pairs, same_page_pairs
+from wscheck.detect.causes.subscription_causes import left_behind, subscription_without_end, two_subscribers
 from wscheck.model.code_facts import Patch
 from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
 from wscheck.model.findings import Cause, Confidence, Finding
@@ -97,6 +98,12 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         _PairCauses(("two-openers",)),
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
+    "subscription-duplicated": (
+        ("subscription-without-end", subscription_without_end),
+        ("two-subscribers", two_subscribers),
+        *_IN_PAGE,
+    ),
+    "subscription-leaked": (("subscription-without-end", left_behind),),
     "tab-displaced": (_INHERITED, _LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
 }
 """Rule id to the search for the causes that can explain its findings, the most specific first."""
@@ -183,7 +190,7 @@ def _cause(explanation: Explanation, history: UserHistory, confidence: Confidenc
     is_settled = confidence is Confidence.HIGH or (openers_known and doc.settle_by == CONFIRM_IN_BROWSER)
     settle_by = "" if is_settled else doc.settle_by
     fix = explanation.fix or _fix(doc, history)
-    if history.openings:
+    if history.openings and doc.id not in SUBSCRIPTION_FIXES:
         fix = fix_for_client(history.openings[-1], doc.id, fix)
     return Cause(doc.id, doc.name, fix, confidence, explanation.because, settle_by)
 

@@ -217,6 +217,18 @@ CATALOGUE: dict[str, CauseDoc] = {
             "Pass the handler: `socket.off(event, handler)`.",
         ),
         CauseDoc(
+            "two-subscribers",
+            "two places of a page each subscribe to the same",
+            "one connection; two open subscriptions to one topic, channel or query, from different places",
+            "Subscribe once, in one module or provider, and hand the events to every component that needs them.",
+        ),
+        CauseDoc(
+            "subscription-without-end",
+            "code subscribes and never ends the subscription",
+            "one more open subscription with every visit of a view; or an effect that subscribes and has no cleanup",
+            "End the subscription when the component leaves: `return () => subscription.unsubscribe()`.",
+        ),
+        CauseDoc(
             "upgrade",
             "a polling session and its upgrade",
             "the websocket's URL carries the polling session's sid",

@@ -113,6 +113,37 @@ LIBRARIES: dict[str, dict[str, str]] = {
 """Package to cause id to fix, in the words of the package."""
 
 
+class SubscriptionWords(msgspec.Struct, frozen=True):
+    """Code of a protocol's usual clients about subscriptions, as fixes name it.
+
+    share  how several components use one subscription
+    end    code that ends a subscription
+    """
+
+    share: str
+    end: str
+
+
+_SUBSCRIPTION = SubscriptionWords(
+    "Subscribe once, in one module or provider, and hand the events to every component that needs them",
+    "`return () => subscription.unsubscribe()` in the effect",
+)
+
+SUBSCRIPTIONS: dict[str, SubscriptionWords] = {}
+"""Protocol id to the words of its usual clients about subscriptions."""
+
+SUBSCRIPTION_FIXES = frozenset({"two-subscribers", "subscription-without-end"})
+"""Causes of subscriptions, whose fixes `subscription_fix` has."""
+
+
+def subscription_fix(protocol: str | None, cause: str, place: CodeLocation | None) -> str:
+    """Return the fix of a cause of subscriptions in the words of the protocol's usual clients."""
+    words, where = SUBSCRIPTIONS.get(protocol or "", _SUBSCRIPTION), f" ({place})" if place is not None else ""
+    if cause == "two-subscribers":
+        return f"{words.share}{where}."
+    return f"End the subscription when the component leaves{where}: {words.end}."
+
+
 def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
     """Return the fix of a cause in the words of the client that opened a connection. For Socket.IO, it is `fix`."""
     if opening.protocol is None:

@@ -1,7 +1,8 @@
 """Histories: the latest openings, replacements and ends of connections per user, in bounded memory."""
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import partial
 from operator import sub
 from typing import NamedTuple, TypeVar
@@ -12,7 +13,17 @@ from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import same_page_connection
 from wscheck.detect.socket_ids import is_logged
 from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, TRANSPORT_ENDED
-from wscheck.model.events import ActionPerformed, AttemptOutcome, Connected, Connecting, HandlersRegistered, Refused
+from wscheck.model.events import (
+    ActionPerformed,
+    AttemptOutcome,
+    Connected,
+    Connecting,
+    Event,
+    HandlersRegistered,
+    Refused,
+    Subscribed,
+    Unsubscribed,
+)
 from wscheck.model.findings import Confidence
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
@@ -29,6 +40,7 @@ class UserHistory:
     met            pairs (older, newer) of connections: the newer one opened while the older one was open
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
+    alike          connection and likeness (`Subscribed.same`) to the most subscriptions that were open there at once
     requested      Engine.IO session id to the time of its first request (epoch seconds)
     actions        page to the times at which wscheck performed an action on it (epoch seconds)
     has_page_data  a source other than a server log reported a page, a token or an opener
@@ -37,6 +49,7 @@ class UserHistory:
 
     __slots__ = (
         *("_on_eviction", "_unsaved", "actions", "has_page_data", "requested"),
+        *("_subscriptions", "alike"),
         *("closings", "met", "openings", "refusals", "registrations", "replacements"),
     )
 
@@ -56,6 +69,8 @@ class UserHistory:
         self.closings: deque[ClosedChange] = deque(maxlen=MAX_ENTRIES)
         self.refusals: deque[Refused] = deque(maxlen=MAX_ENTRIES)
         self.registrations: deque[HandlersRegistered] = deque(maxlen=MAX_ENTRIES)
+        self._subscriptions: dict[tuple[str | None, str], Subscribed] = {}
+        self.alike: dict[tuple[str | None, str | None], tuple[Subscribed, ...]] = {}
 
     def find_opening(self, sid: str | None) -> Connected | None:
         """Return the event with which a connection opened, also if the connection has ended, such as a replaced one."""
@@ -73,6 +88,15 @@ class UserHistory:
         """Return whether wscheck performed an action on a page between two times (epoch seconds)."""
         return any(start <= at <= end for at in self.actions.get(page or "", ()))
 
+    def concerning(self, evidence: Iterable[Event]) -> "UserHistory":
+        """Return the history with the subscriptions that the evidence of a finding is about, if it is about any."""
+        likenesses = {(each.sid, each.same) for each in evidence if isinstance(each, Subscribed)}
+        if not likenesses:
+            return self
+        found = copy(self)
+        found.alike = {likeness: alike for likeness, alike in self.alike.items() if likeness in likenesses}
+        return found
+
     def replaced_pairs(self) -> list[tuple[Connected, Connected]]:
         """Return (replaced, replacing) connections for each replacement, if the opening of both is known."""
         return [(r.old, r.new) for r in self.replacements if r.old is not None and r.new is not None]
@@ -86,7 +110,8 @@ class UserHistory:
         self._add(self.replacements, change, change.old)
 
     def closed(self, change: ClosedChange) -> None:
-        """Record that a connection ended."""
+        """Record that a connection ended, and with it its subscriptions."""
+        self._subscriptions = {key: event for key, event in self._subscriptions.items() if key[0] != change.sid}
         self._add(self.closings, change, change.opening)
 
     def refused(self, event: Refused) -> None:
@@ -96,6 +121,20 @@ class UserHistory:
     def registered(self, event: HandlersRegistered) -> None:
         """Record that the handlers of an event changed."""
         self._add(self.registrations, event, None)
+
+    def subscribed(self, event: Subscribed) -> None:
+        """Record that a subscription started."""
+        self._subscriptions[event.sid, event.subscription] = event
+        likeness = (event.sid, event.same)
+        if len(self._subscriptions) > MAX_ENTRIES or (len(self.alike) >= MAX_ENTRIES and likeness not in self.alike):
+            return
+        now = tuple(each for each in self._subscriptions.values() if (each.sid, each.same) == likeness)
+        if len(now) > len(self.alike.get(likeness, ())):
+            self.alike[likeness] = now
+
+    def unsubscribed(self, event: Unsubscribed) -> None:
+        """Record that a subscription ended."""
+        self._subscriptions.pop((event.sid, event.subscription), None)
 
     def _add(self, entries: deque[Entry], entry: Entry, opening: Connected | None) -> None:
         if not self.has_page_data and opening is not None and not is_logged(opening):
@@ -219,6 +258,14 @@ class UserHistories:
     def registered(self, event: HandlersRegistered) -> None:
         if event.user is not None:
             self._ensure(event.user).registered(event)
+
+    def subscribed(self, event: Subscribed) -> None:
+        if event.user is not None:
+            self._ensure(event.user).subscribed(event)
+
+    def unsubscribed(self, event: Unsubscribed) -> None:
+        if (history := self._histories.get(event.user or "")) is not None:
+            history.unsubscribed(event)
 
     def _ensure(self, user: str) -> UserHistory:
         history = self._histories.get(user)

@@ -17,6 +17,8 @@ from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.detect.rules.rule import Occurrence, Rule, RuleDoc, RuleOptions
 from wscheck.detect.rules.stream_limit import StreamLimit
+from wscheck.detect.rules.subscription_duplicated import SubscriptionDuplicated
+from wscheck.detect.rules.subscription_leaked import SubscriptionLeaked
 from wscheck.detect.rules.tab_displaced import TabDisplaced
 from wscheck.detect.rules.token_unchecked import TokenUnchecked
 from wscheck.detect.rules.zombie_held import ZombieHeld
@@ -38,10 +40,20 @@ BEYOND: tuple[type[Rule], ...] = (
     EventUnheard,
     HandlerLeaked,
     StreamLimit,
+    SubscriptionDuplicated,
+    SubscriptionLeaked,
 )
 """Rules that need more evidence: a scenario, or the handlers of a page."""
 
-BROWSER: tuple[type[Rule], ...] = (*DOCUMENTED, ConnectionLeaked, EventUnheard, HandlerLeaked, StreamLimit)
+BROWSER: tuple[type[Rule], ...] = (
+    *DOCUMENTED,
+    ConnectionLeaked,
+    EventUnheard,
+    HandlerLeaked,
+    StreamLimit,
+    SubscriptionDuplicated,
+    SubscriptionLeaked,
+)
 """Rules for a page that is observed without a scenario."""
 
 REGISTRY: dict[str, type[Rule]] = {rule.id: rule for rule in DOCUMENTED + BEYOND}

@@ -119,6 +119,7 @@ class TrafficSession:
                number within the run
     opened_at  time at which the first request was sent
     sent       texts that the client sent to identify itself; they may be secrets
+    subscriptions  channel and id of each open subscription
     http       HTTP version of a stream, None for other transports
     """
 
@@ -155,6 +156,7 @@ class TrafficSession:
         self._unused_from: float | None = None
         self._channels: dict[str, _Channel] = {}
         self._received_count = 0
+        self.subscriptions: set[tuple[str, str]] = set()
         self._events: list[tuple[str, ConnectionEvent | Unreadable]] = []
         self._record(Connecting(at=self.opened_at, url=self.url))
 
@@ -346,6 +348,7 @@ class TrafficSession:
 
     def _subscribe(self, event: Subscribed) -> None:
         self._received_on(event.channel)
+        self.subscriptions.add((event.channel, event.id))
         name, same = self._redactor.redact(event.name), self._redactor.digest([event.name, event.same])
         self._record(
             model_events.Subscribed(at=event.at, subscription=self._redactor.redact(event.id), name=name, same=same),
@@ -354,6 +357,7 @@ class TrafficSession:
 
     def _unsubscribe(self, event: Unsubscribed) -> None:
         self._received_on(event.channel)
+        self.subscriptions.discard((event.channel, event.id))
         ended = model_events.Unsubscribed(
             at=event.at, subscription=self._redactor.redact(event.id), by_server=event.by_server
         )

@@ -21,6 +21,8 @@ from wscheck.model.events import (
     Event,
     HandlersRegistered,
     RoundCounted,
+    Subscribed,
+    Unsubscribed,
 )
 from wscheck.model.report import Scope
 from wscheck.observe.browser import Browser, BrowserTab
@@ -57,6 +59,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     page, place, round, at_rest  as in `RoundCounted`
     open                         dict of the Engine.IO session id of each open connection to its socket ids
+    subscriptions                number of open subscriptions of all open connections
     """
 
     at: float
@@ -64,7 +67,13 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     round: int
     open: Mapping[str | None, Sequence[str]]
+    subscriptions: int = 0
     at_rest: bool = False
+
+    @property
+    def total(self) -> int:
+        """Number of open connections and subscriptions."""
+        return len(self.open) + self.subscriptions
 
 
 class PageLoop:
@@ -189,22 +198,35 @@ class PageLoop:
 
     async def _count(self, tab: BrowserTab, place: str, number: int, *, at_rest: bool = False) -> None:
         await self._browser.read_handlers()
-        opened = {session.eio: tuple(session.sids) for session in self._browser.traffic.open_sessions()}
-        snapshot = Snapshot(at=time.time(), page=tab.label, place=place, round=number, open=opened, at_rest=at_rest)
+        sessions = self._browser.traffic.open_sessions()
+        snapshot = Snapshot(
+            at=time.time(),
+            page=tab.label,
+            place=place,
+            round=number,
+            open={session.eio: tuple(session.sids) for session in sessions},
+            subscriptions=sum(len(session.subscriptions) for session in sessions),
+            at_rest=at_rest,
+        )
         self.snapshots.append(snapshot)
 
+    def _total(self) -> int:
+        """Return the number of open connections and subscriptions at present."""
+        sessions = self._browser.traffic.open_sessions()
+        return len(sessions) + sum(len(session.subscriptions) for session in sessions)
+
     async def _count_delayed_closes(self, tab: BrowserTab, place: str) -> None:
-        """If some rounds left connections open, wait for those that close with a delay, and count again."""
+        """If some rounds left something open, wait for what closes with a delay, and count again."""
         if not self._has_more_open(tab, place):
             return
         delay_s = 0.0 if self._closes_nothing_later(tab, place) else DELAYED_CLOSE_S
         deadline, first, *later = time.monotonic() + delay_s, *self._counts(tab, place)
-        while time.monotonic() < deadline and len(self._browser.traffic.open_sessions()) > first:
+        while time.monotonic() < deadline and self._total() > first:
             await self._browser.rest.wait(tab, QUIET_S, QUIET_S)
         await self._count(tab, place, len(later), at_rest=True)
 
     def _has_more_open(self, tab: BrowserTab, place: str) -> bool:
-        """Return whether more connections were open after a visit to `place` than before the first visit."""
+        """Return whether more was open after a visit to `place` than before the first visit."""
         first, *later = self._counts(tab, place)
         return max(later, default=0) > first
 
@@ -224,7 +246,7 @@ class PageLoop:
         return [each for each in self.snapshots if each.place == place and each.page == tab.label]
 
     def _counts(self, tab: BrowserTab, place: str) -> list[int]:
-        return [len(each.open) for each in self._series(tab, place)]
+        return [each.total for each in self._series(tab, place)]
 
     def scope(self, scope: Scope) -> Scope:
         """Return `scope` with the places that were visited repeatedly."""
@@ -243,7 +265,7 @@ class PageLoop:
 
 
 class _SeriesKey(msgspec.Struct, frozen=True):
-    """Key of a series of counts, for one user: of the connections of an opener, or of the handlers for an event."""
+    """Key of a series of counts, for one user: connections of an opener, handlers of an event, or subscriptions."""
 
     what: str = "connections"
     name: str = ""
@@ -253,12 +275,14 @@ class _SeriesKey(msgspec.Struct, frozen=True):
 
 
 def count_rounds(snapshots: Iterable[Snapshot], observed: Sequence[Event]) -> list[RoundCounted]:
-    """Return the number of connections per opener, and of handlers per event and location, in each snapshot."""
+    """Return the numbers of connections per opener, handlers per event and location, and subscriptions per name."""
     by_place: dict[tuple[str, str], list[tuple[Snapshot, Counter[_SeriesKey]]]] = {}
     opened = {event.eio: event for event in observed if isinstance(event, Connected)}
+    observed = [event for event in observed if isinstance(event, HandlersRegistered | Subscribed | Unsubscribed)]
     for snapshot in snapshots:
         counts = Counter(_opener_key(opened.get(eio)) for eio in snapshot.open)
         counts |= _count_handlers(snapshot, observed)
+        counts |= _count_subscriptions(snapshot, observed)
         by_place.setdefault((snapshot.page, snapshot.place), []).append((snapshot, counts))
     return [
         RoundCounted(
@@ -298,4 +322,25 @@ def _count_handlers(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_S
         for location, count in Counter(event.handlers).items():
             key = _SeriesKey(what="handlers", name=event.name, opener=location, user=event.user)
             most[key] = max(most[key], count)
+    return most
+
+
+def _count_subscriptions(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_SeriesKey]:
+    """Return the number of subscriptions per name and call site. Of several connections, that with most counts."""
+    sids = {sid for each in snapshot.open.values() for sid in each}
+    open_by_sid: dict[str | None, dict[str, Subscribed]] = {}
+    for event in observed:
+        if isinstance(event, Subscribed | Unsubscribed) and event.sid in sids and (event.at or 0.0) <= snapshot.at:
+            subscriptions = open_by_sid.setdefault(event.sid, {})
+            if isinstance(event, Subscribed):
+                subscriptions[event.subscription] = event
+            else:
+                subscriptions.pop(event.subscription, None)
+    most = Counter[_SeriesKey]()
+    for subscriptions in open_by_sid.values():
+        keys = (
+            _SeriesKey(what="subscriptions", name=each.name, opener=each.subscriber, user=each.user)
+            for each in subscriptions.values()
+        )
+        most |= Counter(keys)
     return most
