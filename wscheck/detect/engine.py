@@ -319,9 +319,10 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
 
 
 def was_handed_over(history: UserHistory) -> bool:
-    """Return whether in each overlap the server moved the client to a new connection.
+    """Return whether the server caused each overlap by moving the client to a new connection.
 
-    The older connection then ends soon, with a reason that reports the move.
+    The older connection must end within `MAX_HANDOVER_S` of the opening of the newer one, with a reason that reports
+    the move.
     """
     moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
     return bool(history.met) and all(
@@ -335,10 +336,9 @@ def was_handed_over(history: UserHistory) -> bool:
 
 
 def outlived_lost_network(history: UserHistory) -> bool:
-    """Return whether in each overlap the older connection had broken, and the newer one is the client's reconnection.
+    """Return whether each overlap is explained by a client that lost its network and reconnected.
 
-    The older connection ends with a ping timeout soon after the newer one opened: the client had lost its network
-    before.
+    The older connection must end with a ping timeout within `MAX_PING_TIMEOUT_S` of the opening of the newer one.
     """
     timed_out = {c.sid: c.event.at for c in history.closings if reports_silent_client(c.reason)}
     return bool(history.met) and all(
@@ -415,6 +415,6 @@ def namespace_gap(users: int) -> Gap:
 
 
 def _is_alike(old: Connected, new: Connected) -> bool:
-    """Return whether nothing but the socket id distinguishes two connections in a log."""
+    """Return whether two connections in a log differ only in their socket ids."""
     unnamed = all(one.namespace is None and one.eio is None for one in (old, new))
     return unnamed and is_logged(old) and is_logged(new) and (old.node, old.page) == (new.node, new.page)

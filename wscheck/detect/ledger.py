@@ -204,7 +204,7 @@ class Ledger:
         return self.user_only_lines.names_ends and not self._has_sids
 
     def _reported_again(self, sid: str, event: Connected) -> Changes:
-        """Add the data of a second report of an open connection, such as its user."""
+        """Process a second report of an open connection, which may add data such as the user."""
         if event.eio is not None:
             self.engine_sessions.start(event, sid)
         if sid in self._unannounced:
@@ -287,7 +287,7 @@ class Ledger:
     def _replaced_without_sid(self, user: str, event: Replaced) -> str | None:
         """Return the connection that a replacement without socket ids ended, None if it is not open or not known.
 
-        The line may precede or follow the opening of the newer connection.
+        The log line of the replacement may precede or follow the line of the newer connection.
         """
         sids = self.open_connections(user)
         newest = self.opening_event(sids[-1]) if sids else None
@@ -342,8 +342,8 @@ class Ledger:
     def _disconnected_without_sid(self, event: Disconnected, user: str) -> Changes:
         """Close the user's only connection, or the oldest of several, unless another line reports the same end.
 
-        Which of several connections ended is unknown. If other ends in the log name their socket, no connection is
-        closed, because this end is probably reported by a line with a socket too.
+        If the user has several connections, it is unknown which one ended. If other ends in the log name their socket,
+        no connection is closed: another line, with a socket id, probably reports this end too.
         """
         lines = self.user_only_lines
         if event.source != SOURCE_SERVER_LOG or lines.is_second_report(user, event, self._latest_close):
@@ -362,7 +362,10 @@ class Ledger:
         return self._close(sids[0], event)
 
     def _compare_with_user_only_lines(self, sid: str, event: Disconnected) -> None:
-        """Reopen the connection that was assumed to have ended, if this line shows that a different one ended."""
+        """Compare the logged end of `sid` with a line without a socket id about the same end.
+
+        If a different connection was assumed to have ended because of that line, open it again.
+        """
         user = self._user.get(sid)
         if user is None:
             return

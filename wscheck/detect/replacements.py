@@ -153,7 +153,7 @@ def _ended_promptly(end: Disconnected, newest: Connected) -> bool:
 def _at_the_same_moment(end: Event, opening: Event) -> bool:
     """Return whether the same log reports both events, and the opening at most `SAME_MOMENT_S` seconds after the end.
 
-    Timestamps in whole seconds are too coarse to show this.
+    Return False for timestamps in whole seconds, which are too coarse to show this.
     """
     if end.at is None or opening.at is None or opening.source != end.source or opening.node != end.node:
         return False

@@ -341,9 +341,10 @@ def server_framework(files: Iterable[str]) -> str:
 
 
 def runs_while_rendering_on_server(stack: Sequence[CodeLocation]) -> bool:
-    """Return whether a server that renders the page runs the code of `stack`, too.
+    """Return whether a server that renders the page also runs the code of `stack`.
 
-    It runs modules, the rendering of components, and Vue's setup(), but no effects, hooks after mounting and handlers.
+    A server runs modules, the rendering of components, and Vue's setup(). It does not run effects, event handlers, and
+    hooks that run after mounting.
     """
     names = [frame.function for frame in stack if is_framework_frame(frame)]
     if names:

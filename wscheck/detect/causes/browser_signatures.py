@@ -101,7 +101,7 @@ def token_in_dependencies(history: UserHistory) -> Explanation | None:
 
 
 def unstable_dependency(history: UserHistory) -> Explanation | None:
-    """Detect a client that repeatedly closes its connection and opens another, as an effect does that runs again."""
+    """Detect an effect that runs again and again: each run closes the connection and opens another."""
     found = _reruns(history)
     code = found.last.code if found is not None else None
     if found is None or (code is not None and code.context not in (None, CallContext.EFFECT)):

@@ -20,7 +20,7 @@ class ClientWords(msgspec.Struct, frozen=True):
 
     constructor  expression that opens a connection, without its arguments
     close        method that closes it
-    fixes        dict of cause id to fix, for the causes that this library needs another fix for
+    fixes        dict of cause id to fix, for causes whose fix is different with this library
     """
 
     constructor: str

@@ -133,7 +133,10 @@ def transport_closed(history: UserHistory) -> Clue | None:
 
 
 def _is_plain(opening: Connected | None) -> bool:
-    """Return whether a connection has no namespaces, so that a server can only end it by closing its transport."""
+    """Return whether a connection belongs to a protocol without namespaces.
+
+    A server can end such a connection only by closing its transport.
+    """
     return opening is not None and opening.protocol is not None
 
 
@@ -187,7 +190,10 @@ def map_per_process(history: UserHistory) -> Clue | None:
 
 
 def _newest(connection: Connected, successors: Mapping[str | None, Connected]) -> Connected:
-    """Return the connection at the end of the chain of replacements of `connection`, or `connection` if it has none."""
+    """Return the connection at the end of a chain of replacements that starts with `connection`.
+
+    Return `connection` itself if it was not replaced. `successors` maps a sid to the connection that replaced it.
+    """
     for _ in range(len(successors)):  # a bound, in case that the evidence contains a cycle
         if connection.sid not in successors:
             break

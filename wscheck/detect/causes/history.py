@@ -40,11 +40,12 @@ class UserHistory:
     met            pairs (older, newer) of connections: the newer one opened while the older one was open
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
-    alike          connection and likeness (`Subscribed.same`) to the most subscriptions that were open there at once
-    requested      Engine.IO session id to the time of its first request (epoch seconds)
-    actions        page to the times at which wscheck performed an action on it (epoch seconds)
+    alike          dict of (sid, `Subscribed.same`) to the largest group of such subscriptions that were open at once
+    requested      dict of Engine.IO session id to the time of its first request (epoch seconds)
+    actions        dict of page to the times at which wscheck performed an action on it (epoch seconds)
     has_page_data  a source other than a server log reported a page, a token or an opener
-    on_eviction    function that is called before entries are evicted, at most once between two additions of entries
+    on_eviction    function that is called with the history before entries are evicted, at most once per `MAX_ENTRIES`
+                   additions
     """
 
     __slots__ = (
@@ -73,7 +74,10 @@ class UserHistory:
         self.alike: dict[tuple[str | None, str | None], tuple[Subscribed, ...]] = {}
 
     def find_opening(self, sid: str | None) -> Connected | None:
-        """Return the event with which a connection opened, also if the connection has ended, such as a replaced one."""
+        """Return the event with which a connection opened, None if it is not stored.
+
+        The connection may have ended since.
+        """
         return next((opening for opening in reversed(self.openings) if sid and opening.sid == sid), None)
 
     def requested_at(self, opening: Connected) -> float | None:
@@ -183,9 +187,10 @@ def _as_opening(event: Refused) -> Connected:
 class UserHistories:
     """Histories of the users whose findings may need a cause.
 
-    A history is created for a user with a second open connection, a replacement, an end of the only connection by the
-    server, a request that reached another process, or data from a page. Before a history or its oldest entries are
-    evicted, `on_eviction` is called with the user and the history.
+    A history is created when the evidence contains one of the following about a user: a second open connection, a
+    replacement, the end of the only connection by the server, a refusal because a request reached another process, or
+    data from a page. Before a history or its oldest entries are evicted, `on_eviction` is called with the user and the
+    history.
     """
 
     def __init__(self, ledger: Ledger, on_eviction: Callable[[str, UserHistory], None]) -> None:

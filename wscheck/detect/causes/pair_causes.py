@@ -1,7 +1,8 @@
-"""Causes of two connections of one page: each pair of connections has the cause that its evidence decides.
+"""Causes of two connections of one page.
 
-The evidence is where the connections were opened (document, frame or worker, script, stack), what the source code at
-that place does, how many mounted components run it, and the order of the events. No interval of time decides.
+Each pair of connections is explained by its own evidence: where the connections were opened (document, frame or worker,
+script, stack), what the source code at that place does, how many mounted components run it, and the order of the
+events. Only the order of the times counts, never their distance.
 """
 
 import re
@@ -461,7 +462,10 @@ def _endpoint(opening: Connected) -> str:
 
 
 def _differing_address(pair: Pair) -> str:
-    """Return the part of the addresses in which two connections of one opener differ, "" if they do not."""
+    """Return the part of their URLs in which two connections of one opener differ, as text for a sentence.
+
+    For example "queries (`token`)" or "addresses". Return "" if the URLs are equal or the openers differ.
+    """
     old, new = pair.old.url, pair.new.url
     return _difference(old, new) if pair.has_one_opener and old and new and old != new else ""
 

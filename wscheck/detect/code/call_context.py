@@ -239,9 +239,10 @@ def _looks_like_vue(source: SourceCode, options: Node) -> bool:
 
 
 def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node | None] | None:
-    """Return the role of the body of a component or hook, which its name shows.
+    """Return the role of `function` if its name shows that it is the body of a component or hook, None otherwise.
 
-    Such a body runs at each render, in Vue once per instance.
+    The role is RENDER for React, whose components run at each render. It is SETUP for Vue and Solid, whose components
+    run once per instance.
     """
     if enclosing_function(function) is not None:
         return None

@@ -302,7 +302,11 @@ class _Effect:
         return [edit for fault in faults if fault.value is not None for edit in self._naming(fault, fault.value)]
 
     def _naming(self, fault: _Fault, value: Node) -> list[Edit]:
-        """Return the edits that assign an expression to a named variable in front of the statement that contains it."""
+        """Return the edits that assign an expression to the variable `fault.name`.
+
+        The assignment is inserted before the statement that contains the expression, and the statement then uses the
+        variable.
+        """
         statement, end = (
             fault.statement,
             f"{self.semicolon(fault.statement)}{self.line_end}{self.indent(fault.statement)}",
@@ -327,7 +331,10 @@ class _Effect:
         return self.content[start:end].decode("utf-8", "replace")
 
     def _ends_early(self, faults: Sequence[_Fault]) -> bool:
-        """Return whether the effect may return after its first fault, or returns something."""
+        """Return whether the effect contains a `return` after its first fault, or a `return` with a value.
+
+        Adding a cleanup function at the end of the effect is then not safe.
+        """
         first = faults[0].statement.start_byte
         return any(
             node.type == "return_statement" and (node.end_byte > first or node.named_children)
@@ -335,7 +342,7 @@ class _Effect:
         )
 
     def _at_end(self, block: Node, statement: Node, undone: Sequence[str]) -> Edit:
-        """Return the edit that makes a block return a cleanup function with the statements `undone`."""
+        """Return the edit that makes a block end with `return () => {...}`, a cleanup with the statements `undone`."""
         end, semicolon = block.end_byte - 1, self.semicolon(statement)
         closing = self._text(self.content.rfind(b"\n", 0, end) + 1, end)
         if closing.strip():  # the last statement is in the line of the bracket
@@ -468,7 +475,10 @@ def _statement_around(node: Node, function: Node) -> Node | None:
 
 
 def _ends_function(block: Node, function: Node) -> bool:
-    """Return whether no code of `function` runs after a block. The block may be inside of conditions."""
+    """Return whether no code of `function` can run after `block`.
+
+    The block is the function's body, or the last statement of it, also through nested `if` statements.
+    """
     if block.parent == function:
         return True
     condition = block.parent

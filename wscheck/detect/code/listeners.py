@@ -66,7 +66,7 @@ def unremoved_registrations(source: SourceCode, openings: list[ConnectionCall]) 
 
 
 def unremoved_listeners(source: SourceCode, registrations: list[Registration]) -> list[UnremovedListeners]:
-    """Return the registrations, those of the same effect and socket as one entry."""
+    """Return the registrations as `UnremovedListeners`, one for each pair of effect and socket."""
     groups: dict[tuple[Node | None, str], list[Registration]] = {}
     for registration in registrations:
         groups.setdefault((registration.context.function, registration.socket), []).append(registration)

@@ -103,7 +103,7 @@ def opens_at_once(call: ConnectionCall) -> bool:
 
 
 def most_telling(contexts: Iterable[Context]) -> Context:
-    """Return the one of a call's contexts that explains most, for example an effect rather than a plain function."""
+    """Return the most specific of a call's contexts, for example an effect rather than a plain function."""
     return min(contexts, key=lambda each: _ORDER.index(each.kind))
 
 
@@ -135,7 +135,9 @@ def _url(call: ConnectionCall) -> str:
 
 
 def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode | None:
-    """Return the facts about the connection that the innermost frame opened, None if its source contains no such call.
+    """Return the facts about the connection that the innermost frame opened.
+
+    Return None if the source of the frame contains no call that opens a connection.
 
     frames  the application's frames that called each other, the innermost first, each with its source
     """
@@ -248,7 +250,11 @@ def _provides(source: SourceCode, owner: Node) -> bool:
 
 
 def _assigned_to(node: Node, opening: Node, context: Context) -> str:
-    """Return the variable that receives the connection: in code of a component or class, a variable of the instance."""
+    """Return the variable that receives the connection, "" if there is none.
+
+    In code of a component or class, only a variable in the code of this instance counts, not one in a service that
+    opens the connection.
+    """
     return assigned_variable(node) or (assigned_variable(opening) if context.kind not in _OF_AN_INSTANCE else "")
 
 

@@ -88,7 +88,11 @@ class Use(NamedTuple):
     context: CallContext = CallContext.FUNCTION
 
     def refers_to(self, call: OpeningCall) -> bool:
-        """Return whether the used function is the owner of `call`: it is in the same file or imported from it."""
+        """Return whether the used function contains `call`.
+
+        The function must have the name of the call's owner, and be defined in the same file or imported from the call's
+        file.
+        """
         if self.name != call.owner:
             return False
         if not self.module:

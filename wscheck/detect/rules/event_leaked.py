@@ -103,9 +103,9 @@ class EventLeaked(Rule):
             self.gaps[gap] = None
 
     def _report_certain(self, name: str, tries: list[_Try], leaks: list[list[Delivered]]) -> bool:
-        """Report the event `name` if its payload or the contract shows that it is another user's.
+        """Report the event `name` if its payload names the requesting user, or the contract says that it is private.
 
-        Return False if neither shows it.
+        Return False if neither is the case.
         """
         named = [
             (one, event) for one, events in zip(tries, leaks, strict=True) for event in events if one.is_named_in(event)

@@ -10,7 +10,7 @@ from wscheck.model.gaps import Gap
 
 
 class HandlerLeaked(Rule):
-    """Rule: the handlers of an event on one connection grow by a constant with each round of a loop.
+    """Rule: each round of a loop adds the same number of handlers for an event on one connection.
 
     The view that a user leaves has added a handler to a shared connection and not removed it.
     """

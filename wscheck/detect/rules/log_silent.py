@@ -8,7 +8,7 @@ from wscheck.model.findings import Severity
 
 
 class LogSilent(Rule):
-    """Rule: a server log that the user named does not contain connections that the client made."""
+    """Rule: the configured server log does not contain connections that the client made."""
 
     id = "log-silent"
     severity = Severity.ERROR

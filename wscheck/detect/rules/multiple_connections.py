@@ -165,7 +165,7 @@ class MultipleConnections(Rule):
     def _node_event(self, event: Event) -> None:
         """Report the overlaps with connections of the process that logged `event`.
 
-        It was suspected of having stopped. The event shows that it runs, so its connections are open.
+        The process was suspected of having stopped. The event shows that it runs, so its connections are open.
         """
         for user, since in self._nodes.observe(event).items():
             self._report_overlap(user, since, Confidence.HIGH, self._ended.pop(user, None))

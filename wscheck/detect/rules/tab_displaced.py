@@ -19,10 +19,11 @@ MAX_HEARD = 2_000
 class TabDisplaced(Rule):
     """Rule that reports how the server treats a second tab of a user.
 
-    Whether both tabs may stay connected is decided by the policy. Without a policy, it is a note.
+    The policy decides whether both tabs may stay connected. Without a policy, the finding is a note.
 
-    A policy is an error only if it cannot work: if the server closes the transport instead of the namespace, every
-    client takes this for a lost network and reconnects, so the two tabs replace each other for ever.
+    The finding is an error if the server's way to enforce the policy cannot work. If the server closes the transport
+    instead of the namespace, every client takes this for a lost network and reconnects, so the two tabs replace each
+    other for ever.
     """
 
     id = "tab-displaced"

@@ -27,9 +27,9 @@ REPLACEMENT_S = 0.5
 
 
 class _Intruder(msgspec.Struct):
-    """A connection with an invalid credential, and what shows whose connection it is.
+    """A connection with an invalid credential, and the evidence of the user whom the server takes it for.
 
-    end       the server closed it, None if it did not
+    end       the event with which the server closed the connection, None if it did not
     answered  an event of the contract arrived
     is_user   a payload names the user, or the user's own connection replaced this one
     others    other names that payloads contain in place of the user
@@ -141,7 +141,7 @@ class TokenUnchecked(Rule):
                     self._evaluate(intruder)
 
     def _evaluate(self, intruder: _Intruder) -> None:
-        """Report an accepted connection, or set the gap (missing evidence) because of which it cannot be reported."""
+        """Report an accepted connection, or set the gap (missing evidence) that prevents a certain finding."""
         is_anonymous = intruder.opened.credential in ANONYMOUS
         if intruder.is_user:
             self._report_intruder(intruder, f"connected {intruder.how}, as this user")
