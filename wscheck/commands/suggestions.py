@@ -42,7 +42,7 @@ _ALWAYS_POSSIBLE = (
 
 
 def suggestions(folder: Path, ports: Iterable[int] = PORTS) -> list[Suggestion]:
-    """Return three commands to try in `folder`, those with a reason in this folder first."""
+    """Return three commands to try in `folder`. Commands with a reason in the folder come first."""
     found = [*_scan(folder), *_browser(ports), *_tail_logs(folder)]
     taken = {_subcommand(each) for each in found}
     return [*found, *(each for each in _ALWAYS_POSSIBLE if _subcommand(each) not in taken)][:SHOWN]

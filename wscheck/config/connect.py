@@ -153,7 +153,7 @@ def read_connect_options(
     locate_key: Callable[..., str],
     environ: Mapping[str, str],
 ) -> ConnectOptions:
-    """Return the options of the [connect] table and of its flags.
+    """Return the options of a client's connection, from the [connect] table and from flags such as `--header`.
 
     Args:
         values: The parts of the handshake by name: auth, headers, cookies, query.

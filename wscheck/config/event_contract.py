@@ -84,7 +84,8 @@ MAX_DEPTH = 12
 def mentions_user(payload: object, user: str, depth: int = MAX_DEPTH) -> bool:
     """Return whether the id `user` is a value or a key anywhere in a payload.
 
-    In longer text, such as "agent:mira", it must stand between punctuation, and be no number.
+    The id may also be a part of a longer text, such as "mira" in "agent:mira", if it stands between separators. Short
+    ids and ids that consist of digits must be the whole value, because they may occur in a text by chance.
     """
     if isinstance(payload, str):
         return payload == user or (len(user) > 2 and not user.isdigit() and user in re.split(r"[:/|,;#@\s]+", payload))

@@ -440,10 +440,11 @@ _NAME_IN_ERROR = re.compile(r"`([a-z]+\.[a-z_0-9]+)(?:=([^`]*))?`")
 
 
 def with_flags(text: str) -> str:
-    """Return the text of an error for the command line: "Add `verify.client=unified`." as "Add --client unified.".
+    """Return the text of an error with command-line flags in place of the names of settings.
 
-    Errors name settings and options in backticks, because they also reach users of the Python API. A name in the
-    configuration file has no backticks and stays.
+    For example, "Add `verify.client=unified`." becomes "Add --client unified.". Errors name settings and options in
+    backticks, because they also reach users of the Python API. A name without backticks, such as a key in the
+    configuration file, is not changed.
     """
     return _NAME_IN_ERROR.sub(_flag_in_error, text)
 

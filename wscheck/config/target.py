@@ -70,8 +70,8 @@ def configured_target(config: "Config") -> ServerTarget:
     [connect] does not apply to the embedded backend.
 
     Raises:
-        UsageError: The URL has a path. Socket.IO clients take a path for the namespace, so its meaning is ambiguous. Or
-            a variable that [connect] names is not set.
+        UsageError: A variable that [connect] names is not set. Or the URL has a path, which is ambiguous: Socket.IO
+            clients use it as the namespace, and it could also be meant as the path of the endpoint.
     """
     connect = config.connect if config.server_url else ConnectOptions()
     if missing := connect.missing_variables:

@@ -236,7 +236,10 @@ class Connection:
         self.send_packet(encode_frame(event_packet(name, *arguments, namespace=namespace, ack_id=ack_id)))
 
     def close(self) -> None:
-        """Close the connection with a DISCONNECT. Events that the server sends before it reads the DISCONNECT count."""
+        """Close the connection with a DISCONNECT.
+
+        Events that the server sends before it reads the DISCONNECT are still counted.
+        """
         if self.state is ConnectionState.CONNECTING:
             self._release(abort=True)
             self._observer.abandoned(self)

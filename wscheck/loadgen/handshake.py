@@ -117,7 +117,10 @@ class HttpResponse:
             self.is_complete = not self._body_left
 
     def _parse_chunk(self) -> bool:
-        """Move one whole chunk from the data to the body. Return False if there is none or it is the last one."""
+        """Move one whole chunk from the data to the body, and return True.
+
+        Return False if the data contains no whole chunk, or only the empty chunk that ends the response.
+        """
         line_end = self._data.find(b"\r\n")
         if line_end < 0:
             if len(self._data) > _MAX_CHUNK_LINE_BYTES:

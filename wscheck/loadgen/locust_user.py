@@ -132,7 +132,10 @@ class LocustProcess:
             gevent.spawn(self.runner.quit)
 
     def _share_users(self) -> None:
-        """Send each worker its position among the workers and their number. These decide which users it simulates."""
+        """Send each worker its position among the workers, and the number of workers.
+
+        The two numbers decide which users the worker simulates.
+        """
         clients = self.runner.clients
         workers = [client.id for client in (*clients.ready, *clients.running, *clients.spawning)]
         for position, worker in enumerate(workers):

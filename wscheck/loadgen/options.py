@@ -168,7 +168,7 @@ def _connect_options(options: Any) -> ConnectOptions:
 
 
 def emit_payload_from(options: Any) -> Any:
-    """Return the template of the payload of the users' events, None for none.
+    """Return the template of the payload of the users' events, None if they have no payload.
 
     Raises:
         SetupError: The payload is not JSON.

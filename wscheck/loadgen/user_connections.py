@@ -85,7 +85,10 @@ class UserConnections:
             self._generator.counters.users += 1
 
     def opened(self, connection: Connection) -> None:
-        """Count the opening of `connection`, and a replacement for each connection that ended after its CONNECT."""
+        """Count the opening of `connection`, and the replacements that this opening caused.
+
+        Each connection that ended after the CONNECT of `connection` was sent counts as replaced.
+        """
         counters, at = self._generator.counters, connection.opened_at
         self._confirm_peak(connection)
         counters.current.connects += 1

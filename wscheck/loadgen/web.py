@@ -21,7 +21,7 @@ _LINK = (
 
 
 def add_pages(web_ui: Any, aggregator: RunAggregator, base_path: str | None) -> None:
-    """Add the pages to Locust's web app. If the app has a login, they require it."""
+    """Add the pages to Locust's web app. If the app requires a login, the pages require it too."""
     pages = Blueprint("wscheck", __name__, url_prefix=base_path or None)
     require_login = web_ui.auth_required_if_enabled
     pages.add_url_rule("/connections", "page", require_login(lambda: Response(_PAGE, mimetype="text/html")))

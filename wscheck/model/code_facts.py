@@ -145,8 +145,8 @@ class Patch(msgspec.Struct, frozen=True, kw_only=True):
 class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts in the source code about one opened connection, and how much of the page uses that code.
 
-    The context is that of the innermost frame of the stack that has one. For example, a function `connect` of a service
-    opens the connection, and an effect calls it: the context is EFFECT.
+    The context comes from the innermost stack frame whose code has a context. For example, a function `connect` of a
+    service opens the connection, and an effect calls it: the context is EFFECT.
 
     context      part of the program that opened the connection, None if its source is unknown
     owner        component, hook, class or function with this context, "" at module level
@@ -163,11 +163,11 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     forces_new   the options contain `forceNew: true` or `multiplex: false`
     provides     the owner gives the connection to the components below it (a provider)
     assigned_to  variable or property that receives the connection, "" if none does
-    dropped_at   place that forgets the variable (sets it to null) without closing the connection, "" if none does
+    dropped_at   place that sets the variable to null without closing the connection, "" if none does
     frames       number of the application's frames from the opener to the context
     mounted      number of mounted components whose code opened the connection, None if unknown; counted at the end
     components   names of these components, without repetition
-    patch        change of the source file that adds the missing cleanup, None if there is not one certain change
+    patch        change of the source file that adds the missing cleanup, None if no change is certain to be right
     """
 
     context: CallContext | None = None

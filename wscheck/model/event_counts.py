@@ -40,7 +40,7 @@ class EventCounter:
 
     @property
     def are_timed(self) -> bool:
-        """True if an opened connection has a time, or any event of a log without opened connections."""
+        """True if at least one opened connection has a time. In a log without opened connections, any event counts."""
         openings = self._kinds[Connected]
         return self.untimed_openings < openings if openings else self.untimed < self.total
 

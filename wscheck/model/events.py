@@ -1,8 +1,8 @@
 """Events: the observations that all sources report.
 
 An event is immutable and contains its own time, so evaluation needs no clock. In JSON, an event is an object whose
-`type` is the tag of the event; unknown fields are absent (schema `wscheck.events/1`, docs/recording.md). No event
-contains a payload or a credential: sources replace each payload with a keyed hash.
+`type` is the tag of the event; a field without a known value is omitted (schema `wscheck.events/1`, docs/recording.md).
+No event contains a payload or a credential: sources replace each payload with a keyed hash.
 """
 
 from typing import Any
@@ -200,8 +200,8 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
     """The client started a subscription on a connection: to a topic, a query, an application's channel.
 
     subscription  id of the subscription within its connection
-    name          what is subscribed to
-    same          keyed hash of what makes two subscriptions the same
+    name          name of the topic, query or channel
+    same          keyed hash of the subscription's name and arguments: two subscriptions with equal hashes are the same
     subscriber    call site that subscribed, None if unknown; `opener` is that of the connection
     code          facts from the source code of the subscriber
     """
@@ -252,13 +252,20 @@ class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="regist
 class Expected(ConnectionEvent, frozen=True, kw_only=True):
     """An expectation of a scenario, to be met within `within` seconds.
 
-    what      "delivered" (event `name`), "handled" (event `name` by `component`), "connected", "refused",
-              "disconnected", "upgraded"; "private" (event `name`, which `user` requested, must not reach another user;
-              `required` if the contract requires it) and "unrequested" (event `name` may arrive without a request);
-              "once" and "answered-once": from now on, event `name` arrives in copies on `page` only if the server sends
-              it twice, because the user's client is alone and only connects, or only requests the event
+    what      kind of expectation, see below
     required  True if an unmet expectation is an error, False if it is a note
     assumed   the event comes from the documented contract because no contract is configured: the server may not know it
+
+    Values of `what`:
+
+    - "delivered": event `name` arrives. "handled": the handler of `component` runs for event `name`.
+    - "connected", "refused", "disconnected", "upgraded": the connection gets into this state.
+    - "private": event `name`, which `user` requested, must not reach another user. `required` if the contract requires
+      it.
+    - "unrequested": event `name` may arrive without a request.
+    - "once", "answered-once": from now on, copies of event `name` on `page` mean that the server sends it twice. No
+      other client of the user runs, and this client only connects ("once"), or only requests the event
+      ("answered-once").
     """
 
     what: str = ""

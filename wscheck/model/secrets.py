@@ -407,7 +407,7 @@ def _long_pattern(secret: str) -> str:
 
 
 def _spelled(secret: str) -> str:
-    """Return the pattern of a secret whose characters may be escaped or percent-encoded, each in its own way."""
+    """Return the pattern of a secret in which each character may be plain, escaped or percent-encoded."""
     core = secret.rstrip("=") if len(secret.rstrip("=")) >= SHORTEST_SECRET else secret
     # A run of backslashes is one part: separate parts could divide a long run in very many ways.
     parts = (_backslashes(len(part)) if part[0] == "\\" else "".join(map(_character, part))
@@ -448,7 +448,11 @@ def _character(char: str) -> str:
 
 
 def _base64_cores(data: bytes) -> Iterator[str]:
-    """Yield the base64 digits that encode only `data`, for each position of `data` in the groups of three bytes."""
+    """Yield the base64 digits of `data` that are the same in any text which contains `data`.
+
+    Base64 encodes groups of three bytes, and `data` may start at any of three positions in a group. Yield the digits
+    for each of these positions. Digits at either end that also encode a neighbouring byte are left out.
+    """
     for offset in range(3):
         encoded = base64.b64encode(bytes(offset) + data).decode()
         first, last = -(-8 * offset // 6), 8 * (offset + len(data)) // 6

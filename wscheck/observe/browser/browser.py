@@ -350,7 +350,10 @@ class Browser:
         return {page.session: components for page, components in zip(pages, found, strict=True)}
 
     async def _read_session_storage(self, targets: Iterable[DevToolsTarget]) -> None:
-        """Store the session storage of tabs. Skip tabs that do not respond, and pages that may not have one."""
+        """Store the session storage of each tab.
+
+        Skip tabs that do not respond, and pages without access to a session storage.
+        """
         tabs = [each for each in targets if each.type == "page" and not self._handlers.is_busy(each)]
         arguments = {"expression": _SESSION_STORAGE, "returnByValue": True, "silent": True}
         calls = (self._devtools.call("Runtime.evaluate", arguments, each.session) for each in tabs)

@@ -37,7 +37,10 @@ class ScriptResolver(Protocol):
         ...
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if its text is not available."""
+        """Return the position of a DevTools call frame in its source file, and the text of this file.
+
+        Return None if the text is not available.
+        """
         ...
 
     def run_number(self, session: str, script_id: str) -> int:

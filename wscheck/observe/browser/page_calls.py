@@ -48,7 +48,10 @@ _FRAME = re.compile(r"^\s+at (?:async )?(?:(?P<function>.*?) \()?(?P<url>[^()\s]
 
 
 class PageCalls:
-    """Calls of the pages whose effect the browser has not reported yet, by session and URL."""
+    """Calls that pages reported, by session and URL.
+
+    A call is removed when the browser reports its effect: the request of an EventSource, or the close of a WebSocket.
+    """
 
     def __init__(self, scripts: PageScripts) -> None:
         self._scripts = scripts
@@ -81,14 +84,17 @@ class PageCalls:
         return stacks[0] if stacks else None
 
     def take_close(self, session: str, url: str) -> bool:
-        """Return whether the page closed a WebSocket with this URL whose end was not reported yet."""
+        """Return whether the page called `close()` on a WebSocket with this URL. Each call is returned only once.
+
+        Use this when the browser reports that the WebSocket closed: if the page did not call `close()`, the server did.
+        """
         count = self._closes.pop((session, url), 0)
         if count > 1:
             self._closes.put((session, url), count - 1)
         return count > 0
 
     def _call_frames(self, session: str, text: str) -> list[dict[str, Any]]:
-        """Return the call frames of a stack as V8 prints it, without that of the constructor."""
+        """Return the call frames of a stack as V8 prints it, without the frame of the constructor."""
         frames = []
         for match in filter(None, map(_FRAME.match, text.splitlines()[:MAX_FRAMES])):
             line, column = int(match["line"]) - 1, int(match["column"]) - 1

@@ -155,7 +155,10 @@ class PageScripts:
         return self._runs.get((session, script_id), 0)
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if its text is not available."""
+        """Return the position of a DevTools call frame in its source file, and the text of this file.
+
+        Return None if the text is not available. For a script without a source map, the file is the script itself.
+        """
         line, column = frame["lineNumber"], frame["columnNumber"]
         key = session, frame["scriptId"]
         script = self._scripts.get(key)

@@ -84,8 +84,8 @@ class DevToolsTargets:
     def _tab_label(self, kind: str, url: str, parent: str) -> str:
         """Return the label of a tab, or of the tab that a frame or worker belongs to.
 
-        A service or shared worker belongs to the tab that started it: the only open tab of its origin. If several tabs
-        may have started it, it has a label of its own.
+        A service or shared worker belongs to the only open tab of its origin, which must have started it. If several
+        tabs have this origin, the worker has a label of its own.
         """
         if kind == "page":
             return f"tab {len(self.tabs) + 1}"

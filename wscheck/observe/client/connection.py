@@ -99,7 +99,7 @@ class ClientConnection:
         return float(self._client.eio.ping_timeout)
 
     async def open(self) -> bool:
-        """Connect and upgrade the transport. Return True if the server acknowledged it and every step succeeded.
+        """Connect and upgrade the transport. Return True if the server acknowledged CONNECT and every step succeeded.
 
         A problem of the server does not raise an exception: it is reported to the listener's `refused`.
         """
@@ -198,7 +198,10 @@ class ClientConnection:
         await self.wait_until_ended()
 
     async def wait_until_ended(self, timeout_s: float | None = None) -> bool:
-        """Wait until the connection has ended. Return False if it is open after `timeout_s` (default: the target's)."""
+        """Wait until the connection has ended. Return False if it is still open after `timeout_s` seconds.
+
+        The default of `timeout_s` is the timeout of the target.
+        """
         try:
             async with asyncio.timeout(timeout_s if timeout_s is not None else self.target.timeout_s):
                 await self._ended.wait()

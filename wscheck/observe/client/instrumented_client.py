@@ -201,7 +201,8 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
     async def _read_loop_polling(self) -> None:
         """Poll until the connection ends or the upgrade takes over.
 
-        The CONNECT packet is sent first, on the TCP connection of the handshake. The poll therefore needs another one.
+        The CONNECT packet is sent first, on the TCP connection of the handshake. The first poll is sent before CONNECT
+        is answered, and therefore on another TCP connection.
         """
         await self._writing.wait()
         packets: list[Any] | None = []

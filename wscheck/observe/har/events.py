@@ -121,7 +121,10 @@ class HarScripts:
         return 0
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:
-        """Return the source file of a DevTools call frame and the position in it, None if the text is not available."""
+        """Return the position of a DevTools call frame in its source file, and the text of this file.
+
+        Return None if the text is not available.
+        """
         source_map = self._maps.get(str(frame.get("url", "")))
         if source_map is None:
             return None
