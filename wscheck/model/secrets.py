@@ -407,7 +407,7 @@ def _long_pattern(secret: str) -> str:
 
 
 def _spelled(secret: str) -> str:
-    """Return the pattern of a secret in which each character may be plain, escaped or percent-encoded."""
+    """Return the pattern of a secret whose characters may each be plain, escaped or percent-encoded."""
     core = secret.rstrip("=") if len(secret.rstrip("=")) >= SHORTEST_SECRET else secret
     # A run of backslashes is one part: separate parts could divide a long run in very many ways.
     parts = (_backslashes(len(part)) if part[0] == "\\" else "".join(map(_character, part))

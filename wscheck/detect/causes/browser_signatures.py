@@ -46,11 +46,11 @@ class _Reruns(NamedTuple):
 
 
 def _reruns(history: UserHistory, *, after_actions: bool = False) -> _Reruns | None:
-    """Return the opener that most often closed its connection and then opened the next one, as a rerun effect does.
+    """Return the connections of the opener that most often closed its connection and then opened the next one.
 
-    Count a connection if the client closed it, and the same opener in the same document requested the next connection
-    after the close. Only this order counts, not the time between the two. Return None if the opener did this fewer than
-    `MIN_RERUNS` times.
+    An effect that runs again does this. Count a connection if the client closed it, and the same opener in the same
+    document requested the next connection after the close. Only this order counts, not the time between the two. Return
+    None if no opener did this at least `MIN_RERUNS` times.
 
     A connection does not count if wscheck acted on the page between the close and the next request: wscheck left a view
     and visited it again, so the page did not run the code again by itself. With `after_actions`, these connections

@@ -114,9 +114,9 @@ LIBRARIES: dict[str, dict[str, str]] = {
 
 
 class SubscriptionWords(msgspec.Struct, frozen=True):
-    """Code of a protocol's usual clients about subscriptions, as fixes name it.
+    """Parts of fixes for subscriptions, in the words of the clients that a protocol usually has.
 
-    share  how several components use one subscription
+    share  sentence about sharing one subscription between several components, without a full stop
     end    code that ends a subscription
     """
 
@@ -137,7 +137,10 @@ SUBSCRIPTION_FIXES = frozenset({"two-subscribers", "subscription-without-end"})
 
 
 def subscription_fix(protocol: str | None, cause: str, place: CodeLocation | None) -> str:
-    """Return the fix of a cause of subscriptions in the words of the protocol's usual clients."""
+    """Return the fix of a cause of duplicate or leaked subscriptions, in the words of the protocol's usual clients.
+
+    `place` is the code location that subscribes.
+    """
     words, where = SUBSCRIPTIONS.get(protocol or "", _SUBSCRIPTION), f" ({place})" if place is not None else ""
     if cause == "two-subscribers":
         return f"{words.share}{where}."

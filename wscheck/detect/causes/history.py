@@ -93,7 +93,10 @@ class UserHistory:
         return any(start <= at <= end for at in self.actions.get(page or "", ()))
 
     def concerning(self, evidence: Iterable[Event]) -> "UserHistory":
-        """Return the history with the subscriptions that the evidence of a finding is about, if it is about any."""
+        """Return the history without subscriptions that are unlike those in `evidence`, the evidence of a finding.
+
+        Return the whole history if the evidence contains no subscription.
+        """
         likenesses = {(each.sid, each.same) for each in evidence if isinstance(each, Subscribed)}
         if not likenesses:
             return self
@@ -114,7 +117,7 @@ class UserHistory:
         self._add(self.replacements, change, change.old)
 
     def closed(self, change: ClosedChange) -> None:
-        """Record that a connection ended, and with it its subscriptions."""
+        """Record that a connection and all its subscriptions ended."""
         self._subscriptions = {key: event for key, event in self._subscriptions.items() if key[0] != change.sid}
         self._add(self.closings, change, change.opening)
 
@@ -225,9 +228,9 @@ class UserHistories:
             history.met.extend((other, change.event) for other in self._met_by(change.event, change.others))
 
     def _met_by(self, event: Connected, others: Sequence[str]) -> list[Connected]:
-        """Return those connections in `others` with which `event` is compared.
+        """Return the connections in `others` with which `event` is compared.
 
-        These are the newest one and, if the opener of `event` is known and opened another, the newest one of this
+        These are the newest one and, if that has a different opener than `event`, also the newest one with the same
         opener.
         """
         newest = self._ledger.opening_event(others[-1]) if others else None

@@ -11,7 +11,10 @@ from wscheck.model.findings import Confidence
 
 
 def left_behind(history: UserHistory) -> Explanation | None:
-    """Explain a subscription that a view left behind: the rule has counted it after each visit."""
+    """Explain a subscription that stayed open each time the user left a view.
+
+    The rule has counted these subscriptions, so the cause is certain.
+    """
     most = _most_alike(history)
     if not most:
         return None
@@ -21,7 +24,7 @@ def left_behind(history: UserHistory) -> Explanation | None:
 
 
 def subscription_without_end(history: UserHistory) -> Explanation | None:
-    """Detect one place that subscribed to the same again, and whose earlier subscription nothing had ended."""
+    """Detect one code location that subscribed again although its earlier equal subscription was still open."""
     alike = _most_alike(history)
     if len(alike) < 2 or len(_places(alike)) > 1:
         return None
@@ -45,7 +48,10 @@ def subscription_without_end(history: UserHistory) -> Explanation | None:
 
 
 def two_subscribers(history: UserHistory) -> Explanation | None:
-    """Detect two places, or two components with the same code, that subscribe to the same on one connection."""
+    """Detect two code locations, or two components with the same code, that make equal subscriptions.
+
+    The subscriptions are on one connection.
+    """
     alike = _most_alike(history)
     if len(alike) < 2:
         return None
@@ -58,7 +64,7 @@ def two_subscribers(history: UserHistory) -> Explanation | None:
 
 
 def _most_alike(history: UserHistory) -> Sequence[Subscribed]:
-    """Return the most subscriptions that ask for the same on one connection."""
+    """Return the largest group of equal subscriptions that were open at once on one connection, () if there is none."""
     return max(history.alike.values(), key=len, default=())
 
 

@@ -477,7 +477,7 @@ def _statement_around(node: Node, function: Node) -> Node | None:
 def _ends_function(block: Node, function: Node) -> bool:
     """Return whether no code of `function` can run after `block`.
 
-    The block is the function's body, or the last statement of it, also through nested `if` statements.
+    The block is the body of the function, or belongs to an `if` that is the last statement of such a block.
     """
     if block.parent == function:
         return True

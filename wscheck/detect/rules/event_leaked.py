@@ -103,7 +103,7 @@ class EventLeaked(Rule):
             self.gaps[gap] = None
 
     def _report_certain(self, name: str, tries: list[_Try], leaks: list[list[Delivered]]) -> bool:
-        """Report the event `name` if its payload names the requesting user, or the contract says that it is private.
+        """Report the event `name` if its payload names the requesting user, or the contract marks it as private.
 
         Return False if neither is the case.
         """

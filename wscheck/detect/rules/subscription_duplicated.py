@@ -15,16 +15,16 @@ _Owner = tuple[str | None, str | None]
 
 
 class OpenSubscription(NamedTuple):
-    """Subscription of a connection (`sid`) with its id there."""
+    """Key of an open subscription: the connection (`sid`), and the subscription's id within this connection."""
 
     sid: str | None
     id: str
 
 
 class SubscriptionDuplicated(Rule):
-    """Rule: two subscriptions of a page that ask for the same are open for longer than the grace period.
+    """Rule: two equal subscriptions of a page are open for longer than the grace period.
 
-    A client that changes a subscription may start the new one before it ends the old one.
+    During the grace period, a client that changes a subscription may start the new one before it ends the old one.
     """
 
     id = "subscription-duplicated"
@@ -84,7 +84,7 @@ class SubscriptionDuplicated(Rule):
                 self._report(key, None)
 
     def _report(self, key: OpenSubscription, at: float | None) -> None:
-        """Report a subscription, and the older ones of the same page that are open and alike."""
+        """Report a pending subscription together with the older equal subscriptions of its page that are open."""
         event = self.pending.pop(key)
         alike = [self._open[each] for each in self._alike[_likeness(event)] if self._is_together(event, each)]
         here = [each for each in alike if each.sid == event.sid]
@@ -105,7 +105,7 @@ class SubscriptionDuplicated(Rule):
         self.report(event.user, message, event.at, *alike[:4], key=event.name, confidence=confidence, severity=severity)
 
     def _is_together(self, event: Subscribed, other: OpenSubscription) -> bool:
-        """Return whether another subscription is on the same connection, or on another one to the same endpoint."""
+        """Return whether the subscription `other` is on the connection of `event`, or on one to the same endpoint."""
         if other.sid == event.sid:
             return True
         urls = [getattr(self.ledger.opening_event(sid or ""), "url", None) for sid in (event.sid, other.sid)]
@@ -119,6 +119,6 @@ def _remove(lists: dict[_Key, list[OpenSubscription]], key: _Key, value: OpenSub
 
 
 def _likeness(event: Subscribed) -> tuple[_Owner, str | None, str]:
-    """Return what is equal for two subscriptions of a page that ask for the same."""
+    """Return a key that is the same for all equal subscriptions of a page (of a user, if the page is unknown)."""
     owner = (None, event.page) if event.page is not None else (event.user, None)
     return owner, event.protocol, str(event.same)

@@ -12,10 +12,11 @@ from wscheck.model.gaps import Gap
 
 
 class SubscriptionLeaked(Rule):
-    """Rule: the subscriptions to one name grow by a constant with each round of a loop.
+    """Rule: each round of a loop leaves the same number of subscriptions to one name open.
 
-    Some clients keep one subscription per name, so that their number does not grow. Then a subscription that the first
-    visit left behind is reported if the source code shows that the effect which subscribes never ends it.
+    Some clients keep only one subscription per name, so that the number does not grow. In this case, a subscription
+    that stays open after the first round is reported only if the source code shows that the effect which subscribes
+    never ends it.
     """
 
     id = "subscription-leaked"
@@ -101,7 +102,7 @@ class SubscriptionLeaked(Rule):
 
 
 def _is_kept(series: RoundSeries) -> bool:
-    """Return whether every round found the subscription open, which was not open before the first one."""
+    """Return whether a subscription was open after every round, but not before the first round."""
     first, *later = series.counts
     return len(later) >= MIN_ROUNDS and min(later) > first and series.at_rest != first
 

@@ -465,7 +465,7 @@ class PageRest:
         return None
 
     def _state(self) -> tuple[object, ...]:
-        """Return values of which at least one changes with any activity of the page.
+        """Return values that change with any activity of the page.
 
         These are the numbers of connections, and the documents of all tabs, frames and workers.
         """
