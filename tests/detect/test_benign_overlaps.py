@@ -133,6 +133,16 @@ def test_devices_of_a_shared_account_are_a_warning() -> None:
     assert found == {"A": Severity.WARNING, "B": Severity.WARNING}
 
 
+def test_kinds_of_devices_explain_the_overlaps_of_one_user_among_many() -> None:
+    said = [log_of(user).connects(user, at=n, device="phone") for n, user in enumerate("ABC")]
+    said += [log_of(user).connects(user, at=n, device="desktop") for n, user in enumerate("DEF")]
+    twice, _ = said[0].connects("A2", at=100, device="desktop"), said[5].connects("F2", at=400, device="phone")
+    assert evaluated(*said)[0] == {"A": Severity.WARNING}
+    assert announced(*said)[0] == ("A", Severity.WARNING)
+    twice.connects("A3", at=200, device="phone")
+    assert evaluated(*said)[0] == {"A": Severity.ERROR}
+
+
 def test_two_connections_of_one_device_of_a_shared_account_are_an_error() -> None:
     twice = at_devices("A", "d1", "d2").connects("A-again", at=30, page="d2")
     found, _ = evaluated(twice, at_devices("B", "d4", "d5"))

@@ -92,11 +92,17 @@ def _apply_to_endpoint(connections: OpenConnections, policy: ConnectionPolicy) -
         exceeded = len(connections) > policy.limit
         return PolicyResult(Severity.ERROR, connections=connections) if exceeded else PolicyResult()
     if policy.is_per_page:
-        return PolicyResult() if None not in pages else PolicyResult(gap=PAGES_UNKNOWN)
+        return PolicyResult() if None not in pages or _are_on_devices(connections) else PolicyResult(gap=PAGES_UNKNOWN)
     are_logged = any(each is None or each.source == SOURCE_SERVER_LOG for each in connections)
     is_allowed = all(each is not None and len(connections) <= (each.allowed or 0) for each in connections)
     severity = Severity.ERROR if not is_allowed and (are_logged or None in pages) else Severity.WARNING
     return PolicyResult(severity, UNDECIDED, connections)
+
+
+def _are_on_devices(connections: OpenConnections) -> bool:
+    """Return whether the log names another device, or another kind of device, with each connection."""
+    devices = {each.device for each in connections if each is not None and each.device is not None}
+    return len(devices) == len(connections)
 
 
 def _shared_page(pages: Iterable[str | None]) -> str | None:

@@ -228,7 +228,7 @@ class Judge:
             return [finding for finding in self._findings.values() if finding.rule != MULTIPLE_CONNECTIONS]
         has_devices = self._is_undecided and are_known_devices(histories)
         for finding, history in zip(overlaps, histories, strict=True):
-            is_shared = has_devices and belongs_to_devices(history)
+            is_shared = (has_devices and belongs_to_devices(history)) or self._is_on_kinds_of_devices(history)
             if finding.severity is Severity.ERROR and (is_shared or outlived_lost_network(history)):
                 finding.severity = Severity.WARNING
         moved = [id(finding) for finding, history in zip(overlaps, histories, strict=True) if was_handed_over(history)]
@@ -250,7 +250,19 @@ class Judge:
             and sum(map(may_be_namespaces, others)) >= MIN_BUNDLES
         )
         are_devices = self._is_undecided and belongs_to_devices(own) and are_known_devices([own, *others])
-        return Severity.WARNING if are_namespaces or are_devices else finding.severity
+        is_explained = are_namespaces or are_devices or self._is_on_kinds_of_devices(own)
+        return Severity.WARNING if is_explained else finding.severity
+
+    def _is_on_kinds_of_devices(self, history: UserHistory) -> bool:
+        """Return whether the user has connections on devices of different kinds ("phone", "desktop").
+
+        A kind of device has several users, and is no number, which may count the connections of each user.
+        """
+        if not self._is_undecided or not belongs_to_devices(history, lambda one: one.device):
+            return False
+        kinds = {one.device for one in history.openings if one.device is not None}
+        users = self._histories.device_users
+        return all(len(users.get(kind, ())) > 1 and not kind.isdigit() for kind in kinds)
 
     def update_cause(self, finding: Finding) -> Cause | None:
         """Set the probable causes of `finding` from the events so far, and return the first, None if it is unknown."""
@@ -351,25 +363,29 @@ def outlived_lost_network(history: UserHistory) -> bool:
     )
 
 
+def _page_or_device(opening: Connected) -> str | None:
+    return opening.page if opening.page is not None else opening.device
+
+
 def are_known_devices(histories: Sequence[UserHistory]) -> bool:
     """Return whether the pages that the log names are devices of their users.
 
     A device opens several connections over time, and all of them belong to the same user. A log that names a new page
     for each connection does not name devices.
     """
-    openings = [one for history in histories for one in history.openings if one.page is not None]
-    owners = {(one.page, one.user) for one in openings}
+    openings = [one for history in histories for one in history.openings if _page_or_device(one) is not None]
+    owners = {(_page_or_device(one), one.user) for one in openings}
     return len(openings) >= MIN_RETURNS * len(owners) > 0 and len(owners) == len({page for page, _ in owners})
 
 
-def belongs_to_devices(history: UserHistory) -> bool:
+def belongs_to_devices(history: UserHistory, device_of: Callable[[Connected], str | None] = _page_or_device) -> bool:
     """Return whether connections of the user that were open together always belonged to different devices.
 
     The log must name the device of each connection. The devices may belong to several people who share one account; the
     team decides whether that is permitted.
     """
     open_on: dict[str, str | None] = {}
-    moments = [(one.at, 1, one.sid, one.page) for one in history.openings]
+    moments = [(one.at, 1, one.sid, device_of(one)) for one in history.openings]
     moments += [(one.event.at, 0, one.sid, None) for one in history.closings]
     for at, is_opening, sid, page in sorted(moments, key=lambda moment: (moment[0] or 0.0, moment[1])):
         if not is_opening:
@@ -417,4 +433,5 @@ def namespace_gap(users: int) -> Gap:
 def _is_alike(old: Connected, new: Connected) -> bool:
     """Return whether two connections in a log differ only in their socket ids."""
     unnamed = all(one.namespace is None and one.eio is None for one in (old, new))
-    return unnamed and is_logged(old) and is_logged(new) and (old.node, old.page) == (new.node, new.page)
+    are_equal = (old.node, old.page, old.device) == (new.node, new.page, new.device)
+    return unnamed and is_logged(old) and is_logged(new) and are_equal

@@ -49,6 +49,59 @@ def test_several_connections_in_a_log_are_an_error_with_the_line_for_the_configu
     assert any(gap.closes_with.startswith('connections = "per-tab"') for gap in report.gaps)
 
 
+def on_devices(*kinds: str, users: int = 3, form: str = 'deviceType="{}"') -> str:
+    """Return a log in which each user connects once with each kind of device, and the connections overlap."""
+    names = [f"u{number}" for number in range(users)]
+    opened = [
+        f"2026-04-02T10:{minute:02}:{2 * second:02}.000Z WebSocket client connected userId={name} "
+        f"socketId={name}x{minute} {form.format(kind)}"
+        for minute, kind in enumerate(kinds)
+        for second, name in enumerate(names)
+    ]
+    ended = [
+        f"2026-04-02T10:{30 + minute:02}:{2 * second:02}.000Z WebSocket client disconnected socketId={name}x{minute}"
+        for minute in range(len(kinds))
+        for second, name in enumerate(names)
+    ]
+    return "\n".join([*opened, *ended, ""])
+
+
+@pytest.mark.parametrize("form", ['deviceType="{}"', "device={}", "device_name='{}'"])
+def test_connections_on_different_kinds_of_devices_are_a_warning(form: str) -> None:
+    kinds = ("tablet", "TV", "watch")
+    report = wscheck.read_log(on_devices(*kinds, form=form).splitlines())
+    assert (report.verdict, {each.severity.value for each in report.findings}) == (wscheck.Verdict.PASSED, {"warning"})
+    assert {one.device for one in report.findings[0].evidence if isinstance(one, Connected)} == set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "users"),
+    [(("phone", "phone"), 3), (("phone", "laptop"), 1), (("1", "2"), 3), (("null", "phone"), 3)],
+    ids=["one kind", "kinds of one user", "numbers of connections", "unknown"],
+)
+def test_other_connections_of_a_user_are_an_error_whatever_the_log_names(kinds: tuple[str, ...], users: int) -> None:
+    report = wscheck.read_log(on_devices(*kinds, users=users).splitlines())
+    assert report.verdict is wscheck.Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("kinds", "verdict"),
+    [
+        (("phone", "laptop"), wscheck.Verdict.PASSED),
+        (("phone", "phone"), wscheck.Verdict.INCONCLUSIVE),
+        (("phone", "null"), wscheck.Verdict.INCONCLUSIVE),
+    ],
+)
+def test_different_devices_keep_the_policy_per_tab(kinds: tuple[str, ...], verdict: wscheck.Verdict) -> None:
+    assert wscheck.read_log(on_devices(*kinds).splitlines(), connections="per-tab").verdict is verdict
+
+
+@pytest.mark.parametrize("model", ["Pixel 8 (rooted", "iPhone, red", "[x"])
+def test_a_device_whose_name_is_unclear_leaves_the_record_readable(model: str) -> None:
+    line = f"WebSocket client connected userId=ann socketId=s1 deviceModel={model}"
+    assert [type(event) for event in read(f"2026-04-02T10:00:00Z {line}\n")] == [Connected]
+
+
 @pytest.mark.parametrize("key", ["station", "deviceId", "seat", "kiosk"])
 def test_the_device_beside_a_user_is_read_in_words_that_were_learned(key: str) -> None:
     lines = [

@@ -30,6 +30,7 @@ from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 MAX_ENTRIES = 128
 MAX_USERS = 5_000
 MAX_ACTIONS = 1_000
+MAX_DEVICE_USERS = 2
 
 Entry = TypeVar("Entry")
 
@@ -201,6 +202,8 @@ class UserHistories:
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._requested = BoundedDict[str, float](MAX_USERS)
         self._actions: dict[str, deque[float]] = {}
+        self.device_users: dict[str, set[str]] = {}
+        """Names and kinds of devices in the log, each with its first users."""
 
     def history(self, user: str | None) -> UserHistory:
         """Return the history of `user`, an empty history by default."""
@@ -215,6 +218,8 @@ class UserHistories:
             self._actions.setdefault(event.page, deque(maxlen=MAX_ACTIONS)).append(event.at)
 
     def opened(self, change: OpenedChange) -> None:
+        if (device := getattr(change.event, "device", None)) is not None:
+            self._has_device(change.user, device)
         history = self._histories.get(change.user)
         if history is None:
             if not change.others and not getattr(change.event, "stack", ()):
@@ -226,6 +231,13 @@ class UserHistories:
         if isinstance(change.event, Connected):
             history.opened(change.event)
             history.met.extend((other, change.event) for other in self._met_by(change.event, change.others))
+
+    def _has_device(self, user: str, device: str) -> None:
+        users = self.device_users.get(device)
+        if users is None and len(self.device_users) < MAX_USERS:
+            users = self.device_users[device] = set()
+        if users is not None and len(users) < MAX_DEVICE_USERS:
+            users.add(user)
 
     def _met_by(self, event: Connected, others: Sequence[str]) -> list[Connected]:
         """Return the connections in `others` with which `event` is compared.

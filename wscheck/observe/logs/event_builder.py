@@ -117,7 +117,7 @@ class EventBuilder:
         earlier, self.events = self.events, []
         for span in spans:
             sid = f"request in line {span.line}"
-            self._connected(span.line, span.begin, span.user, sid, "", "", "")
+            self._connected(span.line, span.begin, span.user, sid, "", "", "", "")
             self._disconnected(span.line, span.end, span.user, sid, "")
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 
@@ -144,7 +144,7 @@ class EventBuilder:
         self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, *ids: str) -> None:
-        user, sid, namespace, page, allowed = ids
+        user, sid, namespace, page, device, allowed = ids
         path, node, known = self._path, self._node, sid or None
         # A Socket.IO namespace starts with a slash. A value without a slash may be a Kubernetes namespace.
         space = namespace if namespace[:1] == "/" else None
@@ -159,6 +159,7 @@ class EventBuilder:
                 sid=known,
                 namespace=space,
                 page=page or None,
+                device=device or None,
                 allowed=int(allowed) if allowed else None,
             )
         )

@@ -25,6 +25,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
     CONNECTED,
+    DEVICE,
     MAX_TRIES,
     NAMESPACE,
     NEW,
@@ -425,7 +426,7 @@ class RecordMatcher:
             role = self._pair_role(pair)
             if role in ALLOWED_ROLES[kind] and role is not None and (value := value_or_none(pair.value)) is not None:
                 sure = role == REASON or (pair.is_certain and _may_be_id(role, pair))
-                record_start.has_unclear_id |= not sure
+                record_start.has_unclear_id |= not sure and role != DEVICE
                 record_start.ids |= {role: value} if sure and role not in record_start.ids else {}
         record_start.prefix, record_start.unprefixed = before, False
         # A line that contains only the message is part of an object over several lines.
@@ -463,7 +464,7 @@ class RecordMatcher:
             return None
         ids = {**{role: value for role, value in text_ids.items() if role not in unclear}, **inline, **marker_ids}
         opens = _opens_object(rest)
-        closed = not opens and (bool(ids.keys() - {NAMESPACE, PAGE}) or "}" in rest)
+        closed = not opens and (bool(ids.keys() - {NAMESPACE, PAGE, DEVICE}) or "}" in rest)
         return RecordStart(
             kind,
             ids,
@@ -487,7 +488,7 @@ class RecordMatcher:
             if role is None or role not in ALLOWED_ROLES[kind] or (value := value_or_none(pair.value)) is None:
                 continue
             if role != REASON and not (pair.is_certain and _may_be_id(role, pair)):
-                unclear.add(role)
+                unclear |= {role} - {DEVICE}
             elif role not in found or pair.depth < best[role]:
                 found[role], best[role] = value, pair.depth
         if SID not in found and SID not in unclear and kind != REPLACED:
@@ -551,7 +552,7 @@ def _key_begin(line: str, value_begin: int) -> int:
 
 def _may_be_id(role: str, pair: KeyValue) -> bool:
     """Return whether a value may be one id. A user id may contain blanks ("Ana María"), a socket id never does."""
-    return pair.quoted or " " not in pair.value or (role == USER and " -> " not in pair.value)
+    return pair.quoted or " " not in pair.value or (role in (USER, DEVICE) and " -> " not in pair.value)
 
 
 def _opens_object(rest: str) -> bool:

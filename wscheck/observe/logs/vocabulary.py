@@ -113,8 +113,8 @@ REFUSED = "refused"
 KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
 
 USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
-NAMESPACE, PAGE, ALLOWED = "namespace", "page", "allowed"
-ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE, PAGE)
+NAMESPACE, PAGE, DEVICE, ALLOWED = "namespace", "page", "device", "allowed"
+ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE, PAGE, DEVICE)
 
 REQUIRED_ROLES = {
     CONNECTED: (SID, USER),
@@ -126,20 +126,23 @@ REQUIRED_ROLES = {
 """Roles (user, sid, ...) that complete a record of each kind. Further ids are read until the record ends."""
 
 ALLOWED_ROLES = {
-    CONNECTED: frozenset((SID, USER, NAMESPACE, PAGE)),
+    CONNECTED: frozenset((SID, USER, NAMESPACE, PAGE, DEVICE)),
     REPLACED: frozenset((USER, OLD, NEW)),
     DISCONNECTED: frozenset((SID, USER, REASON)),
     RESTARTED: frozenset[str](),
 }
 
 EVENT_ROLES = {
-    CONNECTED: (USER, SID, NAMESPACE, PAGE, ALLOWED),
+    CONNECTED: (USER, SID, NAMESPACE, PAGE, DEVICE, ALLOWED),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),
     REFUSED: (USER,),
 }
 """Roles of the values of an event of each kind, in the order of the values."""
+
+DEVICE_KEYS = ("device", "devicetype", "devicekind", "devicename", "devicemodel")
+"""Keys of the name or the kind of a device. It is no id: several devices of a user may be of one kind."""
 
 # Keys are compared without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are equal.
 _KEYS = {
@@ -149,6 +152,7 @@ _KEYS = {
     NEW: ("newsocketid", "newsid", "newsocket", "newid", "new", "replacement"),
     NAMESPACE: ("nsp", "namespace", "nspname"),
     PAGE: ("tabid", "tab", "deviceid", "pageid"),
+    DEVICE: DEVICE_KEYS,
     REASON: ("reason", "disconnectreason", "closereason"),
 }
 

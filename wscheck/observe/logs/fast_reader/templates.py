@@ -13,13 +13,13 @@ import msgspec
 
 from wscheck.observe.logs.formats.key_values import NOTHING
 from wscheck.observe.logs.formats.timestamps import MILLISECONDS, TimeReader, is_milliseconds
-from wscheck.observe.logs.vocabulary import EVENT_ROLES, NAMESPACE, REASON, TIME, USER
+from wscheck.observe.logs.vocabulary import DEVICE, EVENT_ROLES, NAMESPACE, REASON, TIME, USER
 
 MARKER = "marker"
 
 _WORD = rb"[\w.:@+/=|-]++"
 _WORDS = rb"%b(?: %b)*+" % (_WORD, _WORD)
-_SAID = {REASON: _WORDS, USER: _WORDS}
+_SAID = {REASON: _WORDS, USER: _WORDS, DEVICE: _WORDS}
 _NOTHING = b"|".join(
     b"".join(b"[%c%c]" % (letter, letter - 32) for letter in word.encode())  # in either case
     for word in sorted(NOTHING)

@@ -17,6 +17,8 @@ from wscheck.observe.logs.matcher import RecordStart
 from wscheck.observe.logs.vocabulary import (
     ALLOWED,
     CONNECTED,
+    DEVICE,
+    DEVICE_KEYS,
     DISCONNECTED,
     NAMESPACE,
     OLD,
@@ -176,19 +178,20 @@ def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]
         yield from (
             (NAMESPACE, slot.value) for slot in values.values() if slot.label in _NAMESPACES and slot.value[:1] == "/"
         )
-        devices = (
-            slot.value
+        keyed = [
+            (slot.label.rpartition(".")[2], slot.value)
             for place, slot in values.items()
-            if slot.keyed and slot.label.rpartition(".")[2] in _DEVICES and place not in reading.places.values()
-        )
-        yield from ((PAGE, device) for device in islice(devices, 1))
+            if slot.keyed and place not in reading.places.values()
+        ]
+        yield from islice(((PAGE, value) for key, value in keyed if key in _PAGES), 1)
+        yield from islice(((DEVICE, value) for key, value in keyed if key in DEVICE_KEYS), 1)
 
 
-_DEVICES = frozenset(
+_PAGES = frozenset(
     f"{noun}{ending}"
     for noun in ("tab", "page", "device", "seat", "station", "workstation", "terminal", "tablet", "kiosk", "screen")
     for ending in ("", "id", "name")
-)
+).difference(DEVICE_KEYS)
 """Keys for the place at which a user has a connection, beside the user and the connection."""
 _NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
 _OWN_LABELS = frozenset(("user", "userid", "username", "uid"))
