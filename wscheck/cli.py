@@ -98,9 +98,9 @@ class _CommandGroup(TyperGroup):
     """Group of all commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the command.
+        """Parse the options that precede the command.
 
-        A flag that was not given gets the value False, because Typer imports pydantic to convert None.
+        A flag that was not given gets the value False, because Typer would import pydantic to convert None.
         """
         flags = [each.name for each in self.get_params(ctx) if getattr(each, "is_flag", False)]
         ctx.default_map = dict.fromkeys(flags, False)

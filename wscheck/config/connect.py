@@ -28,10 +28,11 @@ class ConnectStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """One step after the server acknowledged the connection.
 
     emit      event that the client emits; None to emit nothing
-    payload   template of its payload
+    payload   template of the event's payload
     ack       the server must acknowledge the event
     wait_for  event that the server must send; None to wait for none
-    expect    keys and values that the acknowledgement, or else the awaited event, must contain
+    expect    keys and values that the server's answer must contain: the acknowledgement if `ack` is set, otherwise the
+              event `wait_for`
     within    seconds within which the server must answer
     """
 

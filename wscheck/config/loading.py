@@ -260,7 +260,13 @@ def _parse(name: str, text: str) -> dict[str, Any]:
 
 
 def _reject_unknown_keys(file: _ConfigFile) -> _ConfigFile:
-    """Return `file`. Raises UsageError for an unknown key, which would otherwise be ignored silently."""
+    """Check that `file` contains only known keys, and return `file`.
+
+    Without this check, an unknown key would be ignored silently.
+
+    Raises:
+        UsageError: A key is unknown.
+    """
     known = {name.partition(".")[0] for name in (*SETTINGS, *NESTED_KEYS, *NESTED_TABLES)}
     if not isinstance(file.tables, dict):
         raise UsageError(f"{file.name}: `tool.wscheck` must be a table.", "Write [tool.wscheck.target].")

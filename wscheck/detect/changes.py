@@ -64,10 +64,10 @@ class ClosedChange(msgspec.Struct, frozen=True, gc=False):
 
 
 class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
-    """A connection was believed to have ended with its server process, but its end is logged now: it was still open.
+    """A connection was believed to have ended with its server process, but its end is logged now, so it was still open.
 
     newer     the event that opened the user's first later connection, None if the user opened none
-    until     end of the time for which both were open (epoch seconds), None without a newer connection
+    until     end of the time during which both connections were open (epoch seconds), None without a newer connection
     returned  number of users who connected again within seconds; 0 if a log line reported the restart instead
     """
 

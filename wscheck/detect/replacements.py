@@ -144,7 +144,11 @@ def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Ma
 
 
 def _ended_promptly(end: Disconnected, newest: Connected) -> bool:
-    """Return whether `end` followed the opening of the newest connection within `PROMPT_S`, for an unknown reason."""
+    """Return whether `end` followed the opening of the newest connection within `PROMPT_S` seconds.
+
+    Return False if the reason of the end already explains it (the client or the network), or for times in whole
+    seconds.
+    """
     if end.reason in CLIENT_OR_NETWORK_ENDED or end.at is None or newest.at is None or end.resolution:
         return False
     return 0 <= end.at - newest.at <= PROMPT_S

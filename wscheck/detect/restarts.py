@@ -186,10 +186,11 @@ RETURN_WAVE_S = 5.0
 
 
 class ReturnWave:
-    """Users who opened another connection at about the same time, as they do when their server was killed.
+    """Users who opened another connection at about the same time.
 
-    Whether a wave is a restart is decided `RETURN_WAVE_S` after its start, or as soon as an earlier connection ends by
-    itself, because then the server is alive. Until then, the overlaps of these users are not reported.
+    This is how users return after their server was killed. It is decided `RETURN_WAVE_S` after the start of the wave
+    whether a restart caused it, or as soon as an earlier connection ends by itself, because then the server is alive.
+    Until then, the overlaps of these users are not reported.
 
     overlaps  dict of user to the start of the overlap (epoch seconds)
     """

@@ -115,7 +115,7 @@ class UserConnections:
                 self._ended_in_steps.append((older, ended_at, kind))
 
     def _count_replacement_in_steps(self, connection: Connection, ended_at: float) -> None:
-        """Count the opening and the replacement of a connection that the server ended in the steps after connecting."""
+        """Count a connection that the server ended during the steps after connecting as opened and as replaced."""
         counts, acknowledged_at = self._generator.counters.current, connection.acknowledged_at
         self._confirm_peak(connection)
         counts.connects += 1
@@ -190,7 +190,10 @@ class UserConnections:
         return bool(self._newer_than(older, at))
 
     def _newer_than(self, older: Connection, at: float) -> list[Connection]:
-        """Return the connections that opened after the CONNECT of `older` was sent, and shortly before `at`."""
+        """Return the connections that may have replaced `older`, which ended at the time `at`.
+
+        They opened after the CONNECT of `older` was sent, and at most `REPLACED_WITHIN_S` seconds before `at`.
+        """
         return [
             each
             for each in self._recently_opened

@@ -240,7 +240,8 @@ class HandlersRegistered(ConnectionEvent, frozen=True, kw_only=True, tag="regist
     """The handlers of an event on one connection changed. `handlers` are the call sites of all present registrations.
 
     inside   the event in whose handler the registration happened ("connect"), if known
-    lost     handlers that a call of off(event) removed: it names no handler, and so removes all handlers of the event
+    lost     handlers that were removed by a call of off(event), which names no handler and so removes all handlers of
+             the event
     removes  whether the code around every repeated handler removes the handler again, None if that is unknown
     """
 

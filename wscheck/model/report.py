@@ -129,7 +129,10 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def has_results(self) -> bool:
-        """Return whether there is anything to report but the reason. A run that failed to start has no results."""
+        """Return whether the report contains anything other than its reason.
+
+        A run that failed to start has no results.
+        """
         return True
 
 

@@ -326,7 +326,7 @@ class CommandTarget:
 
 
 def _write_all(pipe: IO[bytes], message: bytes) -> None:
-    """Write the standard input of a program, which may end without reading it."""
+    """Write the standard input of a program. A program that ends without reading its input is no error."""
     with suppress(OSError), pipe:
         pipe.write(message)
 

@@ -206,7 +206,7 @@ class UserHistories:
         """Names and kinds of devices in the log, each with its first users."""
 
     def history(self, user: str | None) -> UserHistory:
-        """Return the history of `user`, an empty history by default."""
+        """Return the history of `user`, or an empty history if none is stored."""
         return self._histories.get(user or "") or UserHistory()
 
     def connecting(self, event: Connecting) -> None:

@@ -118,7 +118,7 @@ def same_page_pairs(history: UserHistory) -> Iterator[Pair]:
 
 
 def explain_pairs(history: UserHistory, causes: frozenset[str] | None = None) -> list[Explanation]:
-    """Return the causes of the pairs of connections of each page, the most specific first, each once.
+    """Return the causes that explain the pairs of connections of each page, the most specific first, each cause once.
 
     causes  causes that are considered, None for all
     """

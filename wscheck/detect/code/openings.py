@@ -233,7 +233,7 @@ def _owner_kind(owner: Node | None) -> str:
 
 
 def _provides(source: SourceCode, owner: Node) -> bool:
-    """Return whether a component gives a value to the components below it."""
+    """Return whether a component is a provider: it gives a value to the components below it, such as a context."""
     contexts = {
         node_text(node.child_by_field_name("name"))
         for node in source.nodes("variable_declarator")

@@ -109,7 +109,7 @@ class Use(NamedTuple):
 def may_have_facts(content: bytes) -> bool:
     """Return whether a file may contain calls that open connections or register listeners.
 
-    Other files are not parsed.
+    This is a fast search of the text, so that other files need not be parsed.
     """
     return CANDIDATE.search(content) is not None or _LISTENER.search(content) is not None
 
@@ -452,7 +452,10 @@ def _owner(call: OpeningCall) -> str:
 
 
 def _component(name: str, location: CodeLocation) -> str:
-    """Return the name of a component, or the file name for a method of Vue's options such as `mounted`."""
+    """Return the name of a component for a message.
+
+    Return the name of the file instead if `name` is empty, or is only a method of Vue's options such as `mounted`.
+    """
     return name if name and name not in ("created", "mounted", "setup", "data") else PurePosixPath(location.file).name
 
 

@@ -321,7 +321,11 @@ class EventDuplicated(Rule):
         return any(first - REQUEST_S <= at <= last for at in self._request_times.get(burst[0].sid, ()))
 
     def _evaluate_restamped(self, arrivals: _Arrivals) -> None:
-        """Report an event that arrives as several copies each time, which differ only in stamps that are always new."""
+        """Report an event that arrives as several copies each time, if the copies differ only in their stamps.
+
+        If the value of such a stamp occurs again in a later arrival, report nothing: the value then identifies a thing,
+        such as one of two bots, and the arrivals are different events.
+        """
         bursts = arrivals.bursts(RESTAMPED_COPY_S)
         if len(bursts) < 2 or any(len(burst) < 2 for burst in bursts):
             return

@@ -45,7 +45,7 @@ class LogSilent(Rule):
 
 
 def unlogged(events: Iterable[Event]) -> list[Connected]:
-    """Return the connections of the client that are in no readable line of the server's log."""
+    """Return the connections of the client whose socket id and user are in no readable line of the server's log."""
     logged = {each for event in events if event.source == SOURCE_SERVER_LOG for each in _ids(event)} - {None}
     return [e for e in _made(events) if e.sid not in logged and e.user not in logged]
 

@@ -205,7 +205,7 @@ class Browser:
         return tab
 
     async def allow_downloads(self, *, allowed: bool) -> None:
-        """Refuse downloads, or treat them as the browser does by default."""
+        """Refuse downloads if `allowed` is False. Otherwise restore the browser's default behaviour."""
         behaviour = {"behavior": "default" if allowed else "deny"}
         await self._devtools.call("Browser.setDownloadBehavior", behaviour)
 

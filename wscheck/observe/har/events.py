@@ -357,7 +357,11 @@ class _HarReader:
             yield closed_at, _END, lambda: traffic.on_closed(key, closed_at)
 
     def _stream(self, entry: HarEntry, key: str) -> Iterator[TrafficStep]:
-        """Yield the steps of a stream. Its events have times only if EventSource read it."""
+        """Yield the steps of a stream of server-sent events.
+
+        A HAR file lists the single events with their times only if EventSource read the stream. Otherwise only the
+        request, the answer and the end are yielded.
+        """
         initiator, headers, at = self._initiator(entry), _headers(entry.request), entry.at
         traffic, url, response = self._traffic, entry.request.url, entry.response
         events = sorted(entry.stream_events, key=lambda event: event.time)
@@ -407,7 +411,10 @@ class _HarReader:
         return loaded
 
     def _page_url(self, entry: HarEntry) -> str:
-        """Return the URL of the page that sent `entry`: the last document that its page had loaded by then."""
+        """Return the URL of the page that sent `entry`, "" if it is unknown.
+
+        It is the last document that the page had loaded before `entry`.
+        """
         shown = [each for each in self._documents if each.pageref == entry.pageref and each.at <= entry.at]
         return self._traffic.urls.page(shown[-1].request.url) if shown else ""
 
@@ -417,7 +424,7 @@ class _HarReader:
     def _replaced_targets(self, entry: HarEntry) -> list[str]:
         """Return the ids of the pages that are unloaded when the document of `entry` loads.
 
-        This is the previous page of the same frame. If the HAR file names no frame, it is every earlier page.
+        If the HAR file names the frame, this is the previous page of the frame. Otherwise these are all earlier pages.
         """
         if entry.frame_id is not None:
             return [self._target_id(entry)]
@@ -438,7 +445,10 @@ def _headers(message: HarRequest | HarResponse) -> dict[str, str]:
 
 
 def _replaces_document(document: HarEntry) -> bool:
-    """Return whether a response replaces the document: a redirect and a response without content do not."""
+    """Return whether the response to a navigation replaces the document.
+
+    A redirect, and a response without content (204, 205), do not replace it.
+    """
     status = document.response.status
     return status >= 200 and status not in (204, 205) and not 300 <= status < 304
 
