@@ -21,7 +21,8 @@ from tests.run.tail.rotations import (
 from wscheck.model.events import Connected
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.sources import FollowedLog
-from wscheck.observe.tailing.follower import ResumePoint
+from wscheck.observe.tailing import open_file as open_file_module
+from wscheck.observe.tailing.follower import LogFollower, ResumePoint
 from wscheck.observe.tailing.open_file import FileReader, OpenFiles
 
 
@@ -143,6 +144,46 @@ def test_more_logs_than_descriptors_are_read(tmp_path: Path) -> None:
     for server, tail in zip(servers, tails, strict=True):
         assert (tail.connected, tail.notes) == (server.sids, [])
         tail.log.close()
+
+
+def test_a_start_at_the_end_of_many_logs_opens_each_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = [LoggingServer(tmp_path / f"{number}.log") for number in range(6)]
+    for server in servers:
+        server.connects(2)
+        os.utime(server.path, (0, 0))
+    opened = list[str]()
+    open_file = open_file_module._open
+
+    def count(path: Path) -> int:
+        opened.append(path.name)
+        return open_file(path)
+
+    monkeypatch.setattr(open_file_module, "_open", count)
+    buffer, files = memoryview(bytearray(1 << 12)), OpenFiles(2)
+    followers = [LogFollower(server.path, buffer, print, files) for server in servers]
+    for follower in followers:
+        follower.start(at_end=True)
+    for follower in followers:
+        assert list(follower.read(0.0)) == []
+    assert opened == [server.path.name for server in servers]
+    for server, follower in zip(servers, followers, strict=True):
+        server.connects(1)
+        assert sum(len(chunk.data) for chunk in follower.read(1.0)) > 0
+        follower.close()
+
+
+def test_a_closed_file_that_kept_its_name_is_not_searched(tmp_path: Path) -> None:
+    path = tmp_path / "app.log"
+    path.write_bytes(b"a line\n")
+    searched = list[object]()
+    reader = FileReader(path, files=OpenFiles(1), locate=searched.append)
+    reader.suspend()
+    assert reader.read_at(10, 0) == b"a line\n"
+    path.unlink()
+    reader.suspend()
+    assert reader.read_at(10, 0) == b""
+    assert len(searched) == 1
+    reader.close()
 
 
 def test_a_closed_file_that_is_deleted_or_packed_is_left_in_order(tmp_path: Path) -> None:

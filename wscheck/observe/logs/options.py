@@ -41,11 +41,18 @@ class ReaderFactory:
 
     def for_log(self, log: str) -> Callable[[str], LogExtractor]:
         """Return a factory for the readers of one log: of its current file and its rotated files."""
-        prefix_memory = self._prefix_memory.setdefault(log, PrefixMemory())
-        scout = self.scout_for(log)
-        return lambda path: LogExtractor(
-            path, wording=self._wording, redactor=self._redactor, prefix_memory=prefix_memory, scout=scout
-        )
+
+        def new_reader(path: str) -> LogExtractor:
+            # Of many logs, most have no new lines, and need no reader.
+            return LogExtractor(
+                path,
+                wording=self._wording,
+                redactor=self._redactor,
+                prefix_memory=self._prefix_memory.setdefault(log, PrefixMemory()),
+                scout=self.scout_for(log),
+            )
+
+        return new_reader
 
     def scout_for(self, log: str) -> WordingScout:
         """Return the search of a log for connections that no known marker reports.

@@ -131,9 +131,14 @@ class LogFollower:
         self._known = list(known_files(earlier := self._generations.find()).values())[-MAX_KNOWN:]
         if len(earlier) > MAX_KNOWN:
             self._since_ns = _changed_ns(earlier[-MAX_KNOWN])
+        state = self._state() if at_end else ()
         log = self._open(Continuation(self.name, 0))
-        if log is not None:
-            self.main = LogStream(log, log.skip_to_end(self._buffer) if at_end else 0)
+        if log is None:
+            return
+        self.main = LogStream(log, log.skip_to_end(self._buffer) if at_end else 0)
+        if state and log.offset == state[1] and self._is_settled(state):
+            # The first read has nothing to do, so that it need not open each of many logs again.
+            self._read_state, self._settled = state, log.position()
 
     def resume(self, resume_point: ResumePoint) -> None:
         """Start at the position of an earlier run, in the file that contains this position now."""

@@ -132,10 +132,11 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
     def from_reader(cls, reader: FileReader) -> "KnownFile":
         """Return the file that `reader` reads."""
         status = reader.status
-        size = status.st_size
-        tail = min(TAIL_BYTES, size)
-        head = _digest(reader.read_raw(min(HEAD_BYTES, size), 0))
-        return cls(reader.identity, size, head, _digest(reader.read_raw(tail, size - tail)), status.st_mtime_ns)
+        identity, size = (status.st_dev, status.st_ino), status.st_size
+        head = tail = _digest(reader.read_raw(min(HEAD_BYTES, size), 0))
+        if size > min(HEAD_BYTES, TAIL_BYTES):
+            tail = _digest(reader.read_raw(min(TAIL_BYTES, size), max(0, size - TAIL_BYTES)))
+        return cls(identity, size, head, tail, status.st_mtime_ns)
 
     def is_same_file(self, reader: FileReader) -> bool:
         """Return whether `reader` reads this file. Another file that reuses its inode has other first bytes."""
@@ -185,7 +186,7 @@ class _Listing:
 
     def starting_with(self, stem: str) -> Iterator[str]:
         """Yield the names that start with `stem` and a separator, also after a date."""
-        for keys in (self._sorted, self._after_date):
+        for keys in filter(None, (self._sorted, self._after_date)):
             for start in (stem + separator for separator in SEPARATORS):
                 for position in range(bisect.bisect_left(keys, (start, "")), len(keys)):
                     if not keys[position][0].startswith(start):
@@ -255,7 +256,8 @@ class Generations:
         `include_packed_twins` also returns a packed file whose unpacked original still exists.
         """
         found: dict[FileIdentity, tuple[GenerationAge, Path]] = {}
-        for base in dict.fromkeys((self.name, resolve_links(self.name))):
+        bases = (self.name, resolve_links(self.name)) if self.name.is_symlink() else (self.name,)
+        for base in bases:
             for path in self._paths(base, include_packed_twins):
                 try:
                     status = path.stat()
@@ -312,12 +314,12 @@ def sort_by_age(found: Iterable[tuple[GenerationAge, Path]]) -> list[Path]:
 def is_generation(name: Path, path: Path) -> bool:
     """Return whether `path` has the name of a rotated file of `name` or of the file to which `name` links."""
     bases = {name, resolve_links(name)}
-    return any(path.parent == base.parent and has_generation_name(base, path.name) for base in bases)
+    return any(path.parent == base.parent and has_generation_name(base.name, path.name) for base in bases)
 
 
-def has_generation_name(base: Path, name: str) -> bool:
-    """Return whether `name` is the name of a rotated file of the file `base`."""
-    return _generation_pattern(base.name).fullmatch(name) is not None
+def has_generation_name(base: str, name: str) -> bool:
+    """Return whether `name` is the name of a rotated file of the file with the name `base`."""
+    return _generation_pattern(base).fullmatch(name) is not None
 
 
 def resolve_links(path: Path) -> Path:

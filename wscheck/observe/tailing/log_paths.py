@@ -13,7 +13,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from wscheck.model.errors import UsageError
 from wscheck.observe.tailing.generations import (
@@ -58,6 +58,7 @@ class LogPaths:
     itself, whether the file exists or not.
 
     paths  the current files in a fixed order, each once, without duplicates
+    nodes  dict of each file to the name of the server process that writes it: the path of its log's current file
     """
 
     def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
@@ -67,15 +68,18 @@ class LogPaths:
                  its rotated files
         """
         names = [name for name in names if name != STDIN]
-        found, aliases = _find_files(names, rotated)
+        families, found, aliases = _find_files(names, rotated)
         copies = find_copies(found, growing=not rotated)
         self._note = note
         self._report_duplicates([*aliases, *copies])
         self.paths = _without((copy.path for copy in copies), found)
+        log_of = {path: base for base, earlier in families.items() for path in (base, *earlier)}
+        self.nodes = {path: str(log_of[path]) for path in self.paths}
         self._open_ended = [name for name in names if Path(name).is_dir() or _has_wildcard(name)]
         self._known = {*found, *(alias.path for alias in aliases)}
         self._followed = dict.fromkeys(self.paths)
-        self._families = _Families(self.paths) if self._open_ended and not rotated else None
+        self._rotated, self._families = rotated, _Families()
+        self._waiting = list(self.paths)
         self._renames = RenameTracker()
         self._renames.update(self._followed if self._open_ended and not rotated else ())
 
@@ -100,7 +104,7 @@ class LogPaths:
             if any(path.is_dir() for path in appeared):
                 appeared = None  # it may contain logs already
         if appeared is None:
-            chosen, aliases = _find_files(self._open_ended, rotated=False, followed=list(self._followed))
+            _, chosen, aliases = _find_files(self._open_ended, rotated=False, followed=list(self._followed))
             self._renames.update(self._followed)
         else:
             chosen, aliases = self._choose(appeared)
@@ -116,16 +120,14 @@ class LogPaths:
         new = _without((duplicate.path for duplicate in duplicates), new)
         self._followed.update(dict.fromkeys(new))
         self._renames.update(new)
-        if self._families is not None:
-            for path in new:
-                self._families.add(path)
+        self._waiting += new
         return new
 
     def _choose(self, appeared: Iterable[Path]) -> tuple[list[Path], list[DuplicateLog]]:
         """Return which of the names that appeared are logs, and which are other names of followed logs."""
         found = [path for path in dict.fromkeys(appeared) if path not in self._known and path.is_file()]
         found = [path for path in found if any(_stands_for(name, path) for name in self._open_ended)]
-        found = [path for path in found if self._families is None or not self._families.logs_rotated_to(path)]
+        found = [path for path in found if self._rotated or not self._is_rotated(path)]
         aliases = []
         for path in found:
             followed = self._renames.former_name(path)
@@ -136,6 +138,13 @@ class LogPaths:
         aliases += find_aliases(found, (), self._followed)
         return _without((alias.path for alias in aliases), found), aliases
 
+    def _is_rotated(self, path: Path) -> bool:
+        """Return whether the name shows that this is a rotated file of a followed log."""
+        for log in self._waiting:
+            self._families.add(log, self._families.places(log))
+        self._waiting.clear()
+        return bool(self._families.logs_rotated_to(path, self._families.places(path)))
+
 
 def check_names(names: Sequence[str]) -> None:
     """Raise UsageError if no log is named, or standard input is named twice."""
@@ -145,25 +154,23 @@ def check_names(names: Sequence[str]) -> None:
         raise UsageError("Standard input is named twice.", "Give - only once.")
 
 
-def node_names(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return a dict of each log file to the name of the server process that writes it: the path of its current file."""
-    families = _group_generations(list(paths))
-    return {path: str(base) for base, earlier in families.items() for path in (base, *earlier)}
-
-
 def _find_files(
     names: Sequence[str], rotated: bool, followed: Sequence[Path] = ()
-) -> tuple[list[Path], list[DuplicateLog]]:
-    """Return the files that `names` and `followed` stand for, each under one name, and their other names."""
+) -> tuple[dict[Path, list[Path]], list[Path], list[DuplicateLog]]:
+    """Find the files that `names` and `followed` stand for, each under one name.
+
+    Return each log with its rotated files, the files to read, and other names of the files.
+    """
     found = [*followed, *(path for name in names for path in _expand(name))]
     named = {Path(name) for name in names}
     aliases = find_aliases(found, named, followed)
     families = _group_generations(_without((alias.path for alias in aliases), found))
-    return [
+    chosen = [
         path
         for base, earlier in families.items()
         for path in (*(generation for generation in earlier if rotated or generation in named), base)
-    ], aliases
+    ]
+    return families, chosen, aliases
 
 
 def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
@@ -175,27 +182,33 @@ def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
 class _Families:
     """Logs, found by the names of their rotated files."""
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._links = _LinkResolver()
-        self._by_stem: dict[tuple[Path, str], dict[Path, Path]] = defaultdict(dict)
-        for path in paths:
-            self.add(path)
+    def __init__(self) -> None:
+        self._targets: dict[str, str] = {}
+        self._by_stem: dict[tuple[str, str], dict[str, Path]] = defaultdict(dict)
 
-    def add(self, path: Path) -> None:
-        for base in self._bases(path):
-            self._by_stem[base.parent, base.stem][base] = path
+    def add(self, path: Path, places: Iterable[tuple[str, str]]) -> None:
+        """Add the log `path` with its `places`."""
+        for directory, name in places:
+            self._by_stem[directory, Path(name).stem][name] = path
 
-    def _bases(self, path: Path) -> set[Path]:
-        return {path, self._links.resolve(path)}
+    def places(self, path: Path) -> set[tuple[str, str]]:
+        """Return (directory, name) of the path and, if it is a link, of its target. No directory is a link."""
+        directory, name = os.path.split(path)
+        target = self._targets.get(directory)
+        if target is None:
+            target = self._targets[directory] = os.path.realpath(directory)
+        if path.is_symlink() or name in {"", ".."}:
+            return {(target, name), cast("tuple[str, str]", os.path.split(os.path.realpath(path)))}
+        return {(target, name)}
 
-    def logs_rotated_to(self, path: Path) -> list[tuple[Path, Path]]:
+    def logs_rotated_to(self, path: Path, places: Iterable[tuple[str, str]]) -> list[tuple[Path, Path]]:
         """Return (log, name of its file) of each other log whose rotated file `path` may be, by its name."""
         found = []
-        for each in self._bases(path):
-            for start in _possible_stems(each.name):
-                for base, log in self._by_stem.get((each.parent, start), {}).items():
-                    if log != path and base != each and has_generation_name(base, each.name):
-                        found.append((log, base))
+        for directory, name in places:
+            for start in _possible_stems(name):
+                for base, log in self._by_stem.get((directory, start), {}).items():
+                    if log != path and base != name and has_generation_name(base, name):
+                        found.append((log, Path(directory, base)))
         return found
 
 
@@ -205,35 +218,24 @@ def _possible_stems(name: str) -> set[str]:
     return {text[:end] for text in texts for end, sign in enumerate(text) if sign in SEPARATORS and end}
 
 
-class _LinkResolver:
-    """Final targets of paths. The target of each directory is computed once."""
-
-    def __init__(self) -> None:
-        self._directories: dict[Path, str] = {}
-
-    def resolve(self, path: Path) -> Path:
-        parent = self._directories.get(path.parent)
-        if parent is None:
-            parent = self._directories[path.parent] = os.path.realpath(path.parent)
-        if path.is_symlink() or path.name in {"", ".."}:
-            return Path(os.path.realpath(path))
-        return Path(parent, path.name)
-
-
 def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
     """Return a dict of each log to the files in `paths` that are its rotated files, the oldest first."""
-    families = _Families(paths)
-    earlier: dict[Path, list[tuple[Path, Path]]] = {path: [] for path in paths}
+    families = _Families()
+    places = {path: families.places(path) for path in paths}
+    for path, known in places.items():
+        families.add(path, known)
+    earlier = defaultdict[Path, list[tuple[Path, Path]]](list)
     generations = set[Path]()
-    for path in paths:
-        for log, base in families.logs_rotated_to(path):
+    for path, known in places.items():
+        for log, base in families.logs_rotated_to(path, known):
             earlier[log].append((base, path))
             generations.add(path)
-    return {
-        path: sort_by_age((generation_age(base, each, _changed_ns(each)), each) for base, each in dict.fromkeys(found))
-        for path, found in earlier.items()
-        if path not in generations
-    }
+    return {path: _sort_by_age(earlier[path]) if path in earlier else [] for path in places if path not in generations}
+
+
+def _sort_by_age(found: Iterable[tuple[Path, Path]]) -> list[Path]:
+    """Return the rotated files in pairs of a log's file and one of its rotated files, the oldest first."""
+    return sort_by_age((generation_age(base, path, _changed_ns(path)), path) for base, path in dict.fromkeys(found))
 
 
 def _changed_ns(path: Path) -> int:
@@ -246,7 +248,7 @@ def _changed_ns(path: Path) -> int:
 def _expand(name: str) -> list[Path]:
     path = Path(name)
     if path.is_dir():
-        return sorted(_files_in(path))
+        return sorted(_files_in(path), key=str)
     if _has_wildcard(name) and not path.exists():
         return sorted(found for found in Path(path.anchor or ".").glob(_relative(path)) if found.is_file())
     return [path]
@@ -331,9 +333,13 @@ class RenameTracker:
             status = name.stat()
         except OSError:
             return True
-        files = self._files.get(name)
-        same = bool(files) and files is not None and files[-1].identity == (status.st_dev, status.st_ino)
-        return not stat.S_ISREG(status.st_mode) or (same and files is not None and files[-1].head_size == HEAD_BYTES)
+        if not stat.S_ISREG(status.st_mode):
+            return True
+        if not (files := self._files.get(name)):
+            return False
+        last = files[-1]
+        unchanged = (last.size, last.changed_ns) == (status.st_size, status.st_mtime_ns)
+        return last.identity == (status.st_dev, status.st_ino) and (unchanged or last.head_size == HEAD_BYTES)
 
     def former_name(self, path: Path) -> Path | None:
         """Return the followed name that the file at `path` had, None if it had none."""

@@ -78,6 +78,8 @@ class FilePosition(msgspec.Struct, frozen=True):
     @classmethod
     def at(cls, read_at: ReadAt, offset: int) -> "FilePosition":
         """Return the position at byte `offset` of the file that `read_at` reads."""
+        if not offset:
+            return cls(b"", b"", 0)
         tail = min(TAIL_BYTES, offset)
         return cls(read_at(min(HEAD_BYTES, offset), 0), read_at(tail, offset - tail), offset)
 
@@ -231,7 +233,8 @@ class FileReader:
 
     @property
     def identity(self) -> FileIdentity:
-        return self.status.st_dev, self.status.st_ino
+        status = self.status
+        return status.st_dev, status.st_ino
 
     @property
     def size(self) -> int:
@@ -294,20 +297,25 @@ class FileReader:
         if self._status is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), str(self.path))
         identity = self.identity
+        if self._reopen(self.path, identity):
+            return
         # Another file can have got the inode. Its content will be compared, but an empty file has none.
         moved = self._locate(identity) if self._status.st_size else None
-        for path in (self.path, moved):
-            if path is None or is_packed(path) != is_packed(self.path):
-                continue
-            try:
-                fd = self._open(path)
-            except FileNotFoundError:
-                continue
-            if (status := os.fstat(fd)) and (status.st_dev, status.st_ino) == identity:
-                self._fd, self.path = fd, path
-                return
+        if moved is None or is_packed(moved) != is_packed(self.path) or not self._reopen(moved, identity):
+            raise FileGone(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+
+    def _reopen(self, path: Path, identity: FileIdentity) -> bool:
+        """Open the file at `path`; return whether it has this identity."""
+        try:
+            fd = self._open(path)
+        except FileNotFoundError:
+            return False
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != identity:
             os.close(fd)
-        raise FileGone(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
+            return False
+        self._fd, self.path = fd, path
+        return True
 
     def duplicate(self) -> "FileReader":
         """Return a reader of the same file with a descriptor of its own."""
@@ -407,7 +415,10 @@ class OpenLog:
             data = bytes(buffer[:size])
             lines += data.count(b"\n")
             last = self.offset - size + data.rfind(b"\n") + 1 if b"\n" in data else last
-        self.move_to(last)
+        if last == self.offset:
+            self.shorten_memory()
+        else:
+            self.move_to(last)
         return lines
 
     def _read_unpacked(self, buffer: memoryview) -> int:

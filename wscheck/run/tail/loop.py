@@ -160,14 +160,18 @@ class TailLoop:
         changed: list[AnyLog] = [log for path in changes.paths for log in self._by_path.get(path, ())]
         if changes.appeared and self._may_grow:
             changed += self._add_new_logs(changes.appeared)
-        changed += self._sweep(changes)
-        changed += self._pipes.values()
+        self._read([*changed, *self._pipes.values()])
+        # A search among many files takes a moment, and what was read is then reported already.
+        if swept := self._sweep(changes):
+            self._read(swept)
+        self._remove_ended_pipes()
+        self._save()
+
+    def _read(self, changed: Sequence[AnyLog]) -> None:
         self._start_poll()
         read = self._watch.poll(self._halt, changed)
         self._unsaved.update(dict.fromkeys(read))
         self._watch_for_changes(read)
-        self._remove_ended_pipes()
-        self._save()
 
     def _sweep(self, changes: "Changes") -> list[AnyLog]:
         """Return the logs that changed without a notification: on a network file system, or in too short a time.

@@ -20,7 +20,7 @@ from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.options import ReaderFactory
 from wscheck.observe.logs.ordering import MAX_SORTED_LINES
 from wscheck.observe.logs.sources import FollowedLog, PipedLog
-from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names, node_names
+from wscheck.observe.tailing.log_paths import STDIN, LogPaths, check_names
 from wscheck.observe.tailing.open_file import OpenFiles
 from wscheck.observe.tailing.packed_log import is_packed
 from wscheck.observe.tailing.read_buffer import ReadBuffer
@@ -151,7 +151,7 @@ class LogOpener:
         self._buffer = ReadBuffer()
         self._log_paths = LogPaths(request.names, rotated=not request.follow, note=note)
         self._paths = self._log_paths.paths
-        self._nodes = node_names(self._paths)
+        self._nodes = self._log_paths.nodes
         several = len(set(self._nodes.values())) > 1 or len(request.names) > 1 or bool(self.directories)
         self._has_several_nodes = several
         self._files = OpenFiles.for_process()
@@ -162,9 +162,8 @@ class LogOpener:
 
         Raises BadEvidence if one cannot be read, or if there is no log and none can appear during the run.
         """
-        for path in self._paths:
-            self._check(path)
-        logs: list[AnyLog] = [self._open(path) for path in self._paths]
+        statuses = [self._check(path) for path in self._paths]
+        logs: list[AnyLog] = list(map(self._open, self._paths, statuses))
         if STDIN in self._request.names:
             if sys.stdin is None:
                 raise UsageError("Standard input is closed, and `-` reads it.", "Pipe a log into it, or name a file.")
@@ -197,20 +196,23 @@ class LogOpener:
             return []
         return [self._open_followed(path, from_start=True) for path in self._log_paths.find_new(appeared)]
 
-    def _check(self, path: Path) -> None:
+    def _check(self, path: Path) -> os.stat_result | None:
+        """Return the status of a log that can be read, None if it does not exist yet."""
         try:
+            status = path.stat()
             # A named pipe is opened only once: closing it here would end its writer.
-            if not path.is_fifo():
+            if not stat.S_ISFIFO(status.st_mode):
                 os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+            return status
         except FileNotFoundError:
             if not self._request.follow:
                 raise BadEvidence(f"There is no log {path}.", "Check the path; - reads standard input.") from None
             self._note(f"{path} does not exist yet: waiting for it.")
+            return None
         except OSError as error:
             raise BadEvidence(f"The log {path} cannot be read: {error.strerror}.", "Check its permissions.") from None
 
-    def _open(self, path: Path) -> AnyLog:
-        status = path.stat() if path.exists() else None
+    def _open(self, path: Path, status: os.stat_result | None) -> AnyLog:
         if status is not None and not stat.S_ISREG(status.st_mode):
             # A named pipe, or the shell's <(command): it can be read only once, from its current position.
             return PipedLog(self._request.new_reader, _open_pipe(path), str(path), self._node(path), self._buffer)
