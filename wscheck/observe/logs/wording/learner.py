@@ -34,7 +34,7 @@ def learn(rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | No
 
     read_kinds  kinds of events that known markers report in this log; no further statement is searched for these kinds,
                 except for replacements
-    known       ids of connections, and keys, that are known from elsewhere
+    known       ids and keys that the caller knows already, for example from the client of a verify run
     """
     groups = _without_impostors(group_rows(rows))
     connects = [group for group in groups if group.kind == CONNECTED]
@@ -62,8 +62,9 @@ MIN_KNOWN = 0.5
 def _names_other_thing(group: Group, reading: Reading) -> bool:
     """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
 
-    A guess is if all its lines contain the same unknown word, and so is an opening without a verb, because the unknown
-    word may be the verb ("finishing WS connection"). Any other reading is if such a word is in front of its id.
+    An unknown word that all lines of the statement contain may name the other thing. If the reading is certain, the
+    word counts only directly in front of the id. It counts everywhere for a guess, for a replacement that names only
+    the user, and for an opening without a known verb: the word may be the verb ("finishing WS connection").
     """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
@@ -82,8 +83,8 @@ def _names_other_thing(group: Group, reading: Reading) -> bool:
 def _without_impostors(groups: Sequence[Group]) -> list[Group]:
     """Return the groups without those whose lines may be text that a user sent.
 
-    The lines of such a group repeat another statement after a name, or lack the line prefix (time, level) that the
-    lines of the other statement have.
+    Such a group has the same words as another group. Its lines have a name in front of these words, or have no line
+    prefix (time, level) although the lines of the other group have one.
     """
     prefixes: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
@@ -145,9 +146,10 @@ NEAR, MOSTLY_NEAR = 4, 0.8
 
 
 def _without_topics(found: _Read) -> _Read:
-    """Return the readings without guesses that name different things for the same connection.
+    """Return the readings without guesses that find different users on neighbouring lines.
 
-    A client that joins several topics ("JOINED inbox:7", "JOINED arena:3") is the user of at most one of them.
+    For example, one client writes "JOINED inbox:7" and "JOINED arena:3" when it connects. A guess about the first
+    statement takes inbox:7 for the user, a guess about the second one takes arena:3. These are topics, not users.
     """
     topics = [pair for pair in found if not pair[1].certain and USER in pair[1].places]
     doubtful = {
@@ -189,7 +191,11 @@ def _id_values(read: tuple[Group, Reading]) -> set[str]:
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
-    """Return whether other statements contain the same ids, which confirms a statement whose words are ambiguous."""
+    """Return whether other statements contain the same ids, which confirms a statement whose words are ambiguous.
+
+    plain  readings of the statements with unambiguous words
+    ends   values in the statements that report the end of connections
+    """
     sids, users = group.values(reading.places.get(SID)), group.values(reading.places.get(USER))
     told = {sid for other, one in plain for sid in other.values(one.places.get(SID))}
     if sids:
@@ -241,9 +247,10 @@ MIN_REPEATED_SHARE = 0.2
 
 
 def _repeats_ids(group: Group, sid: str | None, opened: _Read) -> bool:
-    """Return whether many connections would end several times, so that something within them ends: a subscription.
+    """Return whether a statement reports more ends than openings for many ids.
 
-    Words that report the end of a connection on their own are believed.
+    A connection ends once. Such a statement therefore reports the end of something within a connection, for example of
+    a subscription. The result is False if the words of the statement are unambiguous.
     """
     openings = Counter(each for other, reading in opened for each in other.values(reading.places.get(SID)))
     if group.is_plain or sid is None or not openings:
@@ -351,9 +358,9 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
 
 
 def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Collection[str]) -> dict[Statement, Reading]:
-    """Return the readings, all of them as guesses if users open several connections and no statement reports an end.
+    """Return the readings, as guesses if some user opens several connections and no statement reports an end.
 
-    The log then reports the ends in unknown words, and all connections would seem to stay open.
+    Such a log probably reports the ends in unknown words. With these readings, all connections would seem to stay open.
     """
     told = {*read_kinds, *(reading.kind for reading in found.values())}
     users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))

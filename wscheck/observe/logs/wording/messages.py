@@ -338,7 +338,10 @@ _FORMS = {
 
 
 def is_message_start(forms: Sequence[str], piece: str) -> bool:
-    """Return whether a text in brackets belongs to the message, not to the prefix: the brackets are empty."""
+    """Return whether `piece` is a pair of empty brackets after a prefix. The message then starts with these brackets.
+
+    forms  kinds of the parts of the prefix in front of `piece`, empty if there are none
+    """
     return piece in {"[]", "[]:"} and bool(forms)
 
 

@@ -118,9 +118,9 @@ def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
 
 
 def _event_keys(messages: Sequence[ParsedMessage], ids: Sequence[Sequence[str]]) -> set[str]:
-    """Return the keys whose value names the event, each with "=", and these values: `evt=PAIR`, `state=locked`.
+    """Return the keys whose values name events, and these values. For `state=LOCKED`, these are "state=" and "locked".
 
-    Such a key has few values, and the lines of one id have different ones.
+    A key names events if it has few different values, and if most ids occur with several of them.
     """
     seen = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
     for message, own in zip(messages, ids, strict=True):
@@ -155,10 +155,13 @@ def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
-    """Return the words at this place that also vary in other messages, as the names of users do in a log without ids.
+    """Return the words of `choice` that are also alternatives in other messages, so that they may be names of users.
 
-    choice  the words that lines of this message have at one place
-    places  number of such places in the log, per word
+    In a log without ids, the name of a user occurs in several messages: "ann came", "ben came", "ann left", "ben left".
+    Return an empty set if there is only one such word.
+
+    choice  words of which each line of one message contains one, at the same place
+    places  dict of word to the number of places in the log at which it is an alternative
     """
     again = {word for word in choice if places[word] > 1}
     return again if len(again) > 1 else set()
@@ -288,7 +291,10 @@ class Pairing:
         return first >= MIN_ORDERED * common and sum(steps) >= least * len(steps)
 
     def _lives(self, start: Column, end: Column) -> bool:
-        """Return whether the ids live as long as connections do: longer than from one line to the next."""
+        """Return whether the time between the start and the end of an id is usually as long as that of a connection.
+
+        Without times, at least one other line must be between the two.
+        """
         spans = [
             (self._since(begun[0], end.lines[value][0]), end.lines[value][0] - begun[0])
             for value, begun in start.lines.items()
@@ -381,8 +387,8 @@ class Pairing:
     ) -> Iterator[tuple[Group, dict[str, str]]]:
         """Yield the statements that report that a connection replaced an older one, with the places of the ids.
 
-        Such a statement contains the ids of both connections, or always follows the opening of the newer one. Other
-        statements about ends do neither.
+        A statement about the end of a connection reports a replacement if it contains the ids of both connections, or
+        if it always follows the opening of the newer connection.
 
         sids, users  columns of the statement that starts connections
         ends         columns with ids in the statements that may end connections
@@ -583,7 +589,10 @@ def _speaks(pair: StatementPair) -> bool:
 
 
 def _tells_of_connections(pair: StatementPair) -> bool:
-    """Return whether known words of the two statements report connections too, not only the structure of the log."""
+    """Return whether the words of the two statements also show that they report connections.
+
+    Otherwise only the structure of the log shows it.
+    """
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
     told = start.kind == CONNECTED or end.kind == DISCONNECTED

@@ -138,7 +138,10 @@ def _parse_path(text: str, begin: int, words: Container[str]) -> Iterator[Piece]
 
 
 def _bare_piece(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Piece:
-    """Return a word, value or sign. `certain`: the text follows "=", so it is a value."""
+    """Return the text `bare`, which starts at `begin`, as a word, a value or a sign.
+
+    certain  the text follows "=", so it is a value even if it is an ordinary word
+    """
     end = begin + len(bare)
     if not any(map(str.isalnum, bare)):
         return Piece(bare, SIGN, begin, end)
@@ -221,7 +224,11 @@ def may_be_id(slot: Slot) -> bool:
 
 
 def core_length(pieces: Sequence[Piece]) -> int:
-    """Return the number of pieces up to the last piece that may be an id, or up to the verb."""
+    """Return the number of pieces at the start of a message that report the event.
+
+    They end with the last id or the last verb, whichever is later. The remaining pieces may differ from line to line:
+    a reason, or the number of open connections.
+    """
     end, spoken = 0, False
     for at, piece in enumerate(pieces):
         counted = at + 1 < len(pieces) and pieces[at + 1].text.lower() in COUNT_WORDS and piece.text.isdigit()

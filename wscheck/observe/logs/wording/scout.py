@@ -137,7 +137,7 @@ class WordingScout:
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
         """Search data[begin:end], which starts with line number `line`, for statements about connections.
 
-        Return the lines, of this and earlier calls, whose statements have a reading from now on.
+        Return the lines whose statements got their reading in this call, including lines that earlier calls found.
         """
         first = self._searched
         self._searched += end - begin
@@ -167,7 +167,10 @@ class WordingScout:
         return [*earlier, *self._learn_structure(before)]
 
     def _learn_words(self, found: Sequence[Candidate], *, is_known: bool) -> list[Row]:
-        """Learn the wording from the lines `found`; return the earlier lines that can be read now."""
+        """Learn the wording from the lines `found`; return the earlier lines that can be read now.
+
+        is_known  known markers report the connections of this log, so that few further lines are examined
+        """
         unknown = sum(each.is_unknown for each in found)
         if not unknown or (is_known and self._vain > MAX_VAIN):
             return []
@@ -288,7 +291,7 @@ class WordingScout:
         return found
 
     def _rows_in(self, candidates: Sequence[Candidate]) -> Iterator[Row]:
-        """Yield those of the lines whose message reports an event, with this message."""
+        """Yield a row (line and parsed message) for each of the lines whose message reports an event."""
         for line, raw, is_unknown, below in candidates:
             self._known_lines += not is_unknown
             if len(self._rows) >= MAX_ROWS or (not is_unknown and self._known_lines > MAX_KNOWN):

@@ -47,7 +47,7 @@ class Reading(NamedTuple):
     template  the statement with placeholders, as a marker contains them
     keys      the ids that are named fields, as pairs of role and name of the field
     ids       the ids in the example, by role
-    needles   the spellings of one word; each of these lines contains one of the spellings
+    needles   the spellings of one word, such as "Joined" and "JOINED"; every line of the statement contains one of them
     by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
     """
 
@@ -68,7 +68,7 @@ class Reading(NamedTuple):
 
     @property
     def described(self) -> str:
-        """Return the statement and the fields of its records, with placeholders for the ids, for people."""
+        """Return the statement as reports show it: its text and fields, with placeholders for the ids."""
         return " ".join([self.template, *(f"{name}={{{role}}}" for role, name in self.keys)]).strip()
 
 
@@ -299,10 +299,10 @@ def _limit_in(value: str) -> str:
 
 
 def _place_of_limit(group: Group) -> str | None:
-    """Return the place of the number of connections that each user may have, None if the lines do not tell it.
+    """Return the place of the number of connections that each user may have, None if the lines do not contain it.
 
-    Such lines number the connections of each user ("slot 2 of 5", "device 2/3"), so that each user has a number 1. If
-    only one line has the number 1, the connections of all users are counted together, and the result is None.
+    Some servers number the connections of each user: "slot 2 of 5", "device 2/3". Many of these lines then contain the
+    number 1. Otherwise the server numbers the connections of all users together, and the result is None.
     """
     pattern = group.statement[1]
     places = [at for at, piece in enumerate(pattern) if piece == SLOT]
@@ -319,7 +319,13 @@ def _place_of_limit(group: Group) -> str | None:
 
 
 def _number_connections(numbers: Sequence[str], limits: Sequence[str], lines: int) -> bool:
-    """Return whether the numbers are those of the connections of each user, and the limits the most of each user."""
+    """Return whether a server numbers the connections of each user, up to a limit: "2" and "5" in "slot 2 of 5".
+
+    All lines must have the same limit, and at least half of them the number 1.
+
+    numbers, limits  the first and the second number of each line
+    lines            number of lines of the statement
+    """
     if not len(numbers) == len(limits) == lines >= MIN_NUMBERED or not all(map(str.isdigit, (*numbers, *limits))):
         return False
     are_within = all(1 <= int(number) <= int(limit) for number, limit in zip(numbers, limits, strict=True))
@@ -367,7 +373,10 @@ def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
 
 
 def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str]) -> None:
-    """Move each line whose user has the name of an ordinary word to the statement that wrote the line."""
+    """Merge statements that differ only in a user whose name is an ordinary word.
+
+    For example, "Will connected" seems to have no value. It becomes a line of the statement of "u_17 connected".
+    """
     for statement in [each for each in by_statement if SLOT in each[1]]:
         if statement not in by_statement:
             continue

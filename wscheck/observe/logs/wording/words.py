@@ -199,7 +199,10 @@ def _first_kind(
 
 
 def _completed(words: Sequence[str]) -> Meaning | None:
-    """Return the meaning of "connection completed": what completed is a connection, not a handshake or a check."""
+    """Return the meaning DISCONNECTED if "completed" directly follows a noun for a connection, otherwise None.
+
+    "connection completed" reports an end. "connection check completed" and "handshake completed" do not.
+    """
     is_end = any(word in CONNECTION_NOUNS and after == "completed" for word, after in pairwise(words))
     return Meaning(DISCONNECTED, is_plain=False) if is_end else None
 
@@ -245,7 +248,7 @@ def _opens_and_closes(words: Sequence[str]) -> bool:
 
 
 def replaces(words: Collection[str]) -> bool:
-    """Return whether a word names a replacement, no matter of what."""
+    """Return whether one of the words means a replacement ("replaced"), of a connection or of anything else."""
     return not _REPLACE_VERBS.isdisjoint(words)
 
 
