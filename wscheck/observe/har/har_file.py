@@ -289,7 +289,10 @@ def _decode_base64(text: str) -> str | bytes | None:
 
 
 def _read_attached_body(har: Path, name: str) -> str | None:
-    """Return an attached body, which must be in the folder of the HAR file: `name` is untrusted."""
+    """Return the text of the file `name` in the folder of the HAR file, None if it cannot be read.
+
+    The HAR file contains `name` and is untrusted, so a path to another folder is refused.
+    """
     if Path(name).name != name:
         return None
     content = read_inside(har.parent, name, MAX_MAP_BYTES)

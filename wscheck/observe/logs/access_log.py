@@ -174,10 +174,10 @@ class AccessLog:
         self._count(client, query, status, at, is_get=is_get)
 
     def _find_lost_session(self, line: int, client: str, session: str | None, status: int, at: float | None) -> None:
-        """Store a session if the server refuses it although the same client has just received it in a handshake.
+        """Store a session if the server answers 400 to its first request after a handshake of the same client.
 
-        Refusals after a restart of the server are not stored: such a session had requests before, or its handshake is
-        not in the log.
+        A restarted server refuses the sessions that it had before the restart. These are not stored: they had other
+        requests before, or their handshake is not in the log.
         """
         if session is None or session in self._sessions:
             return
@@ -279,7 +279,10 @@ def _authenticated_user(text: str, fields: Mapping[str, Any]) -> str:
 
 
 def _user_in(query: Mapping[str, str]) -> str:
-    """Return the user whom a query parameter of a WebSocket names, else the client, else ""."""
+    """Return the user in the query of a WebSocket, for example 7 in `?user=7`.
+
+    If no parameter names the user, return the id of the client (see `_CLIENT_PARAMETERS`), "" if there is none.
+    """
     keys = {key: normalize_key(key) for key, value in query.items() if value}
     users = (query[key] for key, name in keys.items() if is_user_label(name))
     clients = (query[key] for key, name in keys.items() if name in _CLIENT_PARAMETERS)

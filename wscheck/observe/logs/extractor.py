@@ -270,7 +270,7 @@ class LogExtractor:
         return self.bytes - self._encoding.input_size(self._data[begin : self._end] + self._printed_json.waiting)
 
     def _read(self, end: int, marks: bytearray | None = None) -> None:
-        """Read the complete lines up to `end`."""
+        """Read the complete lines up to `end`. `marks` is the scratch space of `NeedleScanner.scan`."""
         if end <= self._position:
             return
         self._scanner.detect_journal(self._data, self._position, end)
@@ -312,7 +312,10 @@ class LogExtractor:
             self.access_log.read(self._data, begin, end, self.lines + 1)
 
     def _learn(self, scout: WordingScout, end: int) -> None:
-        """Learn the wording from the lines before `end`, and read the earlier lines that can be read now."""
+        """Search the lines before `end` for statements that report connections in unknown words.
+
+        If the scout learns the meaning of a statement, read the earlier lines of this statement again.
+        """
         rows = scout.search(self._data, self._position, end, self.lines + 1)
         wording = scout.wording
         self._matcher.learned = wording if wording else None
@@ -417,7 +420,7 @@ class LogExtractor:
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
-        """Return the position after which lines above `begin` are retained, and whether the log starts there."""
+        """Return the offset of the first retained byte above `begin`, and whether this is the first byte of the log."""
         lowest = max(self._retained_from, begin - RETAINED)
         return lowest, lowest + self._dropped == 0
 
@@ -500,7 +503,7 @@ class NeedleScanner:
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
     def _documented_markers(self, data: bytearray, begin: int, end: int) -> list[int]:
-        """Return the positions of "ocket " that one of the texts in `_AFTER_WIDE_NEEDLE` follows."""
+        """Return the positions of "ocket " where the next text is one of `_AFTER_WIDE_NEEDLE`."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:
             begin = at + len(_WIDE_NEEDLE)

@@ -110,7 +110,7 @@ class GeneralReader:
             self._read_other(message, line)
 
     def reread_learned(self, text: str, line: int) -> None:
-        """Read an earlier line that a statement wrote whose meaning was only learned from later lines."""
+        """Read an earlier line again, after the meaning of its statement was learned from later lines."""
         self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(()))
         self.flush_complete()
 

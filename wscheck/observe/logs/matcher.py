@@ -126,6 +126,9 @@ def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) 
     """Return whether `rest`, the text after a marker, can belong to a record of `kind`.
 
     If other words follow the marker, the message reports something else.
+
+    body      `rest` without the punctuation at its start
+    text_ids  ids that `free_text_ids` found in the text
     """
     if kind == RESTARTED:
         return True  # "... on port 8000", "... at http://localhost:8000"
@@ -135,9 +138,13 @@ def continues_record(kind: str, rest: str, body: str, text_ids: dict[str, str]) 
 
 
 def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
-    """Return ids without keys as a dict of role to id, and the roles of ids whose end is ambiguous.
+    """Find the ids that have no key in `rest`, the text after a marker of an event of `kind`.
 
-    Such ids are the user and sids in "for user X: OLD -> NEW", or words that look like socket ids.
+    For example, "for user 42: AbC -> XyZ" contains the user and two socket ids. A word that looks like a socket id is
+    one too.
+
+    Return a dict of role (user, sid, ...) to id, and a set of roles. The set contains the role of each id that was left
+    out, because it is unclear where the id ends.
     """
     ids: dict[str, str] = {}
     unclear: set[str] = set()
@@ -235,7 +242,10 @@ def id_text(value: Any) -> str | None:
 
 
 def _own_socket_id(pair: KeyValue) -> str:
-    """Return the id of the logged object itself, "" if it does not look like a Socket.IO id: { id: '...' }."""
+    """Return the value of "id" at the top level of a logged object: { id: '...' }.
+
+    Return "" for any other pair, or if the value does not look like a socket id.
+    """
     is_own = pair.key == "id" and not any(pair.parents) and pair.is_certain
     return pair.value if is_own and _SOCKET_ID.fullmatch(pair.value) is not None else ""
 

@@ -83,7 +83,13 @@ def _contradictions(events: Sequence[Event]) -> int:
 
 
 def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> OrderedEvents:
-    """Return `events` in their order. Where the time steps back, increase the times of all later events."""
+    """Return `events` in their order, with a gap for the steps of the time backwards.
+
+    After each step, the times of all later events are increased, so that the time never goes back.
+
+    why     reason for which the order of the lines is used, for the gap
+    blocks  whether the gap prevents a verdict of passed. If not, the step is the end of summer time, one hour
+    """
     shifted, offset, last, places = list[Event](), 0.0, None, list[str]()
     for event in events:
         if event.at is not None:

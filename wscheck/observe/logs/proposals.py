@@ -121,7 +121,7 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
 
 
 def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
-    """Return the statements that `--guess` would read, except of logs whose unknown wordings the user excluded."""
+    """Return the statements that `--guess` would read. Logs that are read with `--no-guess` are left out."""
     return sentences(scout.likely.values() for scout in scouts if scout.guesses is not False)
 
 

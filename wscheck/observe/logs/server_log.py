@@ -78,10 +78,10 @@ class RawLogWindow:
         return propose(readings_about(bytes(self._text), long, vocabulary, kinds), vocabulary, read_events)
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """Return the first line that contains one of `ids`, together with the lines above from the start of its record.
+        """Return the first line that contains one of `ids`, "" if there is none.
 
-        Return "" if no line contains such an id. The quote of a line that is still being written ends with the id: the
-        rest may end within a secret.
+        If the line continues a record, the result starts with the earlier lines of this record. If the line is still
+        being written, the result ends with the id: redaction could not recognise a part of a secret after it.
         """
         wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None

@@ -189,6 +189,7 @@ class FollowedLog(LogInput):
     ) -> None:
         """Create the log.
 
+        note     receives messages about lost lines and about files that cannot be opened
         batch_s  longest time to read before events are returned
         files    closes the files of some logs while too many are open
         """
@@ -240,7 +241,7 @@ class FollowedLog(LogInput):
 
     @property
     def losses(self) -> Sequence[tuple[str, int | None]]:
-        """Bytes that were lost: what happened, and their number, None if it is unknown."""
+        """Pairs (what happened, number of lost bytes), one for each loss. The number is None if it is unknown."""
         return self._follower.losses
 
     @property

@@ -348,7 +348,10 @@ class PlaceholderMarker:
         return found._replace(ids=ids, unclear=(found.unclear | {first}) - {""})
 
     def _includes(self, line: str, earlier: int, begin: int) -> bool:
-        """Return whether the match may start at `earlier`, so that its first id contains the text at `begin`."""
+        """Return whether a match that starts at `earlier` contains `begin` in its first id.
+
+        The match at `begin` is then ambiguous, because its first id may be longer than the match shows.
+        """
         match = self._shortest.match(line, earlier)
         if match is None or not match.start(1) <= begin < match.end(1) or any(map(str.isspace, match[1])):
             return False
@@ -394,7 +397,11 @@ class PlaceholderMarker:
         return line[begin : end - ends].rstrip()
 
     def _may_be_id(self, group: int, value: str) -> bool:
-        """Return whether a value may be one id: a word or a name, or any characters between two fixed texts."""
+        """Return whether the value of a placeholder (its number is `group`) may be one id.
+
+        It may be a quoted text, a person's name, or a word without signs that make its end unclear. Between two fixed
+        texts that touch it, it may be any text without blanks.
+        """
         if is_quoted(value):
             return True
         if " " in value:
@@ -403,7 +410,10 @@ class PlaceholderMarker:
         return bool(before.strip() and behind.strip()) or _UNCLEAR_SIGNS.search(value) is None
 
     def _starts_cleanly(self, before: str, match: re.Match[str]) -> bool:
-        """Return whether `before`, the text in front of the match, cannot be part of the first id."""
+        """Return whether the whole first id is in the match.
+
+        Return False if the end of `before`, the text in front of the match, may be the start of the id.
+        """
         first = self._texts[0]
         if not first:
             odd = is_level(match[1]) or (STAMP.fullmatch(match[1]) and not STAMP.search(before))
@@ -423,7 +433,11 @@ def placeholder_markers(markers: Sequence[tuple[str, str]]) -> list[PlaceholderM
 
 
 def _longest(texts: Sequence[str]) -> int:
-    """Return the maximum length of an id: smaller if a word contains several placeholders, to limit combinations."""
+    """Return the maximum length of an id in a marker with these fixed texts.
+
+    If a word contains several placeholders ("{user}:{sid}"), the length is smaller. This limits the number of ways in
+    which the pattern can divide the word.
+    """
     most = joined = 1
     for between in texts[1:-1]:
         joined = 1 if any(map(str.isspace, between)) else joined + 1

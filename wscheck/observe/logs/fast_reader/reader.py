@@ -108,7 +108,7 @@ class FastReader:
     `note` stores a record; `flush` builds the events of the stored records.
 
     floor        position at which the retained bytes of the log start
-    event_count  number of events built; the records of all of them have all ids
+    event_count  number of events built so far. The fast reader reads only records that contain all ids
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class ConsoleReader:
         self.started = False
 
     def starts(self, message: LogMessage) -> bool:
-        """Return whether this line shows that a browser console wrote the log, and no line before did."""
+        """Return whether this is the first line that shows that a browser console wrote the log."""
         match = _LINE.match(message.text) if not self.started and message.fields is None else None
         self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
         return match is not None and self.started

@@ -132,7 +132,10 @@ def strip_colors(text: str) -> str:
 
 
 def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -> LogMessage:
-    """Return the message of a decoded line without its envelopes. `table`: the columns, if the log is a table."""
+    """Return the message of a decoded line without its envelopes.
+
+    table  columns of the log, None if it is no table
+    """
     message = LogMessage(text)
     if table is not None and (row := table.fields(text)) is not None:
         _unwrap_row(message, row, timestamps)
@@ -162,9 +165,9 @@ def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -
 
 
 def _unquoted_pairs(text: str) -> tuple[str, dict[str, Any]] | None:
-    """Return the prefix and the fields of a record that is printed as "key: value, key: value", one key its message.
+    """Return the prefix and the fields of a record that is printed as "key: value, key: value" without quotes.
 
-    Return None for other lines. Nothing is quoted: a value ends before the next key.
+    A value ends before the next key. One of the keys must be that of the message. Return None for other lines.
     """
     if (
         _PAIRS_MESSAGE.search(text) is None

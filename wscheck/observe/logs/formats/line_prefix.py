@@ -63,7 +63,11 @@ def classify_prefix(prefix: str) -> PrefixKind:
 
 
 def is_separate(before: str) -> bool:
-    """Return whether the last word of `before`, such as a log level, cannot be the start of the name that follows."""
+    """Return whether a name can start directly after `before`.
+
+    A name can start after a level ("INFO ann") or punctuation ("[7] ann"). Any other word in front of it may be the
+    first word of the name ("mary ann"): the result is then False.
+    """
     tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
 
@@ -108,8 +112,8 @@ def prefix_shape(prefix: str) -> str:
 def is_continuation(before: str, of: str) -> bool:
     """Return whether a line that starts with `before` may continue a record. `of` is the record's `prefix_shape`.
 
-    Without timestamps, `before` must be empty or the start of `of`: a collector may put its prefix on each line
-    (compose, PM2, kubectl, syslog) or only on the first line, and lines of different processes have different prefixes.
+    Timestamps are ignored. The rest of `before` must be empty or the start of `of`: a collector puts its prefix on
+    each line (compose, PM2, kubectl, syslog), or only on the first line. Different processes have different prefixes.
     """
     own = prefix_shape(before)
     if not own or own == of:

@@ -22,7 +22,7 @@ class PrintedJson:
 
     @property
     def is_active(self) -> bool:
-        """Return whether the log may contain printed records, so that its bytes do not pass through unchanged."""
+        """Return whether the log may contain printed records, so that `convert` may change its bytes."""
         return self._is_first or self._is_printed
 
     @property

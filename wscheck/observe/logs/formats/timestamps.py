@@ -165,7 +165,11 @@ class TimestampParser:
         return moment + timedelta(seconds=_clock(" ".join(rest)))
 
     def _is_day_first(self, first: int, second: int, year: int) -> bool:
-        """Return whether the day is in front of the month, as in other dates of the log, or else as is more likely."""
+        """Return whether `first` is the day and `second` the month of a date.
+
+        A number above 12 decides it for all dates of the log. Until one occurs, the month is assumed to be first,
+        unless only the other order gives a date that is not in the future.
+        """
         if first > LAST_MONTH or second > LAST_MONTH:
             self._day_first = first > LAST_MONTH
         if self._day_first is not None:
