@@ -74,6 +74,23 @@ PACKETS = as_fragments(
     *('{"type":"', '"subscribe"', "\x00", "\x01", "[[", "]]", "1e999", "99999999999999999999", "\ud7ff", '"\\ud800"'),
 )
 
+PROTOCOL_FRAMES = (
+    *as_fragments(
+        *("\n\n\n", "\x01", "\x02", "\x03", '{"command":"subscribe","identifier":"', '{"type":"confirm_subscription",'),
+        *('"identifier":"', '"message":{}}', '{"type":"welcome"}', '"}', '["1","1","room","phx_join",{}]'),
+        *('["1","2","room","phx_leave",{}]', '["1","1","room","phx_reply",{"status":"error"}]', '["1",null,"room",'),
+        *('"broadcast",{"event":"x","payload":', "}]", '{"protocol":"json","version":1}\x1e', "{}\x1e", "\x1e"),
+        *('{"protocol":"messagepack","version":1}\x1e', '{"type":1,"target":"x","arguments":[', "]}", '{"type":4,'),
+        *('"invocationId":"1","target":"y"}', '{"type":3,"invocationId":"1"}', "CONNECT\naccept-version:1.2\n\n\0"),
+        *("SUBSCRIBE\nid:1\ndestination:/a\n\n\0", "MESSAGE\nsubscription:1\n", "content-length:5\n\n", "ERROR\n"),
+        *("UNSUBSCRIBE\nid:1\n\n\0", "\r\n", "\0"),
+    ),
+    *(b"\x10\x10\x00\x04MQTT\x04\x02\x00<\x00\x04desk", b"\x20\x02\x00\x00", b"\x82\x06\x00\x01\x00\x01a\x01"),
+    *(b"\x90\x03\x00\x01\x80", b"\xa2\x05\x00\x02\x00\x01a", b"\x30\x04\x00\x01a1", b"\xc0\x00", b"\xe0\x01\x8e"),
+    *(b"\x0d\x95\x01\x80\xc0\xa1x\x91\x01\x90", b"\x04\x0b\x1f\x01\x01room", b"\xff\xff\xff\xff\x7f", b"\x00"),
+)
+"""Frames, and parts of frames, of the protocols on WebSocket."""
+
 _entry: dict[str, Any] = {
     "startedDateTime": "2026-01-15T09:30:00.000Z",
     "time": 1.5,

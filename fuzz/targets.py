@@ -42,6 +42,7 @@ from _seeds import (
     HAR,
     HAR_DOCUMENT,
     PACKETS,
+    PROTOCOL_FRAMES,
     RECORDING,
     RECORDINGS,
     SOURCE_MAP,
@@ -59,6 +60,17 @@ URLS = (
     "http://a.example/events",
     "ws://a.example/@vite",
 )
+
+
+PROTOCOL_OPENINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("ws://a.example/cable", ("actioncable-v1-json",)),
+    ("ws://a.example/mqtt", ("mqtt",)),
+    ("ws://a.example/socket/websocket?vsn=2.0.0", ()),
+    ("ws://a.example/hub?id=l8Lw2c0Cf5nQJ6k4Zq9_-A", ()),
+    ("ws://a.example/stomp", ("v12.stomp",)),
+    ("ws://a.example/live", ()),
+)
+"""URL and subprotocols of a connection of each protocol, and of one whose frames show its protocol."""
 
 
 def check_packets(data: bytes) -> None:
@@ -97,6 +109,26 @@ def _read_connection(choice: bytes, whole: bytes) -> None:
         direction = Direction.SENT if at % 2 else Direction.RECEIVED
         reader.receive(direction, piece if number & 64 else piece.decode("utf-8", "replace"), float(at))
     reader.close(1006 if number & 128 else None, "", 99.0)
+
+
+def check_protocols(data: bytes) -> None:
+    """Read pieces of `data` as frames of a protocol, which its subprotocol or URL names, and as frames that name it."""
+    if len(data) < 2:
+        return
+    url, subprotocols = PROTOCOL_OPENINGS[data[0] % len(PROTOCOL_OPENINGS)]
+    opening = Opening(url=url, transport=Transport.WEBSOCKET, subprotocols=subprotocols)
+    recognition = recognise(opening)
+    assert recognition is not None
+    reader = ConnectionReader(opening, recognition, 0.0)
+    reader.start()
+    reader.accept(0.1)
+    at = 0.0
+    for piece in decode(data[2:], PROTOCOL_FRAMES).split(b"\n\n\n"):
+        choice = piece[:1] or b"\0"
+        direction = Direction.SENT if choice[0] & 1 else Direction.RECEIVED
+        at += choice[0] / 100
+        reader.receive(direction, piece[1:] if choice[0] & 2 else piece[1:].decode("utf-8", "replace"), at)
+    reader.close(1006 if data[1] & 1 else None, "", at + 1)
 
 
 def check_har(data: bytes) -> None:
@@ -150,6 +182,7 @@ def check_checkpoint(data: bytes) -> None:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "packets": check_packets,
+    "protocols": check_protocols,
     "har": check_har,
     "source-maps": check_source_map,
     "recordings": check_recording,

@@ -30,14 +30,17 @@ SERVER_SHUTTING_DOWN = "server shutting down"
 SERVER_DISCONNECT = "server disconnect"
 CLIENT_DISCONNECT = "client disconnect"
 
+# Reason that an MQTT broker gives.
+SESSION_TAKEN_OVER = "session taken over"
+
 # Reasons of the ledger, for a connection that it closed although no event reports its end.
 EXPIRED_SERVER_RESTART = "expired: the server restarted"
 EXPIRED_LIKELY_RESTART = "expired: the server probably restarted"
 EXPIRED_STALE = "expired: nothing heard of it for too long"
 EXPIRED_UNANNOUNCED = "expired: the server speaks of another one as the user's, and tells of no connection's beginning"
 
-SERVER_ENDED = frozenset({IO_SERVER_DISCONNECT, SERVER_NAMESPACE_DISCONNECT, SERVER_DISCONNECT})
-"""Reasons that mean that the server ended the namespace with a DISCONNECT packet."""
+SERVER_ENDED = frozenset({IO_SERVER_DISCONNECT, SERVER_NAMESPACE_DISCONNECT, SERVER_DISCONNECT, SESSION_TAKEN_OVER})
+"""Reasons that mean that the server ended the connection, or its namespace, with a DISCONNECT packet."""
 
 TRANSPORT_ENDED = frozenset({TRANSPORT_CLOSE, TRANSPORT_ERROR, FORCED_CLOSE})
 """Reasons that mean that the transport ended and no DISCONNECT packet was sent."""

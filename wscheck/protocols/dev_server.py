@@ -87,6 +87,7 @@ DEV_SERVERS: tuple[DevServer, ...] = (
     DevServer("Browsersync", paths=["/browser-sync/"]),
     DevServer("Storybook", paths=["/storybook-server-channel"]),
     DevServer("esbuild", paths=["/esbuild"]),
+    DevServer("Phoenix live reload", paths=["/phoenix/live_reload/"]),
     LiveReload("LiveReload", paths=["/livereload"]),
     WebpackDevServer(
         "webpack", paths=["/sockjs-node", "/__webpack_hmr", "/ng-cli-ws", "/__rspack_hmr", "/rsbuild-hmr"]

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from wscheck.model.disconnect_reasons import CLOSED, IO_CLIENT_DISCONNECT, TRANSPORT_CLOSE
+
 Data = str | bytes
 """Content of a frame, of a body, or of a part of a stream: text or binary data."""
 
@@ -90,6 +92,9 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
         return self.accepted in names if self.accepted else any(name in names for name in self.subprotocols)
 
 
+MAX_MESSAGE = 1024 * 1024
+"""Largest message, in characters or bytes, that is put together from several frames."""
+
 MAX_FIRST = 3
 """Frames of each direction by which a protocol is recognised."""
 
@@ -124,9 +129,14 @@ class Requested(WireEvent, frozen=True, kw_only=True):
 
 
 class Accepted(WireEvent, frozen=True, kw_only=True):
-    """The server accepted the connection, or one of its channels. `id` is the server's name for it, if it has one."""
+    """The server accepted the connection, or one of its channels.
+
+    id         the server's name for it, if it has one
+    client_id  name of the client, if the server keeps only one connection of each name (MQTT)
+    """
 
     id: str | None = None
+    client_id: str | None = None
 
 
 class Rejected(WireEvent, frozen=True, kw_only=True):
@@ -260,6 +270,41 @@ class Session(Link):
     def link(self, opening: Opening) -> Link:
         """Return the link for the first request or WebSocket of this session, or for one that continues it."""
         return self
+
+
+class LoginSession(Session):
+    """Session of a protocol in which the server answers a login: until then, the WebSocket is open and of no use.
+
+    `accept` reports nothing. Call `open` or `refuse` when the server has answered.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = self._is_refused = self._is_ended = False
+
+    def accept(self, at: float) -> WireEvents:
+        return []
+
+    def open(self, at: float, client_id: str | None = None) -> WireEvents:
+        """Return the event that the server accepted the login, once."""
+        if self.is_open or self._is_ended:
+            return []
+        self.is_open = True
+        return [Accepted(at=at, client_id=client_id)]
+
+    def refuse(self, message: str, at: float) -> WireEvents:
+        """Return the event that the server refused the login, once."""
+        if self.is_open or self._is_refused or self._is_ended:
+            return []
+        self._is_refused = True
+        return [Rejected(at=at, message=message)]
+
+    def close(self, code: int | None, reason: str, at: float) -> WireEvents:
+        if self._is_ended:
+            return []
+        by_server = reason not in (IO_CLIENT_DISCONNECT, CLOSED)
+        refused = self.refuse("the server closed the connection instead of accepting the login", at)
+        self._is_ended = True
+        return [*(refused if by_server else []), Ended(at=at, reason=reason or TRANSPORT_CLOSE)]
 
 
 class Protocol(ABC):

@@ -7,15 +7,25 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wscheck.protocols.action_cable import ActionCable
 from wscheck.protocols.dev_server import DEV_SERVERS
 from wscheck.protocols.event_stream import EventStream
+from wscheck.protocols.mqtt import Mqtt
+from wscheck.protocols.phoenix import Phoenix
 from wscheck.protocols.protocol import Confidence, Opening, Protocol
+from wscheck.protocols.signalr import SignalR
 from wscheck.protocols.socket_io_session import SocketIo
+from wscheck.protocols.stomp import Stomp
 from wscheck.protocols.websocket import PlainWebSocket
 
 PROTOCOLS: tuple[Protocol, ...] = (
     *DEV_SERVERS,
     SocketIo(),
+    ActionCable(),
+    Mqtt(),
+    Phoenix(),
+    SignalR(),
+    Stomp(),
     PlainWebSocket(),
     EventStream(),
 )

@@ -17,7 +17,7 @@ from wscheck.model.secrets import SHORTEST_SECRET, Redactor, is_scheme
 MAX_TEXT_LENGTH = 200
 
 _SECRET_NAME = re.compile(
-    r"(?i)token|jwt|secret|passw|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
+    r"(?i)token|jwt|secret|passw|passcode|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
 SHORTEST_TOKEN = 20
