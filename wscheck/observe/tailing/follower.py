@@ -100,7 +100,7 @@ class LogFollower:
     called with a message about lost lines and about each file that cannot be opened.
 
     damaged  dict of each file that could not be read to its end to the reason
-    losses   bytes that were lost: what happened, and their number, None if it is unknown
+    losses   pairs (what happened, number of lost bytes), one for each loss. The number is None if it is unknown
     """
 
     def __init__(
@@ -208,7 +208,10 @@ class LogFollower:
 
     @property
     def has_changed(self) -> bool:
-        """True if there may be something new: the name of the log shows it without opening a file."""
+        """True if there may be something new to read: the status of the log's name has changed since the last read.
+
+        Also true if the last read did not read everything. No file is opened.
+        """
         return self._read_state is None or self._read_state != self._state()
 
     def _state(self) -> FileState | tuple[()]:
@@ -237,7 +240,10 @@ class LogFollower:
             self._read_state = state
 
     def _is_settled(self, state: FileState | tuple[()]) -> bool:
-        """Return whether everything was read of a file that had this state before."""
+        """Return whether a further read can wait until the status of the log's name changes.
+
+        state  status before the last read, () if there was no file
+        """
         if self.main is None or not state:
             return self.main is None and not state
         identity, _, changed_ns = state
@@ -315,7 +321,10 @@ class LogFollower:
     # --- from one generation to the next -------------------------------------------------------------------------
 
     def _has_moved(self, stream: LogStream) -> bool:
-        """Return whether the log's name now belongs to another file, and this or a rotated file has new content."""
+        """Return whether the log's name no longer belongs to the file of `stream`, and a next file can be read.
+
+        The next file is a rotated file with unread content, or the file that has the name now, unless it is empty.
+        """
         identity = file_identity(self.name)
         if identity == stream.log.reader.identity:
             self._settled = stream.log.position()
@@ -464,7 +473,11 @@ class LogFollower:
         return next((path for path in paths if file_identity(path) == identity), None)
 
     def _report_loss(self, position: FilePosition, current: FileReader | None = None) -> None:
-        """Report the bytes after `position`. A hole at the start of the `current` file shows how many there were."""
+        """Report that the bytes after `position` are lost.
+
+        If the `current` file starts with a hole, the size of the hole shows their number. If it shows that none are
+        lost, report nothing.
+        """
         hole = end_of_hole(current) if current is not None else 0
         missing = hole - position.offset if hole >= position.offset else None
         if missing == 0:
@@ -537,7 +550,7 @@ def _changed_ns(path: Path) -> int:
 def _continues_line(previous: OpenLog, log: OpenLog) -> bool:
     """Return whether `log` starts with the rest of the unfinished line at the end of `previous`.
 
-    The rest of a line starts unlike the lines of a log, which start alike: with a time, a brace, a level.
+    Most lines of a log start alike: with a time, a brace or a level. The rest of a divided line starts differently.
     """
     *lines, unfinished = previous.recent.split(b"\n")
     rest = log.reader.read_at(FIRST_LINE_BYTES, log.offset).partition(b"\n")[0]

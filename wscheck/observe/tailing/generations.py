@@ -59,7 +59,7 @@ class Continuation(NamedTuple):
 
 
 class FileVersion(NamedTuple):
-    """A file that has not changed, as far as its status tells."""
+    """Identity, size and time of the last change of a file. While these are equal, the content counts as unchanged."""
 
     identity: FileIdentity
     size: int
@@ -89,7 +89,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
         return self.offset, self.head_size, self.head, self.tail
 
     def matches(self, reader: FileReader) -> bool:
-        """Return whether the file of `reader` ends here: unpacked, it has exactly the content up to this end."""
+        """Return whether the content of the file of `reader` (unpacked) is exactly the content up to this end."""
         if not reader.is_packed and reader.status.st_size != self.offset:
             return False
         return self.is_start_of(reader) and not reader.read_at(1, self.offset)
@@ -114,7 +114,7 @@ def _digest(data: bytes) -> bytes:
 class KnownFile(msgspec.Struct, frozen=True, array_like=True):
     """A file whose content does not count, because it existed before reading started.
 
-    Its identity, size, first and last bytes recognise it, also after it was renamed, copied or packed.
+    It is recognised by its identity, size, first bytes and last bytes, even after it was renamed, copied or packed.
     """
 
     identity: FileIdentity
@@ -208,7 +208,7 @@ _listings: dict[Path, tuple[int, _Listing]] = {}
 
 
 def _list(path: Path) -> _Listing:
-    """Return what is in a directory. A list is kept until the directory changes."""
+    """Return the names in a directory. They are cached until the directory changes."""
     try:
         changed = path.stat().st_mtime_ns
     except OSError:
@@ -393,7 +393,7 @@ def _identities(generations: Generations) -> dict[Path, FileIdentity | None]:
 
 
 def known_files(paths: Iterable[Path]) -> dict[Path, KnownFile]:
-    """Return what recognises each file in `paths` that can be opened."""
+    """Return a dict of path to the data that recognise the file later. Paths that cannot be opened are left out."""
     return {reader.path: KnownFile.from_reader(reader) for reader in _readers(paths)}
 
 
@@ -471,7 +471,10 @@ def unread_generations(
 
 
 def _offset_read(reader: FileReader, finished: Iterable[FileEnd], known: Iterable[KnownFile]) -> int:
-    """Return how much of a file was read or does not count: a late writer may have added the rest."""
+    """Return the number of bytes at the start of a file that need not be read.
+
+    They were read before, or existed before reading started. A late writer may have added the rest of the file.
+    """
     read = [end.offset for end in finished if end.is_start_of(reader)]
     return max([0, *read, *(file.size for file in known if file.has_grown(reader))])
 
@@ -485,7 +488,10 @@ def _file_version(path: Path) -> FileVersion | None:
 
 
 def older_generations(generations: Generations, reader: FileReader) -> set[FileIdentity]:
-    """Return the identities of the rotated files that are older than the file of `reader`, even if it was deleted."""
+    """Return the identities of the rotated files that are older than the file of `reader`.
+
+    If the file of `reader` was deleted, its modification time is compared with those of the rotated files.
+    """
     paths = generations.find()
     identities = [identity for identity in map(file_identity, (*paths, generations.name)) if identity is not None]
     if reader.identity in identities:
@@ -529,7 +535,7 @@ def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | N
 
 
 def find_trimmed(generations: Generations, position: FilePosition) -> Continuation | None:
-    """Return where to continue in the log if its start was removed, but not what was read up to `position`."""
+    """Return where to continue in a log whose start was removed, if it still contains the bytes before `position`."""
     for reader in _readers([generations.name]):
         if kept := find_overlap(position.tail, reader.read_at, position.offset):
             return Continuation(reader.path, kept, reader.identity)

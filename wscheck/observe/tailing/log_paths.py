@@ -202,7 +202,10 @@ class _Families:
         return {(target, name)}
 
     def logs_rotated_to(self, path: Path, places: Iterable[tuple[str, str]]) -> list[tuple[Path, Path]]:
-        """Return (log, name of its file) of each other log whose rotated file `path` may be, by its name."""
+        """Return the other logs of which `path` may be a rotated file, according to its name.
+
+        Each result is a pair: the path of the log, and the path of its file, which differs if the log is a link.
+        """
         found = []
         for directory, name in places:
             for start in _possible_stems(name):
@@ -213,7 +216,10 @@ class _Families:
 
 
 def _possible_stems(name: str) -> set[str]:
-    """Return the starts of a name, also after a date, that end before a separator."""
+    """Return the starts of a name that may be the stem of a log: "app" and "app.log" for "app.log.1".
+
+    Each ends before a separator. If the name starts with a date, the starts of the text after the date are added.
+    """
     texts = {name, name_after_date(name)}
     return {text[:end] for text in texts for end, sign in enumerate(text) if sign in SEPARATORS and end}
 

@@ -89,14 +89,18 @@ _UNIQUE_TEXT = re.compile(rb"\d\d:\d\d:\d\d|(?<!\d)\d{10}(?:\d{3})?(?!\d)|(?<![\
 
 
 def is_unique_text(text: bytes) -> bool:
-    """Return whether `text` contains something that two servers, or one server twice, do not write alike."""
+    """Return whether `text` contains a time or an id, so that no server writes the same text a second time."""
     return _UNIQUE_TEXT.search(text) is not None
 
 
 def find_overlap(recent: bytes, read_at: ReadAt, limit: int) -> int:
-    """Return how many bytes at the start of a file end with `recent`, the latest bytes that were read; 0 for none.
+    """Return the number of bytes at the start of a file that were read before, from the file that it replaces.
 
-    limit  number of bytes that were read: the file cannot start with more of them
+    The file contains the last part of the earlier file, and perhaps new lines after it. The result is the offset at
+    which the new lines start, or 0 if the file does not start with content of the earlier file.
+
+    recent  the latest bytes that were read from the earlier file
+    limit   number of bytes that were read from it, which the result cannot exceed
     """
     start = read_at(len(recent), 0)
     # The file may start within `recent` ...
@@ -137,9 +141,10 @@ def end_of_hole(reader: "FileReader") -> int:
 
 
 def has_settled(changed_ns: int) -> bool:
-    """Return whether a further change of a file would have changed the time of its last change.
+    """Return whether the last change of a file is long enough ago.
 
-    Otherwise a change that leaves the size as it is may have been too soon after the last one.
+    Two changes in quick succession can have the same time. If the second one also leaves the size as it is, the status
+    of the file does not show it.
     """
     return not 0 <= time.time_ns() - changed_ns <= SETTLED_NS
 
@@ -149,7 +154,10 @@ class FileGone(OSError):
 
 
 class OpenFiles:
-    """The open log files of a run: at most `limit`. Beyond it, the least recently read is closed until it is read."""
+    """The open log files of a run, at most `limit` at once.
+
+    If there are more, the file that was not read for the longest time is closed. Its next read opens it again.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = max(1, limit)
@@ -158,7 +166,7 @@ class OpenFiles:
 
     @classmethod
     def for_process(cls) -> "OpenFiles":
-        """Return a limit that leaves descriptors for everything else that this process opens."""
+        """Return an instance with a limit that leaves descriptors for everything else that this process opens."""
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource is not None else DEFAULT_DESCRIPTORS
         allowed = allowed if allowed != getattr(resource, "RLIM_INFINITY", -1) else MAX_DESCRIPTORS
         return cls(min(MAX_DESCRIPTORS, max(allowed - RESERVED_DESCRIPTORS, allowed // 2)))
@@ -381,7 +389,10 @@ class OpenLog:
         return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
     def has_read(self, end: FilePosition) -> bool:
-        """Return whether all content of a file that ends at `end` was read from this log, as with a recent copy."""
+        """Return whether another file, which ends at `end`, is a copy of what was read from this log.
+
+        The log may have grown since the copy was made.
+        """
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
             return False
@@ -542,7 +553,7 @@ class OpenLog:
     def overlap(self, other: FileReader) -> int:
         """Return the size of the start of `other` that was read from this log, 0 if it starts with something else.
 
-        That is the rest of a trimmed log: `tail -n 1000 app.log > short; cat short > app.log`.
+        It recognises a log that was trimmed: `tail -n 1000 app.log > short; cat short > app.log`.
         """
         return find_overlap(bytes(self._recent), other.read_at, self.offset)
 

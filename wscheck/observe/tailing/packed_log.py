@@ -35,7 +35,7 @@ class Decompressor(Protocol):
 
 
 class _Gunzip:
-    """Decompressor of gzip that keeps the packed bytes for which there was no room."""
+    """Decompressor of gzip. If the output of a call reaches its limit, the remaining packed bytes are kept."""
 
     def __init__(self) -> None:
         self._decompressor = zlib.decompressobj(GZIP_WINDOW)

@@ -39,7 +39,11 @@ class ReadBuffer:
         return chunk.obj is self.data
 
     def prepend(self, unprocessed: bytearray, user: BufferUser) -> int:
-        """Copy `unprocessed` in front of the payload until `user.detach` is called, and return its start."""
+        """Copy the bytes `unprocessed` directly in front of the payload. Return the offset of the copy in `data`.
+
+        `user` is the reader to which the bytes belong. The copy stays valid until another reader uses the buffer: then
+        `user.detach` is called.
+        """
         if self._user is not None and self._user is not user:
             self._user.detach()
         self._user = user
@@ -47,7 +51,7 @@ class ReadBuffer:
         return self.reserve - len(unprocessed)
 
     def carry_over(self, start: int, end: int) -> int:
-        """Move data[start:end] in front of the payload, for the next chunk, and return its new start."""
+        """Move data[start:end] in front of the payload, for the next chunk. Return the offset to which it was moved."""
         new_start = self.reserve - (end - start)
         self._whole[new_start : self.reserve] = self._whole[start:end]
         return new_start
