@@ -77,7 +77,7 @@ class ConnectionReader:
         return [*events, *self._perform(lambda: self._session.accept(at))]
 
     def receive(self, direction: Direction, data: Data, at: float, link: Link | None = None) -> WireEvents:
-        """Process data of the connection; `link` is the request or WebSocket of the session that has them."""
+        """Process data of the connection; `link` is the request or WebSocket that carried them."""
         if self.is_decided:
             return self._process((link or self._session).receive(direction, data, at))
         first = self._opening.sent if direction is Direction.SENT else self._opening.received
@@ -100,7 +100,10 @@ class ConnectionReader:
         self.is_decided, self._steps = True, []
 
     def _learn(self, **facts: object) -> WireEvents:
-        """Process a fact about the opening. If another protocol is recognised by it, start again with its session."""
+        """Process facts about the opening.
+
+        If they show another protocol, start a session of this protocol, and repeat the earlier steps with it.
+        """
         if self.is_decided:
             return []
         self._opening = msgspec.structs.replace(self._opening, **facts)
@@ -117,7 +120,7 @@ class ConnectionReader:
         return events
 
     def _perform(self, step: Callable[[], WireEvents]) -> WireEvents:
-        """Perform a step, and keep it for the case that the connection has another protocol."""
+        """Perform a step. Store it, so that `_learn` can repeat it if another protocol is recognised."""
         if not self.is_decided:
             self._steps.append(step)
         return self._process(step())
@@ -181,7 +184,10 @@ class _CarriedReader:
         return self._pass(self._reader.close(code, reason, at))
 
     def _pass(self, events: WireEvents) -> WireEvents:
-        """Return the events that can be reported: the connection that carries this one is the one that is accepted."""
+        """Return the events that can be reported now; hold back the others until the protocol is decided.
+
+        `Accepted` without a channel is left out: only the connection that carries this one is reported as accepted.
+        """
         for event in events:
             if isinstance(event, Restarted):
                 self._held.clear()

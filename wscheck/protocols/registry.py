@@ -46,7 +46,7 @@ class Recognition(msgspec.Struct, frozen=True):
 def recognise(opening: Opening, protocols: Sequence[Protocol] = PROTOCOLS) -> Recognition | None:
     """Return the protocol of a connection, None if no protocol has connections of this kind.
 
-    A connection of a development server is one, whatever it carries. If two other protocols are equally likely, the
+    If several protocols are equally likely, the protocol of a development server is chosen. If none of them is one, the
     connection is read as a plain WebSocket or stream.
     """
     rated = [(protocol.recognise(opening), protocol) for protocol in protocols]

@@ -58,7 +58,10 @@ class _Exchange(msgspec.Struct):
 
 
 class _OpeningRequest(msgspec.Struct, frozen=True):
-    """Data of a request or WebSocket that are known when it is sent. `key` is the id of a session that exists."""
+    """Data of a request or WebSocket that are known when it is sent.
+
+    key  id of the session that the request continues, None if it starts a session
+    """
 
     opening: Opening
     recognition: Recognition
@@ -260,7 +263,10 @@ class TrafficDemux:
         exchange.session.end(at, reason, code)
 
     def on_refused(self, key: str, at: float, *, status: int, body: str = "", reason: str = "") -> None:
-        """Process an answer that does not open the WebSocket or stream: an HTTP error, or the `reason`."""
+        """Process an answer that does not open the WebSocket or stream, such as an HTTP error.
+
+        reason  text for reports, in place of the HTTP status
+        """
         if self._is_deferred(key, lambda: self.on_refused(key, at, status=status, body=body, reason=reason)):
             return
         exchange = self._exchanges.get(key)

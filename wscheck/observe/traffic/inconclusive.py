@@ -73,7 +73,7 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
 
 
 def _present_different_values(events: Iterable[Event]) -> bool:
-    """Return whether no two pages sent the same values in the URLs of their connections, so that each is a client.
+    """Return whether each page sent other values in the URLs of its connections, so that each is a separate client.
 
     For Socket.IO, the values that identify a client are in the CONNECT packet, and an identity rule reads them.
     """

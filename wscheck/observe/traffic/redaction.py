@@ -107,7 +107,11 @@ class TrafficRedactor:
         return self._redactor.redact(text)[:MAX_TEXT_LENGTH]
 
     def redact_known(self, text: str) -> str:
-        """Return `text` with only the secrets of the traffic replaced, for source code of any length."""
+        """Return `text` without the secrets that occurred in the traffic.
+
+        In contrast to `redact`, do not shorten the text, and keep values that only look like secrets. Source code may
+        contain such values.
+        """
         return self._redactor.redact_known(text)
 
     def user_label(self, user: str | None) -> str | None:

@@ -197,7 +197,7 @@ class TrafficSession:
 
     @property
     def is_numbered(self) -> bool:
-        """True if the server gives the connection no id, so that it has a number."""
+        """True if the protocol gives connections no ids, so that wscheck numbers them."""
         return bool(self._number)
 
     @property
@@ -233,7 +233,10 @@ class TrafficSession:
     # --- input --------------------------------------------------------------------------------------------------
 
     def set_credentials(self, source: str, values: Mapping[str, Any]) -> None:
-        """Process a query, cookies or headers, which may contain the user. `source` is that of `IdentityRule`."""
+        """Process the values of a query, of cookies or of headers, which may contain the user.
+
+        source  "query", "cookie" or "header", as in `IdentityRule`
+        """
         # Learn the secrets before any text is stored: the identity rule may point at a secret.
         self._redactor.learn_all(values)
         self._remember(values)
@@ -382,10 +385,11 @@ class TrafficSession:
         self._record(Disconnected(at=event.at, reason=event.reason), event.channel)
 
     def _backdate_acceptance(self, name: str, at: float, requested_at: float | None) -> None:
-        """Date an acknowledgement back to the time of the request, if one poll delivered it with the end.
+        """Set the time of the acknowledgement of the channel `name` to the time of the client's request.
 
-        The server sent the acknowledgement earlier than the poll shows. With the time of the poll, this connection
-        could seem to open after the connection that replaced it.
+        Do this only if one poll delivered the acknowledgement together with the disconnect, at the time `at`. The
+        server sent the acknowledgement earlier. With the time of the poll, this connection could seem to open after the
+        connection that replaced it.
         """
         for index, (channel, event) in enumerate(self._events):
             if channel == name and isinstance(event, Connected) and event.at == at and requested_at is not None:
