@@ -28,7 +28,8 @@ def print_changes(before: Report, after: Report, stdout: TextIO, environ: Mappin
 def change_lines(before: Report, after: Report) -> list[Text]:
     """Return one line per difference, then the verdict.
 
-    A finding that a run without a verdict does not contain is not gone: it was perhaps not looked for.
+    A finding that only the first run contains is shown as "gone". If the second run has no verdict, it is shown as "not
+    seen", because that run may not have looked for it.
     """
     old, new = _by_key(before), _by_key(after)
     proven = after.verdict in (Verdict.PASSED, Verdict.FAILED)

@@ -138,7 +138,7 @@ def format_change(measure: ComparedMeasure) -> str:
 
 
 def _format_few(measure: ComparedMeasure) -> str:
-    """Return the change of a time of which there are few durations."""
+    """Return the change of a measured time, if there are too few durations to compare a high percentile."""
     if measure.basis is Basis.NONE:
         return "too few to compare"
     if measure.change is MeasureChange.SAME or measure.ratio is None:

@@ -56,7 +56,10 @@ def _requests(report: LogsReport) -> Iterator[str]:
 
 
 def _assumptions(report: LogsReport) -> Iterator[str]:
-    """Yield the sentences in an unknown wording that were read, and how some of their lines were read."""
+    """Yield what was assumed about lines in an unknown wording, with examples of the ids that were read from them.
+
+    Then yield the same for the lines that only `--guess` reads.
+    """
     for each in report.assumed[:SENTENCES_SHOWN]:
         lines = f"{plural(each.lines, 'line')} like '{one_line(each.sentence)}'"
         yield f"assumed: {lines} report {_ADJECTIVES[each.kind]} connections (--no-guess reads only known wording)"

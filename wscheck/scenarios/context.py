@@ -264,10 +264,10 @@ class ScenarioContext:
     async def show_traffic(
         self, requester: MountedComponent, receivers: Sequence[MountedComponent]
     ) -> ContractEvent | None:
-        """Show that the connection of `requester` carries traffic in both directions: that it is open shows neither.
+        """Test whether the open connection of `requester` carries traffic in both directions.
 
-        The answer to a request shows it. So does a second ping, because the server sends it only after the answer to
-        the first. If nothing shows it, the scenario is not evaluated.
+        The answer to a request shows this. A second ping shows it too, because the server sends it only after the
+        client has answered the first ping. Without an answer and a second ping, the scenario is not evaluated.
 
         Return the event of the contract that did not arrive on request although it is required, None otherwise.
         """
@@ -342,7 +342,7 @@ class ScenarioContext:
             await asyncio.sleep(SHORT_WAIT_S)
 
     async def try_copies_again(self) -> None:
-        """Try to receive each event again that arrived in copies on one connection, with one client and nothing else.
+        """Try to receive each event again that arrived in copies on one connection, while no other client is connected.
 
         The copies may have different origins, such as the answer to a request and a broadcast that another client
         caused by leaving. Such copies do not arrive each time. A rule evaluates the tries.
@@ -375,7 +375,12 @@ class ScenarioContext:
     async def _request_each_once(
         self, requests: Mapping[str, ContractEvent | None], requester: MountedComponent
     ) -> None:
-        """Make the requests that cause the events with these names, each after all effects of the one before."""
+        """Request the events with these names, one after the other.
+
+        Before the next request, wait until all effects of the previous request have arrived.
+
+        requests  dict of event name to the event of the contract whose request causes it, None if no request does
+        """
         for name, request in requests.items():
             if request is None:
                 continue
@@ -384,9 +389,10 @@ class ScenarioContext:
             await self.wait_for_duplicates()
 
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
-        """Return the event of the contract whose request caused these arrivals, None if no request did.
+        """Return the event of the contract whose request caused the deliveries `burst`, None if no request did.
 
-        It is another event if the contract names no request for this one.
+        If the contract names no request for the delivered event, it is the event that answers the last request before
+        the deliveries.
         """
         own = self.contract.event_named(burst[0].name)
         if own is not None and own.emit is not None:
@@ -395,7 +401,10 @@ class ScenarioContext:
         return self.contract.reply_to(requests[-1].name) if requests else None
 
     def _is_answer(self, burst: Sequence[Delivered]) -> bool:
-        """Return whether the contract names the request for these events, and it preceded them."""
+        """Return whether the delivered event may be an answer.
+
+        The contract must name a request for the event, and the client must have sent something before the delivery.
+        """
         own = self.contract.event_named(burst[0].name)
         return own is not None and own.emit is not None and bool(self._requests_before(burst))
 
