@@ -58,8 +58,8 @@ class Measure(Generic[ReportKind]):
 
     read     function that returns the number, None if the report does not contain it
     divisor  function that returns the size of the run, by which the number is divided before the comparison
-    floor    smallest value in the comparison; smaller numbers count as this value, because for example a user without
-             a connection is no improvement over a user with one
+    floor    smallest number in the comparison. A smaller number is replaced by it: for example, users without a
+             connection are no improvement over users with one connection
     times    function that returns all percentiles of the measured durations, None if the number is no percentile
     percent  which percentile the number is
     """
@@ -260,9 +260,9 @@ def _compare_measure(measure: Measure[ReportKind], before: ReportKind, after: Re
 
 
 def _basis(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) -> Basis:
-    """Return which numbers represent a measure.
+    """Return which numbers of a measure are compared: its values, the medians of the durations, or none.
 
-    Of few durations, no high percentile is used: one late packet decides it.
+    A high percentile is compared only if there are many durations. Otherwise one late packet would determine it.
     """
     if measure.times is None:
         return Basis.VALUES

@@ -170,7 +170,10 @@ class PageLoop:
         self._act(tab, place)
 
     def _place(self, url: str) -> str:
-        """Return the path of a URL, with its query and its route, without credentials."""
+        """Return the path, the query and the route of a URL, without credentials.
+
+        The route is the part of the fragment that a single-page application uses as its path: "#/bots".
+        """
         shown = urlsplit(self._browser.traffic.urls.page(url))
         query, route = f"?{shown.query}" if shown.query else "", urlsplit(view_url(url)).fragment.partition("?")[0]
         return f"{shown.path}{query}" + (f"#{self._browser.traffic.urls.redact(route)}" if route else "")
@@ -181,7 +184,7 @@ class PageLoop:
     async def _rest(self, tab: BrowserTab, place: str, *, is_return: bool = False) -> bool:
         """Wait until nothing happens in the page any more, after a visit of a place or the return from it.
 
-        If that is not so in time, record a gap (missing evidence) for the place, and return False.
+        If the page does not come to rest in time, record a gap (missing evidence) for the place, and return False.
         """
         shown = None if is_return else place
         quiet_s = self._quiet_s.get(shown, FIRST_QUIET_S)

@@ -50,7 +50,10 @@ class PageActions:
         await self._perform(tab, "duplicate the tab", self._duplicate)
 
     async def measure(self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]) -> BrowserTab:
-        """Call `perform`, which runs the steps of an action of the user's own. Return the tab of the last step."""
+        """Count the connections before and after `perform`, which runs the configured steps of an action.
+
+        Return the tab of the last step.
+        """
         rest = await self._browser.rest.wait(tab, QUIET_S, REST_TIMEOUT_S)
         before, index = self._count(), len(self.events)
         self._mark(tab, action)
@@ -80,9 +83,9 @@ class PageActions:
             self.events[index] = msgspec.structs.replace(self.events[index], before=before, after=after)
 
     def _mark(self, tab: BrowserTab, action: str) -> None:
-        """Record a part of an action.
+        """Record that a part of an action starts now.
 
-        The connection attempts that it causes do not count as a loop of the page then.
+        The rules therefore do not take the connection attempts that follow for a loop of the page.
         """
         self.events.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 

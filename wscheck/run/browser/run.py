@@ -348,11 +348,12 @@ class _BrowserRun:
             )
 
     def without_duplicated_tab(self, events: Sequence[Event]) -> list[Event]:
-        """Return the events that are evaluated.
+        """Return `events` without those after the duplication of the tab that prove nothing.
 
-        Whether a user may have a connection in each of two tabs is decided by the policy (--connections). Without a
-        policy, the only events of the duplicated tab that are evaluated are connection attempts, which show two tabs in
-        a loop. If the tabs share an id of the session storage, and the server ends connections, all events are.
+        With a policy (--connections), the policy decides whether the second tab may have a connection, so all events
+        are returned. Without a policy, only the connection attempts after the duplication are kept, because they show
+        whether the two tabs are in a loop. All events are also returned if the tabs share an id of the session storage
+        and the server ends connections.
         """
         start = self.page_actions.duplicated_at
         if start is None or self._plan.options.connections is not None:
@@ -371,7 +372,10 @@ class _BrowserRun:
             self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
 
     def record_missing_traffic(self, observation: BrowserObservation) -> None:
-        """Record why the pages may have made no connection: one gap per obstacle, or how long they were watched."""
+        """If the pages made no connection, record a gap for each obstacle that the browser reported.
+
+        Without an obstacle, record one gap that contains the time for which the pages were watched.
+        """
         if self.gaps or any(isinstance(event, Connecting) for event in observation.events):
             return
         for obstacle in observation.obstacles:

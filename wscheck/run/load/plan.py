@@ -191,7 +191,7 @@ def _checked_profile(setting: SettingValue) -> str:
 
 
 def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the event that users emit and its payload, as far as the event contract in wscheck.toml says."""
+    """Return options for the event that users emit and its payload, if the contract in wscheck.toml contains them."""
     contract = config.contract
     requests = (
         ()

@@ -182,7 +182,7 @@ async def _run_locust(
 async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:
     """Await `ending`, which ends the run, even if Ctrl-C is pressed meanwhile.
 
-    It takes a short time, and without it there are no figures.
+    The end of a run takes a short time. Without it, the report would contain no figures.
     """
     task = asyncio.ensure_future(ending)
     while True:

@@ -138,7 +138,7 @@ def _without_faults(
 ) -> tuple[bytes, int]:
     """Return the content of a file after all patches, and the number of patches.
 
-    Each patch is made for the file as the patch before left it.
+    The patches are applied one after the other. Each is computed from the content after the previous patch.
     """
     fixed = 0
     for _ in range(source_tree.MAX_CALLS):
@@ -208,9 +208,9 @@ def _refers(file: FileFacts) -> bool:
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[OpeningCall]]) -> list[Use]:
-    """Return the uses of certain functions that open connections.
+    """Return the places that use functions which open connections, for those functions whose uses matter.
 
-    These open a connection for each user of the function, or one to a URL that several calls share. If there is no such
+    They matter if each use opens another connection, or if several functions open the same URL. If there is no such
     function, no file is read.
     """
     calls = [*(call for group in groups for call in group), *(call for file in facts for call in file.repeated)]

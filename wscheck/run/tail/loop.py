@@ -63,7 +63,8 @@ class LoopPlan(msgspec.Struct, kw_only=True):
     recording_fd   descriptor of the NDJSON output, None without one
     stdout_pipe    descriptor of standard output if it is a pipe: the run ends when the reader has closed the pipe
     directories    function that returns the directories where further logs may appear
-    find_new_logs  function that returns the logs that appeared since its last call: of the given names, or of all
+    find_new_logs  function that returns the logs that appeared since its last call. Its argument contains the only
+                   names that can have appeared, None if they are unknown
     note           function that receives messages
     """
 
@@ -174,9 +175,10 @@ class TailLoop:
         self._watch_for_changes(read)
 
     def _sweep(self, changes: "Changes") -> list[AnyLog]:
-        """Return the logs that changed without a notification: on a network file system, or in too short a time.
+        """Search for logs that changed without a notification, and return them.
 
-        The more logs there are, the rarer is this search.
+        Notifications are missing on a network file system, or if too much changes at once. The longer a search takes,
+        the more time passes until the next one. Before that time, return an empty list.
         """
         started = time.monotonic()
         if started < self._sweep_at and not changes.incomplete:
@@ -223,7 +225,7 @@ class TailLoop:
         return self._paused
 
     def _watch_for_changes(self, logs: Iterable[AnyLog]) -> None:
-        """Let changes of these logs end a wait."""
+        """Watch these logs, so that a change of one of them ends the wait between two polls."""
         if not self._plan.follow:
             return
         followed = [log for log in logs if isinstance(log, FollowedLog)]
@@ -304,8 +306,8 @@ class TailLoop:
     def _handle_signals(self) -> Iterator[None]:
         """Within the `with` block, the first signal ends the loop after the current read, a second one immediately.
 
-        At the end of a terminal, the kernel and the shell send one SIGHUP each: further ones are ignored, also
-        afterwards, so that the reports are written.
+        When a terminal is closed, the kernel and the shell each send a SIGHUP. After the first one, SIGHUP is ignored,
+        even after the block, so that the reports are written.
         """
         reasons = {
             signal.SIGINT: StopReason.INTERRUPTED,
@@ -339,11 +341,11 @@ class TailLoop:
 
 
 class Changes(msgspec.Struct):
-    """Changes since the last look.
+    """Changes that were reported since the last call of `take_changes`.
 
     paths       watched paths whose files changed
     appeared    names that appeared in watched directories
-    incomplete  more changed than could be reported
+    incomplete  there were further changes, which could not be reported
     """
 
     paths: set[Path]

@@ -101,9 +101,9 @@ without an end, from which on it is likelier that ends were not read than that e
 
 
 def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
-    """Return the gaps because of which several open connections of a user are no finding.
+    """Return the gaps (missing evidence) that show that the log may not report the ends of all connections.
 
-    The log may not show the ends of all connections.
+    With such a gap, several open connections of a user prove nothing.
     """
     loss = next((scout.loss for scout in scouts if scout.loss), "")
     gaps = []
@@ -201,7 +201,10 @@ def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
 
 
 def _loss(reason: str, missing: int | None) -> Gap:
-    """Return the gap for lost bytes. It blocks the verdict only if their number shows that bytes were lost."""
+    """Return the gap for lost bytes.
+
+    If their number (`missing`) is unknown, perhaps nothing was lost: the gap then does not block the verdict.
+    """
     if missing is None:
         return Gap(reason=f"{reason}: what was written after the last read is lost", blocks=False)
     return Gap(reason=f"{reason}: {missing} bytes are lost")

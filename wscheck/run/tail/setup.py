@@ -282,7 +282,11 @@ def _attach_listeners(
 def _attach_recording(
     request: TailRequest, path: Path | None, watch: LogWatch, resumed: "Checkpoint | None", stack: ExitStack
 ) -> int:
-    """Start the recording, or continue it from the state that the checkpoint contains. Return its descriptor."""
+    """Add a listener that writes the recording to `path`, or to stdout if `path` is None. Return its file descriptor.
+
+    With the checkpoint `resumed`, continue the recording of the earlier run: first remove the lines that were written
+    after the checkpoint, because this run writes them again.
+    """
     from wscheck.notify.lines import NdjsonStream
     from wscheck.observe.tailing.checkpoint import output_state, truncate_output
 
@@ -328,7 +332,7 @@ def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, redact
 
 
 def _deliveries(watch: LogWatch) -> "list[DeliveryQueue]":
-    """Return the queues of messages among the listeners."""
+    """Return the listeners that queue messages for a receiver (webhook or command)."""
     if "wscheck.notify.delivery" not in sys.modules:
         return []
     from wscheck.notify.delivery import DeliveryQueue

@@ -309,7 +309,10 @@ class LogWatch:
         return severity
 
     def _raise_lowered(self) -> None:
-        """Announce the incidents that proved to be as severe as their findings. Each call examines some of them."""
+        """Raise the severity of incidents that were announced as less severe than their findings, if it was too low.
+
+        `Judge.severity_so_far` decides it. Each call examines at most `MAX_EXAMINED` of these incidents.
+        """
         for key, finding in list(islice(self._lowered.items(), MAX_EXAMINED)):
             del self._lowered[key]
             if self.incidents.is_open(finding) and self.judge.severity_so_far(finding) is not finding.severity:
@@ -318,7 +321,7 @@ class LogWatch:
                 self._unreported.append(incident)
 
     def _report_incidents(self) -> None:
-        """Notify the listeners of changed incidents. They were notified of the event that caused the change before."""
+        """Notify the listeners of changed incidents. They have already received the events that caused the changes."""
         for incident in self._unreported:
             for listener in self.listeners:
                 listener.on_incident(incident)

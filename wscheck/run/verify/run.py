@@ -283,10 +283,10 @@ def _record_untried(phase: _PhaseRun, lost_reason: str) -> None:
 
 
 def _no_answer_reason(phase: _PhaseRun) -> str:
-    """Return why the phases after this one need not wait for answers, "" if they must.
+    """Return the reason why later phases need not wait for answers to their requests, "" if there is none.
 
-    If event-handling has requested every event of docs/origin.md and received none, a repetition of the requests would
-    not help.
+    If event-handling has requested every event of docs/origin.md and received none, the server does not know these
+    requests.
     """
     if phase.scenario.id != EventHandling.id or not sent_no_documented_event(phase.context.events):
         return ""
@@ -299,7 +299,7 @@ async def _run_phase(
 ) -> str:
     """Run one phase while reading the server logs, and close its connections.
 
-    Returns why no further phase can be tried, "" if it can.
+    Return the reason why no further phase can be tried, "" if there is none.
     """
     context, settings, lost_reason = phase.context, phase.context.settings, ""
     context.record(PhaseStarted(at=time.time(), source=SOURCE_SCENARIO, scenario=phase.scenario.id, phase=phase.name))
