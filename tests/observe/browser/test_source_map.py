@@ -133,6 +133,21 @@ def test_a_single_source_is_named_by_its_url(url: str, sources: list[str], root:
 
 
 @pytest.mark.parametrize(
+    ("sources", "names"),
+    [
+        (["webpack://Pusher/src/a.ts", "../src/app.jsx"], ["node_modules/pusher/src/a.ts", "src/app.jsx"]),
+        (["webpack://shop/./src/a.ts", "webpack://shop/webpack/bootstrap"], ["src/a.ts", "webpack/bootstrap"]),
+        (["webpack://shop/src/a.ts", "webpack://shop/src/b.ts"], ["src/a.ts", "src/b.ts"]),
+        (["webpack://_N_E/./app/a.tsx", "app/b.tsx"], ["app/a.tsx", "app/b.tsx"]),
+    ],
+)
+def test_a_library_that_webpack_built_before_is_named_like_a_package(sources: list[str], names: list[str]) -> None:
+    text = json.dumps({"version": 3, "sources": sources, "mappings": "AAAA;ACAA"})
+    found = [SourceMap(text).find(line, 0) for line in (0, 1)]
+    assert [place[0].file for place in found if place is not None] == names
+
+
+@pytest.mark.parametrize(
     ("segments", "at", "position"),
     [
         ([(19, 7, 0), (21, 6, 18), (23, 6, 23)], 19, "leak.vue:7:19"),  # o(t,r()).on(...)

@@ -8,7 +8,7 @@ import bisect
 import json
 import posixpath
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urljoin, urlsplit
@@ -20,6 +20,9 @@ _SCHEME = re.compile(r"^(webpack(-internal)?|turbopack|vite|rollup|ng|https?)://
 # Turbopack writes "[project]/" for the root, and webpack writes "(layer)/./" for a layer of Next.js. A route group of
 # Next.js, which is also in parentheses, follows "./" and is not removed.
 _ROOT = re.compile(r"^/?(\[project\]/|\([\w-]+\)/(?=\./))")
+
+# Webpack itself writes "./" in front of the path of a module; a bundler that takes over its names removes it.
+_BUILT_LIBRARY = re.compile(r"^webpack://([\w.-]+)/(?!\./)")
 
 _WEBPACK_MODULES = ("webpack-internal:", "webpack:")
 
@@ -81,9 +84,7 @@ class _Section:
         root += "/" if root and not root.endswith("/") else ""
         sources = [f"{root}{source or ''}" for source in raw["sources"]]
         is_single = len(sources) == 1
-        self._sources = (
-            [_single_source_name(sources[0], url)] if is_single else [source_name(source) for source in sources]
-        )
+        self._sources = [_single_source_name(sources[0], url)] if is_single else _source_names(sources)
         self._names = raw.get("names") or []
         self._contents = raw.get("sourcesContent") or []
         self._lines = decode_mappings(raw["mappings"])
@@ -166,6 +167,21 @@ def source_name(source: str) -> str:
         path = path[3:]
     here = Path.cwd().as_posix().rstrip("/")
     return path.removeprefix(f"{here}/") if path.startswith("/") else path
+
+
+def _source_names(sources: Sequence[str]) -> list[str]:
+    """Return the names of the sources of a map.
+
+    A bundler that writes relative paths takes over the names from the map of a library that webpack built before:
+    "webpack://Library/src/a.ts". They are named like those of a package.
+    """
+    is_relative = any(source and not _SCHEME.match(source) for source in sources)
+    return [
+        f"node_modules/{built[1].lower()}/{source_name(source)}"
+        if is_relative and (built := _BUILT_LIBRARY.match(source))
+        else source_name(source)
+        for source in sources
+    ]
 
 
 def module_name(url: str) -> str:
