@@ -60,14 +60,15 @@ URLS = (
     "http://a.example/events",
     "ws://a.example/@vite",
 )
-
-
 PROTOCOL_OPENINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ws://a.example/cable", ("actioncable-v1-json",)),
     ("ws://a.example/mqtt", ("mqtt",)),
     ("ws://a.example/socket/websocket?vsn=2.0.0", ()),
     ("ws://a.example/hub?id=l8Lw2c0Cf5nQJ6k4Zq9_-A", ()),
     ("ws://a.example/stomp", ("v12.stomp",)),
+    ("ws://a.example/graphql", ("graphql-transport-ws",)),
+    ("ws://a.example/app/key?protocol=7", ()),
+    ("ws://a.example/sock/000/abcdefgh/websocket", ()),
     ("ws://a.example/live", ()),
 )
 """URL and subprotocols of a connection of each protocol, and of one whose frames show its protocol."""

@@ -57,6 +57,11 @@ class ConnectionReader:
         """Session of the protocol that is assumed at present."""
         return self._session
 
+    @property
+    def carried(self) -> Recognition | None:
+        """Protocol of the connection that this one carries, as far as it is known; None if it carries none."""
+        return self._inner.recognition if self._inner is not None else None
+
     def start(self) -> WireEvents:
         """Process the request for the connection."""
         return self._process(self._session.start(self._at))
@@ -169,6 +174,11 @@ class _CarriedReader:
     def __init__(self, reader: ConnectionReader) -> None:
         self._reader = reader
         self._held: WireEvents = []
+
+    @property
+    def recognition(self) -> Recognition:
+        """Protocol of the carried connection, or of the one that it carries itself."""
+        return self._reader.carried or self._reader.recognition
 
     def start(self, at: float) -> WireEvents:
         """Process the start; the connection that carries it is open."""

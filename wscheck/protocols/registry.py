@@ -10,11 +10,14 @@ import msgspec
 from wscheck.protocols.action_cable import ActionCable
 from wscheck.protocols.dev_server import DEV_SERVERS
 from wscheck.protocols.event_stream import EventStream
+from wscheck.protocols.graphql import GraphQl
 from wscheck.protocols.mqtt import Mqtt
 from wscheck.protocols.phoenix import Phoenix
 from wscheck.protocols.protocol import Confidence, Opening, Protocol
+from wscheck.protocols.pusher import Pusher
 from wscheck.protocols.signalr import SignalR
 from wscheck.protocols.socket_io_session import SocketIo
+from wscheck.protocols.sockjs import SockJs
 from wscheck.protocols.stomp import Stomp
 from wscheck.protocols.websocket import PlainWebSocket
 
@@ -26,6 +29,9 @@ PROTOCOLS: tuple[Protocol, ...] = (
     Phoenix(),
     SignalR(),
     Stomp(),
+    GraphQl(),
+    Pusher(),
+    SockJs(),
     PlainWebSocket(),
     EventStream(),
 )

@@ -4,6 +4,7 @@ A message that is a JSON object, or a JSON array that starts with a string, has 
 of one of its first keys. All other messages are named "message".
 """
 
+from abc import abstractmethod
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from wscheck.protocols.protocol import (
     Direction,
     Ended,
     Identified,
+    Malformed,
     Opening,
     Protocol,
     Received,
@@ -73,6 +75,29 @@ class PlainWebSocketSession(Session):
             self._is_identified = True
             events.insert(0, Identified(at=at, source="auth", values=payload))
         return events
+
+    def close(self, code: int | None, reason: str, at: float) -> WireEvents:
+        if self._is_ended:
+            return []
+        self._is_ended = True
+        return [Ended(at=at, reason=reason or TRANSPORT_CLOSE)]
+
+
+class JsonSession(Session):
+    """Base class of sessions whose frames are JSON objects."""
+
+    def __init__(self) -> None:
+        self._is_ended = False
+
+    @abstractmethod
+    def process(self, direction: Direction, message: dict[str, Any], at: float) -> WireEvents:
+        """Process one message."""
+
+    def receive(self, direction: Direction, data: Data, at: float) -> WireEvents:
+        message = decode_json(data)
+        if isinstance(message, dict):
+            return self.process(direction, message, at)
+        return [Malformed(at=at, reason="a message is no JSON object")]
 
     def close(self, code: int | None, reason: str, at: float) -> WireEvents:
         if self._is_ended:

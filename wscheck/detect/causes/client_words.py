@@ -71,8 +71,48 @@ _EVENT_SOURCE = ClientWords(
     },
 )
 
-PROTOCOLS: dict[str, ClientWords] = {"websocket": _WEBSOCKET, "event-stream": _EVENT_SOURCE}
-"""Protocol id to the words of the browser's own client. Other protocols on WebSocket have those of WebSocket."""
+_ONE_GRAPHQL_CLIENT = (
+    "Create one client (`createClient`; one ApolloClient with one GraphQLWsLink) in one module or provider, and let "
+    "every component subscribe with it: one connection carries any number of subscriptions."
+)
+_ONE_PUSHER = (
+    "Create one Pusher (one Echo) in one module, and let every component subscribe with it: one connection carries any "
+    "number of channels."
+)
+
+PROTOCOLS: dict[str, ClientWords] = {
+    "websocket": _WEBSOCKET,
+    "event-stream": _EVENT_SOURCE,
+    "graphql-ws": ClientWords(
+        "createClient",
+        "dispose",
+        {
+            **_WEBSOCKET.fixes,
+            "two-openers": _ONE_GRAPHQL_CLIENT,
+            "opened-per-action": _ONE_GRAPHQL_CLIENT,
+            "opened-on-disconnect": "Remove `createClient()` from the close handler: the client connects again by "
+            "itself (`retryAttempts`, `shouldRetry`).",
+            "reconnect-on-kick": "Let `shouldRetry` return false for close codes with which the server closes on "
+            "purpose, and let `retryWait` wait longer before each further attempt.",
+            "token-in-dependencies": "Leave the token out of the dependencies, and pass `connectionParams` as a "
+            "function: it is called for each connection.",
+        },
+    ),
+    "pusher": ClientWords(
+        "new Pusher",
+        "disconnect",
+        {
+            **_WEBSOCKET.fixes,
+            "two-openers": _ONE_PUSHER,
+            "opened-per-action": _ONE_PUSHER,
+            "opened-on-disconnect": "Remove `new Pusher()` from the handler: the client connects again by itself.",
+            "token-in-dependencies": "Leave the token out of the dependencies: `channelAuthorization` may be a "
+            "function, which is called for each channel.",
+        },
+    ),
+    "sockjs": ClientWords("new SockJS", "close", _WEBSOCKET.fixes),
+}
+"""Protocol id to the words of its usual clients. Other protocols on WebSocket have those of WebSocket."""
 
 _SHARE_HOOK = (
     "Pass `{ share: true }` to useWebSocket in every component that uses this URL: they then share one connection. Or "
@@ -129,7 +169,18 @@ _SUBSCRIPTION = SubscriptionWords(
     "`return () => subscription.unsubscribe()` in the effect",
 )
 
-SUBSCRIPTIONS: dict[str, SubscriptionWords] = {}
+SUBSCRIPTIONS: dict[str, SubscriptionWords] = {
+    "graphql-ws": SubscriptionWords(
+        "Subscribe once, in one parent component, provider or store, and hand the data to every component that needs "
+        "it",
+        "`client.subscribe()` returns a function that ends it, an Observable has `unsubscribe()`: call it in the "
+        "cleanup of the effect; `useSubscription` does so by itself",
+    ),
+    "pusher": SubscriptionWords(
+        "Subscribe once: `pusher.channel(name)` returns the channel that is there, and `bind` adds a handler to it",
+        "`return () => pusher.unsubscribe(name)` in the effect; with Laravel Echo, `Echo.leave(name)`",
+    ),
+}
 """Protocol id to the words of its usual clients about subscriptions."""
 
 SUBSCRIPTION_FIXES = frozenset({"two-subscribers", "subscription-without-end"})

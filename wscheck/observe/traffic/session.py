@@ -27,6 +27,7 @@ from wscheck.observe.traffic.redaction import UNKNOWN_USER, TrafficRedactor
 from wscheck.protocols.protocol import (
     Accepted,
     Closing,
+    Confidence,
     Ended,
     Identified,
     Malformed,
@@ -430,7 +431,10 @@ class TrafficSession:
             fields["sid"] = channel.sid if channel is not None else None
         fields |= {"source": self.source, "user": user, "eio": self.eio, "page": self.initiator.page or None}
         fields["document"] = self.initiator.document or None
-        fields["protocol"] = self.protocol.id if self.protocol.id != SocketIo.id else None
+        carried = self.reader.carried
+        is_plain = carried is None or carried.confidence is Confidence.FALLBACK
+        protocol = self.protocol if carried is None or is_plain else carried.protocol
+        fields["protocol"] = protocol.id if protocol.id != SocketIo.id else None
         return msgspec.structs.replace(event, **fields)
 
 
