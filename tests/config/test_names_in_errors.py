@@ -119,8 +119,8 @@ def test_the_texts_of_errors_are_found() -> None:
     assert "Run again; if it crashes, try `browser.browser=PATH`." in found, "an error's own constructor"
     assert "Set `identity.token` and `identity.user_id` to credentials that the server accepts." in found, "a constant"
     assert (
-        "Leave it out. Pass a namespace as `target.namespace=/{}`, the client's option `path` as `target.path=/{}`."
-        in (found)
+        "Leave it out. Pass a namespace as `target.namespace=/{}`, the client's option `path` as `target.path=/{}`; "
+        "for another protocol, pass `target.protocol=websocket` or sse." in found
     )
 
 

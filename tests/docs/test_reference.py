@@ -119,7 +119,7 @@ def test_no_unknown_setting_is_documented() -> None:
     )
 
 
-UNSET = {"never", "no wait", "all", "the first one found", "its root", None}
+UNSET = {"never", "recognised", "no wait", "all", "the first one found", "its root", None}
 """How help tells that nothing is set."""
 
 POLLS_WHEN_TOLD = ("load", "--transports")

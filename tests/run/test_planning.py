@@ -99,7 +99,11 @@ def test_every_setting_reaches_what_it_is_for(tmp_path: Path) -> None:
         (URL | {"identity.second_token": "t"}, "a second token but no second user"),
         (URL | {"identity.second_user_id": "user_123"}, "`identity.second_user_id` is the first user"),
         ({"verify.reconnect_on_kick": "300ms"}, "`verify.reconnect_on_kick` was given for the unified client"),
-        ({"target.url": "http://host/admin/"}, "`target.url`: the address of the server has a path, /admin"),
+        (
+            {"target.url": "http://host/admin/", "target.protocol": "socket.io"},
+            "`target.url`: the address of the server has a path, /admin",
+        ),
+        ({"target.protocol": "sse"}, "`target.protocol` was given without a URL"),
         ({"target.url": "localhost:3000"}, "'localhost:3000' is not a URL: write http://localhost:3000"),
         ({"target.url": "ftp://host"}, "write http://localhost:8000"),
         (

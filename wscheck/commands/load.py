@@ -15,6 +15,7 @@ from wscheck.commands.options import (
     Header,
     Insecure,
     Namespace,
+    Protocol,
     Query,
     Strict,
     Timeout,
@@ -123,6 +124,7 @@ def load(
     header: Header = None,
     cookie: Cookie = None,
     query: Query = None,
+    protocol: Protocol = None,
     namespace: Namespace = None,
     path: Endpoint = None,
     transports: Annotated[
@@ -185,6 +187,7 @@ def load(
     """
     settings = {
         "target.url": url,
+        "target.protocol": protocol,
         "target.namespace": namespace,
         "target.path": path,
         "target.transports": transports,

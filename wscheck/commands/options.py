@@ -4,6 +4,13 @@ from typing import Annotated
 
 import typer
 
+Protocol = Annotated[
+    str | None,
+    typer.Option(
+        metavar="socket.io|websocket|sse",
+        help="Protocol of the server [recognised]; sse is for server-sent events.",
+    ),
+]
 Namespace = Annotated[str | None, typer.Option(metavar="NAME", help="Socket.IO namespace [/].")]
 Endpoint = Annotated[str | None, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint [/socket.io].")]
 Insecure = Annotated[bool | None, typer.Option("--insecure", help="Do not verify the server's TLS certificate.")]

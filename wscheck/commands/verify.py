@@ -21,6 +21,7 @@ from wscheck.commands.options import (
     Marker,
     MaxAttempts,
     Namespace,
+    Protocol,
     Query,
     Strict,
     Timeout,
@@ -47,7 +48,9 @@ def verify(
     url: Annotated[
         str | None,
         typer.Argument(
-            metavar="URL", help="The server, e.g. http://localhost:8000. Without one: the embedded backend."
+            metavar="URL",
+            help="The server: ws://HOST/PATH, a stream (http://HOST/PATH), or Socket.IO (http://HOST). "
+            "Without one: the embedded backend.",
         ),
     ] = None,
     scenario: Annotated[
@@ -93,6 +96,7 @@ def verify(
     cookie: Cookie = None,
     query: Query = None,
     anonymous: Anonymous = None,
+    protocol: Protocol = None,
     namespace: Namespace = None,
     path: Endpoint = None,
     transports: Annotated[
@@ -144,6 +148,7 @@ def verify(
     """
     flags = {
         "target.url": url,
+        "target.protocol": protocol,
         "target.namespace": namespace,
         "target.path": path,
         "target.transports": transports,

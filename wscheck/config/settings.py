@@ -259,6 +259,12 @@ SETTINGS = {
             "the server to check; by default, the embedded backend",
             other_variable=NEXT_PUBLIC_VARIABLE,
         ),
+        Setting(
+            "target.protocol",
+            ChoiceParser(("socket.io", "websocket", "sse")),
+            None,
+            "protocol of the server: socket.io, websocket or sse; by default, recognised",
+        ),
         Setting("target.namespace", parse_namespace, "/", "Socket.IO namespace"),
         Setting("target.path", parse_text, "/socket.io", "path of the Socket.IO endpoint"),
         Setting(

@@ -12,6 +12,11 @@ from wscheck.config.settings import NEXT_PUBLIC_VARIABLE
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
 
+SOCKET_IO, WEBSOCKET, EVENT_STREAM = "socket.io", "websocket", "event-stream"
+"""Protocols of a server that a client can connect to. Those without Socket.IO have the id of their events."""
+
+_PROTOCOL_SETTINGS = {"socket.io": SOCKET_IO, "websocket": WEBSOCKET, "sse": EVENT_STREAM}
+
 if TYPE_CHECKING:
     from wscheck.config.loading import Config, SettingValue
 
@@ -32,6 +37,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A server, and how clients connect to it.
 
+    protocol           SOCKET_IO, WEBSOCKET or EVENT_STREAM; "" if the server must show it
     transports         in the order of a client's attempts
     timeout_s          seconds that a connection may take
     wait_s             seconds to wait for the server to start
@@ -42,6 +48,7 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     url: str = msgspec.field(default_factory=default_url)
+    protocol: str = SOCKET_IO
     namespace: str = "/"
     path: str = "/socket.io"
     transports: tuple[str, ...] = ("polling", "websocket")
@@ -57,6 +64,36 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
         return self.connect.fill(template, credentials.user, credentials.token)
 
     @property
+    def is_socket_io(self) -> bool:
+        return self.protocol == SOCKET_IO
+
+    @property
+    def sends_user(self) -> bool:
+        """True if what a client sends to connect contains the user id."""
+        return _sent_by(self, Credentials("user 1")) != _sent_by(self, Credentials("user 2"))
+
+    @property
+    def sends_token(self) -> bool:
+        """True if what a client sends to connect contains the token."""
+        with_token, with_other = (Credentials("user", Secret(token)) for token in ("token 1", "token 2"))
+        return _sent_by(self, with_token) != _sent_by(self, with_other)
+
+    def with_protocol(self, protocol: str) -> "ServerTarget":
+        """Return the target of a server that speaks `protocol`.
+
+        Only Socket.IO has an `auth` object. At other servers, a credential whose place is not set is sent by [connect]
+        only, or not at all.
+        """
+        target = msgspec.structs.replace(self, protocol=protocol)
+        if target.is_socket_io:
+            return target
+        places = {
+            name: "" if place.startswith("auth.") else place
+            for name, place in (("user_in", self.user_in), ("token_in", self.token_in))
+        }
+        return msgspec.structs.replace(target, **places)
+
+    @property
     def display_url(self) -> str:
         """The URL without user, password and query, for reports."""
         parts = urlsplit(self.url)
@@ -70,8 +107,9 @@ def configured_target(config: "Config") -> ServerTarget:
     [connect] does not apply to the embedded backend.
 
     Raises:
-        UsageError: A variable that [connect] names is not set. Or the URL has a path, which is ambiguous: Socket.IO
-            clients use it as the namespace, and it could also be meant as the path of the endpoint.
+        UsageError: A variable that [connect] names is not set, or the embedded backend does not speak the protocol. Or
+            the URL of a Socket.IO server has a path, which is ambiguous: Socket.IO clients use it as the namespace, and
+            it could also be meant as the path of the endpoint.
     """
     connect = config.connect if config.server_url else ConnectOptions()
     if missing := connect.missing_variables:
@@ -79,14 +117,12 @@ def configured_target(config: "Config") -> ServerTarget:
             f"{config.locate_key('connect')}: the variable {missing[0]} is not set.",
             "Set it. The value of {env:NAME} comes from the environment.",
         )
-    if path := urlsplit(config.server_url or "").path.strip("/"):
-        raise UsageError(
-            f"{config.values['target.url'].origin}: the address of the server has a path, /{path}.",
-            f"Leave it out. Pass a namespace as `target.namespace=/{path}`, the client's option `path` as "
-            f"`target.path=/{path}`.",
-        )
-    return ServerTarget(
+    protocol = _configured_protocol(config)
+    if protocol == SOCKET_IO and (path := urlsplit(config.server_url or "").path.strip("/")):
+        raise path_error(path, config.values["target.url"].origin)
+    target = ServerTarget(
         url=config.server_url or "",
+        protocol=protocol,
         namespace=config["target.namespace"],
         path=config["target.path"],
         transports=config["target.transports"],
@@ -97,6 +133,73 @@ def configured_target(config: "Config") -> ServerTarget:
         token_in=_location(config.values["identity.token_in"], is_in_connect=connect.places("token")),
         connect=connect,
     )
+    return target.with_protocol(protocol) if protocol else target
+
+
+def _configured_protocol(config: "Config") -> str:
+    """Return the protocol of the configured server, "" if the server must show it."""
+    given, url = config["target.protocol"], config.server_url
+    if url is None:
+        if given not in (None, "socket.io"):
+            raise UsageError(
+                f"{config.values['target.protocol'].origin} was given without a URL: the embedded backend speaks "
+                "Socket.IO.",
+                "Give the URL of the server.",
+            )
+        return SOCKET_IO
+    if given is not None:
+        return _PROTOCOL_SETTINGS[given]
+    parts, engine_path = urlsplit(url), config["target.path"].strip("/")
+    if parts.path.strip("/") == engine_path:
+        return SOCKET_IO
+    return WEBSOCKET if parts.scheme in ("ws", "wss") and parts.path.strip("/") else ""
+
+
+def path_error(path: str, origin: str = "`target.url`") -> UsageError:
+    """Return the error for the URL of a Socket.IO server that has a path."""
+    return UsageError(
+        f"{origin}: the address of the server has a path, /{path}.",
+        f"Leave it out. Pass a namespace as `target.namespace=/{path}`, the client's option `path` as "
+        f"`target.path=/{path}`; for another protocol, pass `target.protocol=websocket` or sse.",
+    )
+
+
+def check_plain_target(target: ServerTarget, credentials: Iterable[Credentials]) -> None:
+    """Check that a client without Socket.IO can send the credentials and perform the steps.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    given = list(credentials)
+    if target.connect.auth:
+        raise UsageError(
+            "`connect.auth` has fields, and only Socket.IO sends an `auth` object.",
+            "Send them with `connect.query`, `connect.headers` or `connect.cookies`, or in a [[connect.step]].",
+        )
+    if any(step.ack for step in target.connect.steps):
+        raise UsageError(
+            "A [[connect.step]] has `ack`, and only Socket.IO acknowledges events.",
+            "Write `wait_for` with the name of the message that answers.",
+        )
+    if any(each.token is not None for each in given) and not target.sends_token:
+        raise UsageError(
+            "There is a token, and nothing that the client sends contains it.",
+            "Name its place with `identity.token_in=query.token` (or header.NAME, cookie.NAME), or write {token} into "
+            "[connect].",
+        )
+    if len(given) > 1 and not target.sends_user and given[0].token == given[1].token:
+        raise UsageError(
+            "There is a second user, and nothing that the client sends distinguishes the two.",
+            "Name the place of the user id with `identity.user_in=query.user` (or header.NAME, cookie.NAME), or set "
+            "`identity.second_token`.",
+        )
+
+
+def _sent_by(target: ServerTarget, credentials: Credentials) -> tuple[Any, ...]:
+    """Return everything that a client sends in order to connect."""
+    placed = build_handshake_credentials(target, credentials)
+    steps = [target.fill(step.payload, credentials) for step in target.connect.steps]
+    return placed.auth, placed.query, placed.headers, steps
 
 
 def _location(setting: "SettingValue", *, is_in_connect: bool) -> str:

@@ -126,6 +126,21 @@ def message_name(payload: object) -> str:
     return ""
 
 
+def encode_message(name: str, payload: object) -> str:
+    """Return the text of a message with this name, as a client sends it.
+
+    A payload that is no JSON object is sent as it is: a text as text, other values as JSON. An object also contains the
+    name, unless one of its values is the name: `type` is the usual key.
+    """
+    if isinstance(payload, str):
+        return payload
+    if payload is None:
+        payload = {}
+    if isinstance(payload, dict) and name not in payload.values():
+        payload = {"type": name, **payload}
+    return msgspec.json.encode(payload).decode()
+
+
 def _is_name(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_NAME_LENGTH and not any(char.isspace() for char in value)
 

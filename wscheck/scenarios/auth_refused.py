@@ -45,6 +45,12 @@ class AuthRefused(Scenario):
     claim = "The server refuses an invalid token, and the client does not retry repeatedly."
     rules = (TokenUnchecked, ExcessiveAttempts)
 
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may."""
+        if settings.target.is_socket_io or settings.target.sends_token:
+            return ""
+        return "the client sends no token: set WSCHECK_TOKEN, and name its place with --token-in"
+
     async def run(self, context: ScenarioContext) -> None:
         accepted = []
         for number, credentials in enumerate(invalid_credentials(context.settings)):

@@ -4,13 +4,18 @@ import msgspec
 
 from wscheck.config.event_contract import ContractEvent
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.context import DASHBOARD, NO_REQUEST, WIZARD, ScenarioContext, ScenarioSettings
 from wscheck.scenarios.scenario import Scenario
 
 
 class ComponentSharing(Scenario):
     id = "component-sharing"
     claim = "The connection stays open while one component uses it, and closes when the last one unmounts."
+
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may."""
+        is_silent = settings.contract.first_requestable is None
+        return NO_REQUEST if not settings.target.is_socket_io and is_silent else ""
 
     async def run(self, context: ScenarioContext) -> None:
         page = context.new_page()

@@ -77,6 +77,10 @@ LONE_PAGE = "lone tab"
 SHOWING_PINGS = 2
 """Pings that show that the server receives the client's answers: it sends the second only after one."""
 
+NO_MESSAGE = "no [[event]] in wscheck.toml names a message of this server"
+NO_REQUEST = "no [[event]] in wscheck.toml has an `emit` that requests it"
+"""Reasons to skip a scenario at a server that is no Socket.IO server, whose messages only the contract can name."""
+
 MAX_EVENTS = 20_000
 """Largest number of received events per phase. A contract has a few events; a flood would only fill the memory."""
 
@@ -278,7 +282,7 @@ class ScenarioContext:
             return None if await self.request(event, requester, receivers) else event
         if event is not None and await self.is_answered(event, requester):
             return None
-        wait_s = SHOWING_PINGS * connection.ping_interval_s + connection.ping_timeout_s
+        wait_s = connection.two_pings_s
         timeout_s = self.settings.target.timeout_s
         if wait_s <= timeout_s and await connection.wait_for_pings(SHOWING_PINGS, wait_s):
             return None

@@ -6,7 +6,15 @@ from functools import partial
 import msgspec
 
 from wscheck.detect.rules.event_unheard import EventUnheard
-from wscheck.scenarios.context import DASHBOARD, SHORT_WAIT_S, WIZARD, WRONG_TOKEN, ScenarioContext
+from wscheck.scenarios.context import (
+    DASHBOARD,
+    NO_MESSAGE,
+    SHORT_WAIT_S,
+    WIZARD,
+    WRONG_TOKEN,
+    ScenarioContext,
+    ScenarioSettings,
+)
 from wscheck.scenarios.scenario import CONNECTION_RULES, Scenario
 
 
@@ -14,6 +22,10 @@ class EventHandling(Scenario):
     id = "event-handling"
     claim = "Every event of the contract arrives exactly once, and reaches every component."
     rules = (*CONNECTION_RULES, EventUnheard)
+
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may."""
+        return NO_MESSAGE if not settings.target.is_socket_io and not settings.contract.events else ""
 
     async def run(self, context: ScenarioContext) -> None:
         page = context.new_page()

@@ -3,7 +3,7 @@
 from wscheck.config.target import Credentials
 from wscheck.detect.rules.identity_unverified import IdentityUnverified
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.context import DASHBOARD, ScenarioContext, ScenarioSettings
 from wscheck.scenarios.scenario import Scenario
 
 
@@ -11,6 +11,12 @@ class IdentityBinding(Scenario):
     id = "identity-binding"
     claim = "A token of one user does not open a connection of another user."
     rules = (IdentityUnverified,)
+
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may."""
+        if settings.target.is_socket_io or settings.target.sends_user:
+            return ""
+        return "the client sends no user id that could be another's: name its place with --user-in"
 
     async def run(self, context: ScenarioContext) -> None:
         user, second_user = context.settings.user, context.settings.second_user

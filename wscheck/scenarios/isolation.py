@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wscheck.config.event_contract import ContractEvent
 from wscheck.detect.rules.event_leaked import MIN_TRIES, EventLeaked
 from wscheck.observe.client.simulated_page import MountedComponent
-from wscheck.scenarios.context import DASHBOARD, ScenarioContext
+from wscheck.scenarios.context import DASHBOARD, NO_REQUEST, ScenarioContext, ScenarioSettings
 from wscheck.scenarios.scenario import Scenario
 
 QUIET_S = 0.5
@@ -21,6 +21,11 @@ class Isolation(Scenario):
     id = "isolation"
     claim = "Events of one user never arrive on a connection of another user."
     rules = (EventLeaked,)
+
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may."""
+        is_silent = settings.contract.first_requestable is None
+        return NO_REQUEST if not settings.target.is_socket_io and is_silent else ""
 
     async def run(self, context: ScenarioContext) -> None:
         second_user = context.settings.second_user

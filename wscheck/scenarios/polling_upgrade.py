@@ -1,7 +1,7 @@
 """Long-polling, then websocket: two transports, one connection."""
 
 from wscheck.model.events import Connected, Upgraded
-from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext, ScenarioSettings
 from wscheck.scenarios.scenario import Scenario
 
 UPGRADE_TIMEOUT_S = 2.0
@@ -19,9 +19,19 @@ class PollingUpgrade(Scenario):
     id = "polling-upgrade"
     claim = "A page that starts with long-polling and upgrades to websocket has one connection."
 
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why this application never upgrades the transport, "" if it may.
+
+        A transport that the application does not use may not work at this server.
+        """
+        if not settings.target.is_socket_io:
+            return "only Socket.IO starts with long-polling and upgrades the transport"
+        used = settings.target.transports
+        if set(used) < set(POLLING_FIRST):
+            return f"the application uses {used[0]} only, so the transport is never upgraded"
+        return ""
+
     async def run(self, context: ScenarioContext) -> None:
-        if reason := _no_upgrade_reason(context):
-            return context.skip(reason)
         page = context.new_page(transports=POLLING_FIRST)
         components = [await page.mount(DASHBOARD), await page.mount(WIZARD)]
         context.expect("connected", page)
@@ -39,7 +49,6 @@ class PollingUpgrade(Scenario):
             await mounted.unmount()
         if unanswered is not None:
             await context.request_elsewhere(unanswered, transports=POLLING_FIRST[:1])  # is the upgrade the reason?
-        return None
 
     async def run_control(self, context: ScenarioContext) -> None:
         """Mount two components that each open a connection (the documented fault), starting with long-polling.
@@ -47,8 +56,6 @@ class PollingUpgrade(Scenario):
         The rules must report the second connection, or the server must refuse it. Otherwise the scenario is
         inconclusive, because it could not have failed at this server.
         """
-        if _no_upgrade_reason(context):
-            return  # a transport that the application does not use may not work at this server
         page = context.new_page(fault=True, transports=POLLING_FIRST)
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
@@ -60,11 +67,3 @@ def _is_upgraded(context: ScenarioContext) -> bool:
         isinstance(event, Upgraded) or (isinstance(event, Connected) and event.transport == "websocket")
         for event in context.events
     )
-
-
-def _no_upgrade_reason(context: ScenarioContext) -> str:
-    """Return why this application never upgrades the transport, "" if it may."""
-    used = context.settings.target.transports
-    if set(used) < set(POLLING_FIRST):
-        return f"the application uses {used[0]} only, so the transport is never upgraded"
-    return ""

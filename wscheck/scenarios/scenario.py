@@ -13,7 +13,7 @@ from wscheck.detect.rules.log_silent import LogSilent
 from wscheck.model.gaps import Gap
 from wscheck.model.policy import PER_USER
 from wscheck.model.report import Control
-from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
+from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext, ScenarioSettings
 
 CONNECTION_RULES: tuple[type[Rule], ...] = (
     *DOCUMENTED,
@@ -58,6 +58,10 @@ class Scenario(ABC):
         await page.mount(DASHBOARD)
         await page.mount(WIZARD)
         await context.wait_for_reaction()
+
+    def skip_reason(self, settings: ScenarioSettings) -> str:
+        """Return why the scenario does not apply to this server, "" if it may. Neither phase runs then."""
+        return ""
 
     def rule_options(self, options: RuleOptions) -> RuleOptions:
         """Return the options of the scenario's rules.

@@ -43,7 +43,11 @@ from wscheck.run.load.plan import SystemLimits, check_limits, configured_plan, i
         (("--format", "ndjson"), 2, "This command does not support the format `ndjson`"),
         (("--before-after", "--profile", "tabs"), 2, "--profile tabs was given too"),
         (("http://192.0.2.7:8000",), 2, "next: If you may load it, add --i-may-load-this-target."),
-        (("http://127.0.0.1:9/admin/",), 2, "URL: the address of the server has a path, /admin."),
+        (
+            ("http://127.0.0.1:9/admin/", "--protocol", "socket.io"),
+            2,
+            "URL: the address of the server has a path, /admin.",
+        ),
         (("http://secret:word@192.0.2.7:8000",), 2, "http://192.0.2.7:8000 is not this machine"),
         (("http://127.0.0.1:1",), 3, "Nothing answers at http://127.0.0.1:1"),
         (("--users", "40000", "http://127.0.0.1:1"), 3, "ulimit"),

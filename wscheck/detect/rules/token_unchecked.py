@@ -167,7 +167,8 @@ class TokenUnchecked(Rule):
             self._report_intruder(intruder, f"connected {intruder.how}")
 
     def _may_be_wrong_namespace(self, intruder: _Intruder) -> bool:
-        return intruder.opened.namespace in (None, "/") and not self._refuses_any
+        is_socket_io = intruder.opened.protocol is None
+        return is_socket_io and intruder.opened.namespace in (None, "/") and not self._refuses_any
 
     def _report_intruder(self, intruder: _Intruder, message: str, severity: Severity | None = None) -> None:
         self.report(

@@ -1,27 +1,15 @@
-"""One Socket.IO connection of the simulated client: the attempt, the server's answer and the end."""
+"""One connection of the simulated client, whatever its protocol: the attempt, the server's answer and the end."""
 
 import asyncio
-from typing import Any, Protocol
-
-import aiohttp
-import engineio
-import socketio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
 
 from wscheck.config.connect import ConnectStep
-from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
-from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
-from wscheck.model.errors import failure_reason
-from wscheck.observe.client.cancellation import is_current_task_cancelled
-from wscheck.observe.client.instrumented_client import (
-    MAX_MESSAGE_BYTES,
-    InstrumentedClient,
-    RequestWithExactCookies,
-    http_refusal,
-)
-from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
+from wscheck.config.target import Credentials, ServerTarget
 
 MAX_EARLY_EVENTS = 100
-"""Largest number of events that are buffered until the server acknowledges the connection."""
+"""Largest number of events that are buffered until the connection is open."""
 
 
 class ConnectionListener(Protocol):
@@ -37,17 +25,26 @@ class ConnectionListener(Protocol):
     def unreadable(self, connection: "ClientConnection", reason: str) -> None: ...
 
 
-class ClientConnection:
-    """One connection attempt and the connection that results from it.
+class StepFailed(Exception):
+    """Error: the connection ended while a step after connecting was performed."""
 
-    sid          socket id, None until connected
-    eio          id of the Engine.IO session, None until connected
+
+class ClientConnection(ABC):
+    """One connection attempt and the connection that results from it. Each protocol has a subclass.
+
+    protocol     id of the protocol in events, None for Socket.IO
+    unanswered_pings  pings that the server must send to a silent client before it is certain that it does not wait
+    sid          id of the connection, None until connected
+    eio          id of the Engine.IO session, None until connected; None for other protocols
     rejection    message with which the server refused the connection, None if it did not
     failure      first problem that ended the attempt, None if there was none
     timed_out    true if `failure` is a timeout
     by_scenario  true if a step of a scenario makes the attempt, false if the simulated client decides to connect
     ping_count   number of pings that the server has sent
     """
+
+    protocol: ClassVar[str | None] = None
+    unanswered_pings: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -64,138 +61,70 @@ class ClientConnection:
         self.rejection: str | None = None
         self.failure: str | None = None
         self.timed_out = self.by_scenario = False
-        self._listener = listener
-        self._http: aiohttp.ClientSession | None = None
-        self._client: Any = None
-        self._closed_by_us = self._session_unknown = False
-        self._early_events: list[list[Any]] = []
-        self._acknowledged_sid: str | None = None
-        self._steps = _StepRun(self)
         self.ping_count = 0
-        self._answered, self._ended, self._pinged = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._listener = listener
+        self._closed_by_us = False
+        self._steps = StepRun(self)
+        self._early_events: list[list[Any]] = []
+        self._ended, self._pinged = asyncio.Event(), asyncio.Event()
 
     @property
     def is_connected(self) -> bool:
         return self.sid is not None and not self._ended.is_set()
 
     @property
+    @abstractmethod
     def transport(self) -> str | None:
         """Current transport, None before the handshake."""
-        return self._client.eio.current_transport if self._client is not None else None
 
-    @property
-    def ping_deadline_s(self) -> float:
-        """Seconds after which the server must close a silent connection: pingInterval + pingTimeout."""
-        return float(self._client.eio.ping_interval + self._client.eio.ping_timeout)
-
-    @property
-    def ping_interval_s(self) -> float:
-        """The server's pingInterval in seconds, from the handshake."""
-        return float(self._client.eio.ping_interval)
-
-    @property
-    def ping_timeout_s(self) -> float:
-        """The server's pingTimeout in seconds, from the handshake."""
-        return float(self._client.eio.ping_timeout)
-
+    @abstractmethod
     async def open(self) -> bool:
-        """Connect and upgrade the transport. Return True if the server acknowledged CONNECT and every step succeeded.
+        """Connect. Return True if the server accepted the connection and every step succeeded.
 
         A problem of the server does not raise an exception: it is reported to the listener's `refused`.
         """
-        self._listener.connecting(self)
-        placed = build_handshake_credentials(self.target, self.credentials)
-        # Headers of the session are in every request, as with the JavaScript client.
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=not self.target.insecure),
-            headers=placed.headers,
-            # Like a browser, keep the cookies of a server that is named by its IP address.
-            cookie_jar=aiohttp.CookieJar(unsafe=True),
-            request_class=RequestWithExactCookies,
-        )
-        self._client = InstrumentedClient(
-            self,
-            reconnection=False,
-            handle_sigint=False,
-            http_session=self._http,
-            request_timeout=self.target.timeout_s,
-            websocket_extra_options={"max_msg_size": MAX_MESSAGE_BYTES},
-        )
-        url = self.target.url + (("&" if "?" in self.target.url else "?") + placed.query if placed.query else "")
-        try:
-            async with asyncio.timeout(self.target.timeout_s):
-                await self._client.connect(
-                    url,
-                    auth=placed.auth,
-                    transports=list(self.target.transports),
-                    namespaces=[self.target.namespace],
-                    socketio_path=self.target.path.strip("/"),
-                    wait=False,
-                )
-                # The library's own wait would miss a DISCONNECT that arrives together with the acknowledgement.
-                await self._answered.wait()
-                if self._acknowledged_sid is not None and self.sid is None:
-                    await self._run_steps()
-            if self.is_connected:
-                await self._client.eio.wait_for_upgrade()
-            if self.sid is None:
-                await self._fail(*self._missing_acknowledgement())
-        except TimeoutError:
-            await self._fail("timeout", f"no answer within {self.target.timeout_s:g} s")
-        except asyncio.CancelledError:
-            # aiohttp cancels the look-up of a host name when its session closes, and with it the task that awaits it.
-            if not self._closed_by_us or is_current_task_cancelled():
-                raise
-        except (socketio.exceptions.ConnectionError, engineio.exceptions.EngineIOError) as error:
-            self.rejection = self.rejection or http_refusal(error)
-            await self._fail("refused" if self.rejection is not None else "unreachable", self.rejection or str(error))
-        except Exception as error:
-            # A broken server makes the library raise many types: KeyError, ValueError, UnicodeError and others.
-            await self._fail("protocol", failure_reason(error, "the client cannot read an answer"))
-        return self.is_connected
 
-    def _missing_acknowledgement(self) -> tuple[str, str]:
-        """Return the reason and message for an attempt that ended without an acknowledgement."""
-        if self.rejection is not None:
-            return "refused", self.rejection
-        if self._session_unknown:
-            return "protocol", SESSION_ID_UNKNOWN
-        return "unreachable", "the connection ended before the server acknowledged it"
-
-    async def _run_steps(self) -> None:
-        """Perform the steps after the acknowledgement. The connection counts as connected only after the last one."""
-        self.rejection = await self._steps.run(self._client)
-        if self.rejection is None:
-            self._become_connected()
-
-    def _become_connected(self) -> None:
-        """Report the connection, then the events that arrived before."""
-        self.sid, self.eio = self._acknowledged_sid, self._client.eio.sid
-        self._listener.connected(self)
-        early_events, self._early_events = self._early_events, []
-        for event in early_events:
-            self.on_event(event)
-
-    async def _fail(self, reason: str, message: str) -> None:
-        self.timed_out = reason == "timeout" and self.failure is None
-        self.failure = self.failure or message
-        if self.sid is None and not self._closed_by_us:
-            self._listener.refused(self, reason, message)
-        await self._release()
-
+    @abstractmethod
     async def close(self) -> None:
-        """Send DISCONNECT and close the Engine.IO session."""
-        self._closed_by_us = True
-        if self._client is not None and self.is_connected:
-            self.on_ended(IO_CLIENT_DISCONNECT)
-            await _ignore_connection_errors(self._client.disconnect())
-        await self._release()
+        """Close the connection as a page does that no longer needs it."""
 
+    @abstractmethod
     async def drop_network(self) -> None:
         """Close the TCP connections without notice to the server, and wait until the client notices."""
-        if self._http is not None and self._http.connector is not None:
-            await self._http.connector.close()
-        await self.wait_until_ended()
+
+    @property
+    @abstractmethod
+    def two_pings_s(self) -> float:
+        """Longest time until the server has sent two more pings, the second only after the answer to the first."""
+
+    @abstractmethod
+    async def silence_limit_s(self) -> float | str:
+        """Return the seconds within which the server must close this connection if the client falls silent.
+
+        Return the reason as text if the connection does not show it.
+        """
+
+    @abstractmethod
+    def stop_answering_pings(self) -> None:
+        """Ignore pings from now on, like a suspended laptop."""
+
+    @abstractmethod
+    async def send(self, name: str, payload: object, on_answer: Callable[..., None] | None = None) -> None:
+        """Send an event. `on_answer` is called with the acknowledgement, if the protocol has one.
+
+        Raises:
+            StepFailed: The connection has ended.
+        """
+
+    async def emit(self, name: str, data: object = None) -> None:
+        """Send an event. Do nothing if the connection has ended."""
+        if not self.is_connected:
+            return
+        self._listener.emitted(self, name)
+        try:
+            await self.send(name, self.target.fill(data, self.credentials))
+        except StepFailed:
+            return  # the end itself is reported elsewhere
 
     async def wait_until_ended(self, timeout_s: float | None = None) -> bool:
         """Wait until the connection has ended. Return False if it is still open after `timeout_s` seconds.
@@ -221,67 +150,42 @@ class ClientConnection:
             pass
         return self.is_connected and self.ping_count >= expected
 
-    def stop_answering_pings(self) -> None:
-        """Ignore pings from now on, like a suspended laptop."""
-        self._client.eio.stop_answering_pings()
+    @property
+    def end_text(self) -> str:
+        """Why the connection ended, for a message."""
+        return "the connection ended"
 
-    async def emit(self, name: str, data: object = None) -> None:
-        """Send an event. Do nothing if the connection has ended."""
-        if not self.is_connected:
-            return
-        self._listener.emitted(self, name)
-        payload = self.target.fill(data, self.credentials)
-        await _ignore_connection_errors(self._client.emit(name, payload, namespace=self.target.namespace))
+    async def _fail(self, reason: str, message: str) -> None:
+        self.timed_out = reason == "timeout" and self.failure is None
+        self.failure = self.failure or message
+        if self.sid is None and not self._closed_by_us:
+            self._listener.refused(self, reason, message)
+        await self._release()
 
+    @abstractmethod
     async def _release(self) -> None:
-        self._ended.set()
-        self._pinged.set()
-        self._answered.set()
-        if self._client is not None and self._client.eio.state == "connected":
-            await _ignore_connection_errors(self._client.eio.disconnect(abort=True))
-        if self._client is not None:
-            await self._client.eio.cancel_upgrade()
-        if self._http is not None:
-            await self._http.close()
+        """Free everything that the connection uses."""
 
-    # --- PacketListener ------------------------------------------------------------------------------------------
+    def _report_connected(self) -> None:
+        """Report the connection, then the events that arrived before."""
+        self._listener.connected(self)
+        early_events, self._early_events = self._early_events, []
+        for event in early_events:
+            self.on_event(event)
 
-    def on_acknowledged(self, data: object) -> None:
-        self._acknowledged_sid = str(data["sid"]) if isinstance(data, dict) and "sid" in data else self._client.eio.sid
-        if not self.target.connect.steps:
-            self._become_connected()
-        self._answered.set()
-
-    def on_rejected(self, data: object) -> None:
-        message = data.get("message") if isinstance(data, dict) else data
-        self.rejection = str(message) if message else "refused without a reason"
-        self._answered.set()
-
-    def on_upgraded(self) -> None:
-        if self.is_connected:
-            self._listener.upgraded(self)
+    # --- what arrives --------------------------------------------------------------------------------------------
 
     def on_ping(self) -> None:
         self.ping_count += 1
         self._pinged.set()
 
-    def on_unknown_session(self) -> None:
-        # No acknowledgement will arrive: end the wait now, not after the timeout.
-        self._session_unknown = True
-        self._answered.set()
-
-    def on_ended(self, reason: str) -> None:
-        self._answered.set()
-        self._pinged.set()
-        self._steps.ended(reason)
-        if self.sid is not None and not self._ended.is_set():
-            self._ended.set()
-            self._listener.disconnected(self, IO_CLIENT_DISCONNECT if self._closed_by_us else reason)
-
     def on_event(self, data: list[Any]) -> None:
+        """Handle an event: its name, then its arguments.
+
+        A server may send events before the connection counts as open: those of its connect handler, and the answers to
+        the steps.
+        """
         if self.sid is None and len(self._early_events) < MAX_EARLY_EVENTS:
-            # A python-socketio server sends the events of its connect handler before the acknowledgement.
-            # A browser buffers them too.
             self._early_events.append(data)
             self._steps.received(data)
         else:
@@ -292,8 +196,8 @@ class ClientConnection:
         self._listener.unreadable(self, f"the server sent {problem}")
 
 
-class _StepRun:
-    """Steps of one connection after its acknowledgement, and the server's answers to them."""
+class StepRun:
+    """Steps of one connection after it was accepted, and the server's answers to them."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -312,27 +216,28 @@ class _StepRun:
         self._end_reason = self._end_reason or reason
         self._progress.set()
 
-    async def run(self, client: Any) -> str | None:
+    async def run(self) -> str | None:
         """Perform the steps, and return why the server refused one of them, or None if it accepted all."""
         for number, step in enumerate(self._connection.target.connect.steps, start=1):
             try:
                 async with asyncio.timeout(step.within):
-                    problem = await self._perform(step, client)
+                    problem = await self._perform(step)
             except TimeoutError:
                 missing = step.wait_for if self._acknowledgement or not step.ack else "acknowledgement"
                 problem = f"no {missing} within {step.within:g} s"
-            except (socketio.exceptions.SocketIOError, engineio.exceptions.EngineIOError):
+            except StepFailed:
                 problem = f"the connection ended ({self._end_reason or 'transport close'})"
             if problem is not None:
                 return f"step {number} after connecting, {step.label}: {problem}"
         return None
 
-    async def _perform(self, step: ConnectStep, client: Any) -> str | None:
+    async def _perform(self, step: ConnectStep) -> str | None:
         """Perform one step. Return why the server refused it, None if the server accepted it."""
         self._acknowledgement = event = None
         if step.emit is not None:
             self._unread_events.clear()  # the answer to a request comes after it
-            await self._emit(step, client)
+            payload = self._connection.target.fill(step.payload, self._connection.credentials)
+            await self._connection.send(step.emit, payload, self._acknowledged if step.ack else None)
         while True:
             event = event or self._take_event(step.wait_for)
             if (event or step.wait_for is None) and (self._acknowledgement is not None or not step.ack):
@@ -343,14 +248,6 @@ class _StepRun:
             await self._progress.wait()
         answer = self._acknowledgement if step.ack else (event or [])[1:]
         return step.refusal_in(answer[0] if answer else None)
-
-    async def _emit(self, step: ConnectStep, client: Any) -> None:
-        connection = self._connection
-        payload = connection.target.connect.fill(
-            step.payload, connection.credentials.user, connection.credentials.token
-        )
-        acknowledged = self._acknowledged if step.ack else None
-        await client.emit(step.emit, payload, namespace=connection.target.namespace, callback=acknowledged)
 
     def _acknowledged(self, *arguments: Any) -> None:
         self._acknowledgement = arguments
@@ -366,11 +263,3 @@ class _StepRun:
                 del self._unread_events[: position + 1]
                 return event
         return None
-
-
-async def _ignore_connection_errors(awaitable: Any) -> None:
-    """Await `awaitable`, and ignore the errors of a connection that has ended. The end itself is reported elsewhere."""
-    try:
-        await awaitable
-    except (socketio.exceptions.SocketIOError, engineio.exceptions.EngineIOError, aiohttp.ClientError, OSError):
-        return

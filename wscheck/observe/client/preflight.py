@@ -1,7 +1,7 @@
 """First contact with a server: a check before a run, and the events that the server sends to one client.
 
-The check shows that a Socket.IO server answers, speaks Engine.IO 4 and accepts the credentials. Each obstacle raises
-one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
+The check shows that the server answers, which protocol it speaks, and that it accepts the credentials. Each obstacle
+raises one error with the problem and the next step (Engine.IO protocol v4, "Handshake").
 """
 
 import asyncio
@@ -9,17 +9,29 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import aiohttp
+import msgspec
 
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
-from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
+from wscheck.config.target import (
+    EVENT_STREAM,
+    SOCKET_IO,
+    WEBSOCKET,
+    Credentials,
+    ServerTarget,
+    build_handshake_credentials,
+    path_error,
+)
 from wscheck.model.errors import CannotCheck, NotSocketIO, Rejected, Unreachable, UsageError, failure_reason
 from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener
+from wscheck.observe.client.new_connection import new_connection
+from wscheck.observe.client.plain_connections import LATE_REFUSAL_S, http_url
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_HANDSHAKE_BYTES = 64 * 1024
@@ -39,6 +51,13 @@ _CHECK_CREDENTIALS = (
     "Check `identity.token` and `identity.user_id`, and where the server expects them: "
     "`identity.token_in=query.token`, header.NAME or cookie.NAME, `identity.user_in`."
 )
+
+_CHECK_PLAIN_CREDENTIALS = (
+    "Check `identity.token` and where the server expects it: `identity.token_in=query.token`, header.NAME or "
+    "cookie.NAME, or the first message in a [[connect.step]]; and whether it expects an Origin: `connect.headers`."
+)
+
+_Answer = TypeVar("_Answer")
 
 _UNTRUSTED = aiohttp.ClientConnectorCertificateError
 _ENGINE_IO_3_HANDSHAKE = re.compile(rb"^\d+:0\{")
@@ -63,24 +82,120 @@ class _GatewayError(NotSocketIO):
     """Error: a proxy answered that it cannot reach the server behind it (for example HTTP 502)."""
 
 
-async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
+async def preflight(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> ServerTarget:
     """Check that `credentials` can connect to `target` within the target's timeout.
+
+    Return the target with its protocol.
 
     Raises:
         CannotCheck: The credentials cannot connect; the message states the obstacle.
+        UsageError: The URL has a path, and the server shows no protocol in which it is the address of a connection.
     """
-    offers_polling = await first_handshake(target, credentials, redactor)
+    target, offers_polling = await first_contact(target, credentials, redactor)
+    if not target.is_socket_io:
+        await _check_plain_connection(target, credentials, redactor)
+        return target
     if not offers_polling and target.transports[0] == "polling":
         raise Unreachable(
             f"{target.display_url} does not offer long-polling, which the client tries first.",
             "Pass `target.transports=websocket`. The application must set `transports` accordingly.",
         )
-    connection = ClientConnection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
+    connection = new_connection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
     try:
         if not await connection.open():
             raise _connection_error(target, connection, redactor)
     finally:
         await connection.close()
+    return target
+
+
+async def first_contact(
+    target: ServerTarget, credentials: Credentials, redactor: Redactor, ca_file: Path | None = None
+) -> tuple[ServerTarget, bool]:
+    """Wait for the server, and find out its protocol if the configuration does not name it.
+
+    Arguments and errors are those of `first_handshake`, and:
+
+    Returns:
+        The target with its protocol, and whether a Socket.IO server offers long-polling.
+
+    Raises:
+        UsageError: The URL has a path, and no stream of server-sent events answers there.
+    """
+    if target.protocol and not target.is_socket_io:
+        await _wait_for(target, lambda: _request(target, credentials, ca_file))
+        return target, False
+    if path := urlsplit(target.url).path.strip("/"):
+        if not await _is_event_stream(target, credentials):
+            raise path_error(path)
+        return target.with_protocol(EVENT_STREAM), False
+    try:
+        return target.with_protocol(SOCKET_IO), await first_handshake(target, credentials, redactor, ca_file)
+    except _GatewayError:
+        raise
+    except NotSocketIO:
+        if target.protocol:
+            raise
+        if target.url.startswith("ws") and await _is_websocket(target, credentials):
+            return target.with_protocol(WEBSOCKET), False
+        if not target.url.startswith("ws") and await _is_event_stream(target, credentials):
+            return target.with_protocol(EVENT_STREAM), False
+        raise
+
+
+async def _is_event_stream(target: ServerTarget, credentials: Credentials) -> bool:
+    """Return whether the server answers a request with a stream of server-sent events."""
+    return await _accepts(target.with_protocol(EVENT_STREAM), credentials)
+
+
+async def _is_websocket(target: ServerTarget, credentials: Credentials) -> bool:
+    """Return whether the server accepts a WebSocket at the URL."""
+    return await _accepts(target.with_protocol(WEBSOCKET), credentials)
+
+
+async def _accepts(target: ServerTarget, credentials: Credentials) -> bool:
+    without_steps = msgspec.structs.replace(target.connect, steps=())
+    target = msgspec.structs.replace(target, connect=without_steps)
+    connection = new_connection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
+    try:
+        return await connection.open()
+    finally:
+        await connection.close()
+
+
+async def _check_plain_connection(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
+    """Check that `credentials` can connect to a server without Socket.IO.
+
+    Such servers often accept a connection, and close it when they have checked the credentials.
+
+    Raises:
+        CannotCheck: They cannot.
+    """
+    connection = new_connection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
+    try:
+        is_open = await connection.open()
+        if is_open and not await connection.wait_until_ended(LATE_REFUSAL_S):
+            return
+        answer = redactor.redact(connection.rejection or connection.failure or connection.end_text)[:200]
+    finally:
+        await connection.close()
+    kind = "a WebSocket" if target.protocol == WEBSOCKET else "a stream of server-sent events"
+    if is_open:
+        raise Rejected(
+            f"{target.display_url} accepted the connection of {credentials.user} and ended it at once: {answer}.",
+            _SET_CREDENTIALS if credentials.token is None else _CHECK_PLAIN_CREDENTIALS,
+        )
+    if connection.rejection is None:
+        raise Unreachable(f"{target.display_url} did not open {kind}: {answer}.", "Check the URL, and any proxy.")
+    if answer.startswith("HTTP ") and not answer.endswith(_CREDENTIAL_STATUSES):
+        raise NotSocketIO(
+            f"{target.display_url} does not open {kind}: it answers {answer}.",
+            "Check the URL and its path, whether a proxy forwards the Upgrade header, and `target.protocol`.",
+        )
+    raise Rejected(
+        f"{target.display_url} refused the connection of {credentials.user}: {answer!r}.",
+        _SET_CREDENTIALS if credentials.token is None else _CHECK_PLAIN_CREDENTIALS,
+    )
 
 
 async def first_handshake(
@@ -90,14 +205,40 @@ async def first_handshake(
 
     Arguments, result and errors are those of `polling_handshake`.
     """
+    return await _wait_for(target, lambda: polling_handshake(target, credentials, redactor, ca_file))
+
+
+async def _wait_for(target: ServerTarget, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Return the result of `attempt`, which is repeated while the server starts."""
     deadline = time.monotonic() + target.wait_s
     while True:
         try:
-            return await polling_handshake(target, credentials, redactor, ca_file)
+            return await attempt()
         except (_NotStarted, _GatewayError):
             if time.monotonic() + WAIT_INTERVAL_S >= deadline:
                 raise
         await asyncio.sleep(WAIT_INTERVAL_S)
+
+
+async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path | None = None) -> None:
+    """Send a request that opens no connection of the user, to see whether the server answers at all.
+
+    Raises:
+        CannotCheck: It does not, or a proxy answers in its place.
+    """
+    placed = build_handshake_credentials(target, credentials)
+    connector = aiohttp.TCPConnector(ssl=_ssl_context(ca_file) if ca_file else not target.insecure)
+    timeout = aiohttp.ClientTimeout(total=target.timeout_s)
+    try:
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            session.options(http_url(target, placed), headers=placed.headers, allow_redirects=False) as response,
+        ):
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise _request_error(target, error) from None
+    if status in _GATEWAY_STATUSES:
+        raise _GatewayError(f"{target.display_url} answers HTTP {status}.", "Check the server behind the proxy.")
 
 
 async def server_problem(
@@ -105,7 +246,10 @@ async def server_problem(
 ) -> str | None:
     """Return why the server does not answer a handshake now, or None if it does."""
     try:
-        await polling_handshake(target, credentials, redactor, ca_file)
+        if target.is_socket_io:
+            await polling_handshake(target, credentials, redactor, ca_file)
+        else:
+            await _request(target, credentials, ca_file)
     except CannotCheck as error:
         return error.problem
     return None
@@ -230,8 +374,8 @@ def _check_handshake(target: ServerTarget, status: int, body: bytes, redactor: R
     excerpt = redactor.redact(body.decode("utf-8", "replace")).strip()[:60]
     raise (_GatewayError if status in _GATEWAY_STATUSES else NotSocketIO)(
         f"{url} is not a Socket.IO endpoint: it answers HTTP {status}" + (f" {excerpt!r}." if excerpt else "."),
-        "Check the URL and `target.path` (Socket.IO's default is /socket.io). Other WebSockets and streams are checked "
-        "on their page: `wscheck browser URL`.",
+        "Check the URL and `target.path` (Socket.IO's default is /socket.io). For another server, write its whole "
+        "address: ws://host/path for a WebSocket, or `target.protocol=sse` for server-sent events.",
     )
 
 
@@ -314,15 +458,15 @@ async def observe_contract(target: ServerTarget, user: Credentials) -> list[Cont
         CannotCheck: The server is unreachable, or refuses the credentials.
     """
     redactor = Redactor([user.token])
-    await preflight(target, user, redactor)
+    target = await preflight(target, user, redactor)
     collector = _PayloadCollector()
-    connection = ClientConnection(target, user, collector, page="observed", component="observed")
+    connection = new_connection(target, user, collector, page="observed", component="observed")
     requests: dict[str, str | None] = {}
     try:
         if await connection.open():
             await asyncio.sleep(GREETING_S)
             requests = dict.fromkeys(collector.payloads)
-            for event in DOCUMENTED_CONTRACT.events:
+            for event in DOCUMENTED_CONTRACT.events if target.is_socket_io else ():
                 if event.emit is not None and event.emit.startswith("request_"):
                     await connection.emit(event.emit, event.payload)
                     await asyncio.sleep(ANSWER_S)

@@ -35,6 +35,7 @@ from wscheck.observe.client import console_messages
 from wscheck.observe.client.cancellation import cancel_all
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener
 from wscheck.observe.client.console_messages import ConsoleLog
+from wscheck.observe.client.new_connection import new_connection
 from wscheck.observe.traffic.redaction import MAX_TEXT_LENGTH, TrafficRedactor
 
 EventHandler = Callable[[Any], None]
@@ -191,7 +192,7 @@ class SimulatedPage(ABC):
 
     def new_connection(self, mounted: MountedComponent) -> ClientConnection:
         """Return a new connection that `mounted` opens. The page listens to it, and closes it in `close`."""
-        connection = ClientConnection(self.target, self.credentials, self, page=self.name, component=mounted.component)
+        connection = new_connection(self.target, self.credentials, self, page=self.name, component=mounted.component)
         self._connections.append(connection)
         return connection
 
@@ -477,7 +478,8 @@ class ClientRecorder:
             "user": connection.credentials.user,
             "sid": self._cut(connection.sid) if connection.sid is not None else None,
             "eio": self._cut(connection.eio) if connection.eio is not None else None,
-            "namespace": connection.target.namespace,
+            "namespace": connection.target.namespace if connection.protocol is None else None,
+            "protocol": connection.protocol,
             "transport": connection.transport if connection.sid is not None else None,
             "page": connection.page,
             "component": connection.component,

@@ -239,14 +239,17 @@ async def _run_all(run: VerifyRun, recorded: _RecordedPhases, progress: ReportPr
         async with slots, run.servers.for_scenario(name) as (settings, logs):
             scenario = SCENARIOS[name]
             progress(name, done, len(run.scenarios))
+            skip_reason = scenario.skip_reason(settings)
             for phase_name, act in (("subject", run.subject(scenario)), ("control", scenario.run_control)):
-                if lost_reason and phase_name == "control":
+                if (lost_reason or skip_reason) and phase_name == "control":
                     break
                 context = ScenarioContext(settings, console=run.console, no_answer_reason=no_answer_reason)
                 recorded.add(name, context)
                 phase = _PhaseRun(scenario, phase_name, context, logs)
                 if lost_reason:
-                    _record_untried(phase, lost_reason)
+                    _record_untried(phase, f"not tried: {lost_reason}")
+                elif skip_reason:
+                    _record_untried(phase, skip_reason, skipped=True)
                 else:
                     lost_reason = await _run_phase(phase, act, run.servers)
                     no_answer_reason = no_answer_reason or _no_answer_reason(phase)
@@ -271,14 +274,14 @@ class _PhaseRun(msgspec.Struct):
     logs: list[ServerLog]
 
 
-def _record_untried(phase: _PhaseRun, lost_reason: str) -> None:
-    """Record that a phase was not tried because the server does not answer any more.
+def _record_untried(phase: _PhaseRun, reason: str, *, skipped: bool = False) -> None:
+    """Record that a phase was not tried: the scenario does not apply, or the server does not answer any more.
 
     Each connection would only fail after its timeout. A scenario that expects a refusal would even seem to pass.
     """
     fields: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
     phase.context.record(PhaseStarted(at=time.time(), **fields))
-    phase.context.mark_not_evaluated(f"not tried: {lost_reason}")
+    (phase.context.skip if skipped else phase.context.mark_not_evaluated)(reason)
     phase.context.record(PhaseEnded(at=time.time(), **fields))
 
 

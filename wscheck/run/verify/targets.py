@@ -8,9 +8,12 @@ import msgspec
 
 from wscheck.backend.demo_tokens import token_for
 from wscheck.backend.faults import Fault, SecondConnectionPolicy
-from wscheck.config.target import Credentials
+from wscheck.config.event_contract import Contract
+from wscheck.config.target import EVENT_STREAM, Credentials, ServerTarget, check_plain_target
+from wscheck.model.errors import UsageError
 from wscheck.model.events import EMBEDDED_BACKEND
 from wscheck.model.secrets import Secret
+from wscheck.observe.client.plain_connections import check_stream_requests
 from wscheck.observe.client.preflight import preflight, server_problem
 from wscheck.observe.logs.server_log import EmbeddedLog, ServerLog, open_log
 from wscheck.observe.logs.sources import NewReader
@@ -59,14 +62,40 @@ class RemoteServer:
             CannotCheck: The server is unreachable or refuses the credentials, or a log cannot be read.
         """
         async with AsyncExitStack() as stack:
+            await self._prepare_target()
             several = len(set(self._log_paths)) > 1
             reading = (self._new_reader, self.redactor)
             opened = (open_log(path, *reading, node=path if several else None) for path in self._log_paths)
             self._logs = [stack.enter_context(closing(log)) for log in opened]
-            await preflight(self._settings.target, self._settings.user, self.redactor)
             for log in self._logs:
                 stack.push_async_callback(_cancel, asyncio.ensure_future(log.follow()))
             yield
+
+    async def _prepare_target(self) -> None:
+        """Find out the protocol of the server, and check that it accepts the credentials."""
+        settings = self._settings
+        if settings.target.protocol and not settings.target.is_socket_io:
+            self._check_plain(settings.target)
+        target = await preflight(settings.target, settings.user, self.redactor)
+        if target.is_socket_io:
+            self._settings = msgspec.structs.replace(settings, target=target)
+            return
+        self._check_plain(target)
+        contract = Contract(()) if settings.contract_is_assumed else settings.contract
+        self._settings = msgspec.structs.replace(settings, target=target, contract=contract, contract_is_assumed=False)
+
+    def _check_plain(self, target: ServerTarget) -> None:
+        """Raise UsageError if the configuration does not suit a server without Socket.IO."""
+        settings = self._settings
+        users = [settings.user, *filter(None, [settings.second_user])]
+        check_plain_target(target, users)
+        if self._log_paths:
+            raise UsageError(
+                "`verify.server_log` was given, and only Socket.IO has connection ids by which a log can be compared.",
+                "Leave it out, and evaluate the log with `wscheck tail-logs`.",
+            )
+        if target.protocol == EVENT_STREAM and not settings.contract_is_assumed:
+            check_stream_requests(settings.contract)
 
     @asynccontextmanager
     async def for_scenario(self, scenario: str) -> AsyncIterator[tuple[ScenarioSettings, list[ServerLog]]]:

@@ -1,0 +1,146 @@
+"""A server without Socket.IO, in the process of the test: a WebSocket at /chat, and server-sent events at /events.
+
+It keeps one connection per user, takes the user from the token, and answers a request for `status` to that user alone.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+PING_S = 0.15
+
+FORGETS = "keeps the older connection open, and sends nothing on it"
+ANY_TOKEN = "takes everybody for the user mira"
+LEAKS = "sends the answer to every user"
+DEAF = "pings, and does not notice that nobody answers"
+NO_PINGS = "sends no pings"
+LATE_REFUSAL = "accepts a connection, and then refuses it with a close code"
+LOGIN = "expects the token in the first message"
+
+Socket = web.WebSocketResponse | web.StreamResponse
+
+
+class PlainServer:
+    """The server. `opened` counts the connections that it has accepted for a user."""
+
+    def __init__(self, faults: Collection[str] = ()) -> None:
+        self.faults, self.opened = faults, 0
+        self._sockets: dict[str, Socket] = {}
+        self._pongs: dict[Socket, float] = {}
+        self._numbers = itertools.count()
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/chat", self.chat, allow_head=False),
+                web.get("/events", self.events, allow_head=False),
+                web.post("/status", self.status),
+            ]
+        )
+        return application
+
+    def owner(self, token: str | None) -> str | None:
+        if ANY_TOKEN in self.faults:
+            return "mira"
+        return token.removeprefix("token-of-") if token and token.startswith("token-of-") else None
+
+    async def chat(self, request: web.Request) -> web.WebSocketResponse:
+        user = self.owner(request.query.get("token") or request.cookies.get("token"))
+        if user is None and not {LATE_REFUSAL, LOGIN} & set(self.faults):
+            raise web.HTTPUnauthorized
+        socket = web.WebSocketResponse(autoping=False, timeout=0.2)
+        await socket.prepare(request)
+        if LOGIN in self.faults:
+            first = json.loads((await socket.receive()).data)
+            user = self.owner(first.get("token")) if first["type"] == "login" else None
+            await socket.send_json({"type": "welcome", "ok": user is not None, "error": user is None and "who?"})
+        if user is None:
+            await socket.close(code=4401, message=b"unauthorized")
+            return socket
+        await self._enter(user, socket)
+        pinging = asyncio.ensure_future(self._ping(socket))
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.PONG:
+                    self._pongs[socket] = time.monotonic()
+                elif message.type is WSMsgType.TEXT and json.loads(message.data).get("type") == "status":
+                    await self._answer(user)
+        finally:
+            pinging.cancel()
+            self._leave(user, socket)
+        return socket
+
+    async def _ping(self, socket: web.WebSocketResponse) -> None:
+        self._pongs[socket] = time.monotonic()
+        while NO_PINGS not in self.faults:
+            await socket.ping()
+            await asyncio.sleep(PING_S)
+            if DEAF not in self.faults and time.monotonic() - self._pongs[socket] > 2 * PING_S:
+                await socket.close(code=WSCloseCode.GOING_AWAY)
+                return
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        user = self.owner(request.query.get("token") or request.cookies.get("token"))
+        if user is None:
+            raise web.HTTPUnauthorized
+        stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await stream.prepare(request)
+        await stream.write(b": hello\n\n")
+        await self._enter(user, stream)
+        try:
+            while self._sockets.get(user) is stream or FORGETS in self.faults:
+                await asyncio.sleep(0.02)
+                if request.transport is None:
+                    break
+        finally:
+            self._leave(user, stream)
+        return stream
+
+    async def status(self, request: web.Request) -> web.Response:
+        if user := self.owner(request.query.get("token") or request.cookies.get("token")):
+            await self._answer(user)
+        return web.Response(status=202)
+
+    async def _enter(self, user: str, socket: Socket) -> None:
+        self.opened += 1
+        old, self._sockets[user] = self._sockets.get(user), socket
+        if isinstance(old, web.WebSocketResponse) and FORGETS not in self.faults:
+            closing = asyncio.ensure_future(old.close(code=4000, message=b"replaced"))
+            closing.add_done_callback(lambda done: done.exception())
+
+    def _leave(self, user: str, socket: Socket) -> None:
+        if self._sockets.get(user) is socket:
+            del self._sockets[user]
+
+    async def _answer(self, user: str) -> None:
+        answer = {"type": "status", "userId": user, "number": next(self._numbers)}
+        for owner, socket in list(self._sockets.items()):
+            if owner != user and LEAKS not in self.faults:
+                continue
+            with contextlib.suppress(ConnectionError):
+                if isinstance(socket, web.WebSocketResponse):
+                    await socket.send_json(answer)
+                else:
+                    await socket.write(f"data: {json.dumps(answer)}\n\n".encode())
+
+
+@asynccontextmanager
+async def plain_server(*faults: str) -> AsyncIterator[tuple[str, PlainServer]]:
+    """Run the server on a free port of loopback. Yield its host and port, and itself."""
+    server = PlainServer(faults)
+    runner = web.AppRunner(server.application(), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        host, port = runner.addresses[0][:2]
+        yield f"{host}:{port}", server
+    finally:
+        await runner.cleanup()

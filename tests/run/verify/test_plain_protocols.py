@@ -1,0 +1,158 @@
+"""`wscheck verify` on raw WebSockets and server-sent events: each fault is found, and a healthy server passes."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.plain_servers import (
+    ANY_TOKEN,
+    DEAF,
+    FORGETS,
+    LATE_REFUSAL,
+    LEAKS,
+    LOGIN,
+    NO_PINGS,
+    plain_server,
+)
+from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording
+from wscheck.config.connect import ConnectOptions, ConnectStep
+from wscheck.config.event_contract import Contract, ContractEvent
+from wscheck.model.errors import CannotCheck, UsageError
+from wscheck.model.findings import Severity, Verdict
+from wscheck.run.verify.run import VerifyOutcome, run_verify
+from wscheck.run.verify.targets import RemoteServer
+
+WEBSOCKET, STREAM = "ws://{}/chat", "http://{}/events"
+TOKENS = {"identity.token": "token-of-mira", "identity.second_token": "token-of-jon"}
+USERS = {"identity.user_id": "mira", "identity.second_user_id": "jon", **TOKENS}
+QUERY = {"identity.token_in": "query.token"}
+
+
+async def verify(
+    url: str, *scenarios: str, contract: bool = True, connect: ConnectOptions | None = None, **settings: Any
+) -> VerifyOutcome:
+    """Run `scenarios` with a contract of one message, which the client requests."""
+    flags = {**USERS, **QUERY, **{name.replace("__", "."): value for name, value in settings.items()}}
+    run = plan_run(*scenarios, url=url, window="200ms", **{name.replace(".", "__"): v for name, v in flags.items()})
+    assert isinstance(run.servers, RemoteServer)
+    given = run.servers._settings
+    if contract:
+        emit = "POST /status" if url.endswith("/events") else "status"
+        events = (ContractEvent(name="status", emit=emit, within=1.0),)
+        given = msgspec.structs.replace(given, contract=Contract(events), contract_is_assumed=False)
+    if connect is not None:
+        target = msgspec.structs.replace(given.target, connect=connect, token_in="", user_in="")
+        given = msgspec.structs.replace(given, target=target)
+    run.servers._settings = given
+    return await run_verify(run)
+
+
+APPLYING = (
+    *("single-connection", "event-handling", "component-sharing", "strict-remount", "reconnect", "second-tab"),
+    *("race", "auth-refused", "isolation"),
+)
+
+FAULTS = [
+    (WEBSOCKET, FORGETS, "second-tab", "event-missing"),
+    (STREAM, FORGETS, "second-tab", "event-missing"),
+    (WEBSOCKET, ANY_TOKEN, "auth-refused", "token-unchecked"),
+    (STREAM, ANY_TOKEN, "auth-refused", "token-unchecked"),
+    (WEBSOCKET, LEAKS, "isolation", "event-leaked"),
+    (STREAM, LEAKS, "isolation", "event-leaked"),
+    (WEBSOCKET, DEAF, "zombie", "zombie-held"),
+]
+
+
+async def verified(url: str, scenario: str, *faults: str, **settings: Any) -> VerifyOutcome:
+    """Run one scenario on a server of its own."""
+    async with plain_server(*faults) as (address, _):
+        return await verify(url.format(address), scenario, **settings)
+
+
+async def test_a_healthy_server_passes_every_scenario_that_applies() -> None:
+    cases = [(url, name) for url in (WEBSOCKET, STREAM) for name in APPLYING] + [(WEBSOCKET, "zombie")]
+    for case, outcome in zip(cases, await asyncio.gather(*(verified(*case) for case in cases)), strict=True):
+        assert outcome.report.verdict is Verdict.PASSED, (case, describe_outcome(outcome))
+        assert results_from_recording(outcome) == outcome.report.scenarios
+
+
+async def test_scenarios_that_do_not_apply_are_skipped_with_the_reason() -> None:
+    cases = [(url, name) for url in (WEBSOCKET, STREAM) for name in ("polling-upgrade", "identity-binding")]
+    cases += [(STREAM, "zombie")]
+    for case, outcome in zip(cases, await asyncio.gather(*(verified(*case) for case in cases)), strict=True):
+        [result] = outcome.report.scenarios
+        assert result.verdict is Verdict.SKIPPED and result.reason, (case, describe_outcome(outcome))
+
+
+async def test_each_fault_of_a_server_is_found() -> None:
+    outcomes = await asyncio.gather(*(verified(url, scenario, fault) for url, fault, scenario, _ in FAULTS))
+    for (url, fault, _, rule), outcome in zip(FAULTS, outcomes, strict=True):
+        errors = {finding.rule for finding in outcome.report.findings if finding.severity is Severity.ERROR}
+        assert outcome.report.verdict is Verdict.FAILED and errors == {rule}, (url, fault, describe_outcome(outcome))
+
+
+async def test_two_components_that_each_connect_are_found() -> None:
+    faulty = {"verify__client": "per-component", "verify__reconnect_on_kick": "50ms"}
+    for outcome in await asyncio.gather(*(verified(url, "single-connection", **faulty) for url in (WEBSOCKET, STREAM))):
+        assert {"multiple-connections", "excessive-attempts"} <= {finding.rule for finding in outcome.report.findings}
+
+
+async def test_without_a_contract_nothing_is_said_about_messages() -> None:
+    async with plain_server() as (address, _):
+        names = ("single-connection", "event-handling", "isolation", "reconnect")
+        outcome = await verify(WEBSOCKET.format(address), *names, contract=False)
+    verdicts = {result.id: result.verdict for result in outcome.report.scenarios}
+    assert verdicts["single-connection"] is Verdict.PASSED, describe_outcome(outcome)
+    assert verdicts["event-handling"] is verdicts["isolation"] is Verdict.SKIPPED
+    assert verdicts["reconnect"] is Verdict.INCONCLUSIVE  # nothing shows that no handler runs twice
+
+
+async def test_a_refusal_by_close_code_is_a_refusal() -> None:
+    async with plain_server(LATE_REFUSAL) as (address, _):
+        outcome = await verify(WEBSOCKET.format(address), "auth-refused")
+        assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
+        with pytest.raises(CannotCheck, match=r"accepted the connection of mira and ended it at once: close code 4401"):
+            await verify(WEBSOCKET.format(address), identity__token="wrong")
+
+
+async def test_a_login_in_the_first_message_is_performed() -> None:
+    login = ConnectStep(emit="login", payload={"token": "{token}"}, wait_for="welcome")
+    async with plain_server(LOGIN) as (address, _):
+        outcome = await verify(WEBSOCKET.format(address), "auth-refused", connect=ConnectOptions(steps=(login,)))
+        assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
+
+
+@pytest.mark.parametrize(("patience_s", "verdict"), [(1.0, Verdict.SKIPPED), (0.1, Verdict.INCONCLUSIVE)])
+async def test_a_server_that_sends_no_pings_does_not_pass(
+    patience_s: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wscheck.scenarios.zombie.PATIENT_S", patience_s)
+    async with plain_server(NO_PINGS) as (address, _):
+        outcome = await verify(WEBSOCKET.format(address), "zombie", target__timeout="500ms")
+    assert outcome.report.scenarios[0].verdict is verdict, describe_outcome(outcome)
+
+
+async def test_the_protocol_is_recognised() -> None:
+    async with plain_server() as (address, _):
+        outcome = await verify(STREAM.format(address), "single-connection")
+        assert outcome.report.verdict is Verdict.PASSED
+        with pytest.raises(UsageError, match="the address of the server has a path, /nothing"):
+            await verify(f"http://{address}/nothing")
+        with pytest.raises(CannotCheck, match="does not open a WebSocket: it answers HTTP 404"):
+            await verify(f"ws://{address}/nothing")
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"identity__token_in": "auth.token"}, "nothing that the client sends contains it"),
+        ({"connect__auth": {"a": "b"}}, "only Socket.IO sends an `auth` object"),
+        ({"verify__server_log": ["server.log"]}, "`verify.server_log` was given"),
+        ({"identity__token": None, "identity__second_token": None}, "nothing that the client sends distinguishes"),
+    ],
+)
+async def test_what_the_protocol_cannot_carry_is_refused(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        await verify("ws://127.0.0.1:9/chat", **settings)
