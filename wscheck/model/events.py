@@ -133,11 +133,13 @@ class AttemptOutcome(ConnectionEvent, frozen=True, kw_only=True):
 class Connected(AttemptOutcome, frozen=True, kw_only=True):
     """The server acknowledged the CONNECT packet of the namespace: the user has the connection `sid` from now on.
 
+    client_id  name that the client gave itself, if the server keeps one connection for each name (MQTT)
     http     HTTP version of a stream: with "http/1.1", it occupies one of the browser's few connections to its host
     allowed  number of connections that the server's log says each user may have ("slot 2 of 5")
     device   name or kind of the user's device in the server's log ("phone"); a device may have several pages
     """
 
+    client_id: str | None = None
     http: str | None = None
     allowed: int | None = None
     device: str | None = None

@@ -304,12 +304,12 @@ def test_zombie_is_not_an_older_one_that_disconnected() -> None:
     assert why(conversation) is None
 
 
-def tabs_in_turn(*keys: str | None, reason: str = "io server disconnect") -> Conversation:
+def tabs_in_turn(*keys: str | None, reason: str = "io server disconnect", field: str = "shared_key") -> Conversation:
     """Two tabs connect in turn, and the server ends the older connection each time."""
     conversation = user("A")
     for n in range(8):
         tab = n % 2
-        conversation.connects(f"s{n}", at=n, page=f"tab {tab + 1}", shared_key=keys[tab])
+        conversation.connects(f"s{n}", at=n, page=f"tab {tab + 1}", **{field: keys[tab]})
         if n:
             conversation.disconnects(f"s{n - 1}", at=n + 0.01, reason=reason)
     return conversation.watched(until=60)
@@ -329,6 +329,14 @@ def test_session_inherited_is_nothing_while_no_connection_ends() -> None:
     both = user("A").connects("s1", at=0, page="tab 1", shared_key="slot")
     both.connects("s2", at=1, page="tab 2", shared_key="slot")
     assert why(both.watched(until=60)) != "session-inherited"
+
+
+@pytest.mark.parametrize("rule", ["connection-replaced", "excessive-attempts"])
+def test_client_id_reused(rule: str) -> None:
+    found = cause(tabs_in_turn("desk", "desk", field="client_id"), rule)
+    assert found is not None and found.id == "client-id-reused" and "client id desk" in found.because
+    for names in (("desk", "other"), ("desk", None), (None, None)):
+        assert why(tabs_in_turn(*names, field="client_id"), rule) != "client-id-reused"
 
 
 def test_every_signature_has_its_test() -> None:

@@ -23,6 +23,8 @@ from wscheck.detect.causes.client_words import SUBSCRIPTION_FIXES, fix_for_clien
 from wscheck.detect.causes.connection_signatures import (
     PAGE_SIGNATURES,
     SERVER_SIGNATURES,
+    client_id_reused,
+    client_id_taken,
     newcomer_ended,
     session_inherited,
     transport_closed_first,
@@ -36,6 +38,7 @@ from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
 from wscheck.model.findings import Cause, Confidence, Finding
 
 _INHERITED = ("session-inherited", session_inherited)
+_CLIENT_ID = ("client-id-reused", client_id_reused)
 _SEVERAL_TABS = ("several-tabs", SERVER_SIGNATURES["several-tabs"])
 _LOOPS: tuple[tuple[str, Signature], ...] = (
     ("transport-closed", SERVER_SIGNATURES["transport-closed"]),
@@ -69,12 +72,14 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
     "multiple-connections": (*_IN_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
         _INHERITED,
+        _CLIENT_ID,
         *_IN_PAGE,
         *((cause, signature) for cause, signature in SERVER_SIGNATURES.items() if cause not in EXPLAIN_KEPT_ONLY),
     ),
     "excessive-attempts": (
         ("no-sticky-session", no_sticky_session),
         _INHERITED,
+        _CLIENT_ID,
         *RERUN_SIGNATURES.items(),
         _PairCauses(
             ("opened-on-disconnect", "io-in-render", "hot-reload", "script-ran-twice", "reopened-without-closing")
@@ -104,6 +109,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         *_IN_PAGE,
     ),
     "subscription-leaked": (("subscription-without-end", left_behind),),
+    "client-id-shared": (_INHERITED, ("client-id-reused", client_id_taken)),
     "tab-displaced": (_INHERITED, _LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),
 }
 """Rule id to the search for the causes that can explain its findings, the most specific first."""

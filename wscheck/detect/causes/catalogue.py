@@ -193,6 +193,13 @@ CATALOGUE: dict[str, CauseDoc] = {
             "storage to a duplicated tab and to a window that the page opens. Do not reconnect when replaced.",
         ),
         CauseDoc(
+            "client-id-reused",
+            "two clients connect with one client id and take the session from each other",
+            "two connections with the same client id; the broker ended the older when the newer one opened",
+            "Leave `clientId` out of the options of mqtt.connect(), which then chooses one for each client; or make it "
+            "different in each tab and component. To have one client only, connect in one module and share it.",
+        ),
+        CauseDoc(
             "token-refresh",
             "a new connection opens for a new token while the old one stays open",
             "two open connections of one page with different tokens",

@@ -66,6 +66,23 @@ def session_inherited(history: UserHistory) -> Clue | None:
     return None
 
 
+def client_id_reused(history: UserHistory) -> Clue | None:
+    """Detect two connections of a user with the same client id, of which the newer one replaced the older one."""
+    for old, new in history.replaced_pairs():
+        if old.client_id is not None and old.client_id == new.client_id:
+            return Confidence.HIGH, f"both connections have the client id {old.client_id}, and the server keeps one"
+    return None
+
+
+def client_id_taken(history: UserHistory) -> Clue | None:
+    """Detect the client id of connections that end each other. The other client may be that of another user."""
+    found = client_id_reused(history)
+    names = [opening.client_id for opening in history.openings if opening.client_id is not None]
+    if found is not None or not names:
+        return found
+    return Confidence.HIGH, f"another client has the client id {names[-1]} too, and the server keeps one connection"
+
+
 def two_openers(history: UserHistory) -> Clue | None:
     for old, new in _met_pairs(history):
         if old.page is None or old.page != new.page:

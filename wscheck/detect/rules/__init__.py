@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from wscheck.detect.rules.client_id_shared import ClientIdShared
 from wscheck.detect.rules.code_rules import CODE_RULES
 from wscheck.detect.rules.connection_leaked import ConnectionLeaked
 from wscheck.detect.rules.connection_missing import ConnectionMissing
@@ -42,6 +43,7 @@ BEYOND: tuple[type[Rule], ...] = (
     StreamLimit,
     SubscriptionDuplicated,
     SubscriptionLeaked,
+    ClientIdShared,
 )
 """Rules that need more evidence: a scenario, or the handlers of a page."""
 
@@ -53,6 +55,7 @@ BROWSER: tuple[type[Rule], ...] = (
     StreamLimit,
     SubscriptionDuplicated,
     SubscriptionLeaked,
+    ClientIdShared,
 )
 """Rules for a page that is observed without a scenario."""
 

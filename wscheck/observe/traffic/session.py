@@ -322,7 +322,9 @@ class TrafficSession:
         channel = self._received_on(event.channel)
         channel.sid = event.id or self._number or None
         fingerprint = channel.fingerprint or (self._fingerprint if not event.channel else None)
-        self._record(Connected(at=event.at, fingerprint=fingerprint, url=self.url, http=self.http), event.channel)
+        client_id = self._redactor.user_label(event.client_id)
+        connected = Connected(at=event.at, fingerprint=fingerprint, url=self.url, http=self.http, client_id=client_id)
+        self._record(connected, event.channel)
 
     def _reject(self, event: Rejected) -> None:
         if not event.channel:

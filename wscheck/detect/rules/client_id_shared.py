@@ -1,0 +1,123 @@
+"""Rule: two clients have the same client id and end each other's connections."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.connection_policy import ServerEndpoint
+from wscheck.detect.rules.rule import EventHandler, Rule, distinct_openers
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
+from wscheck.model.events import Connected, Connecting, Disconnected
+from wscheck.model.findings import Severity
+from wscheck.model.replacement import REPLACED_WITHIN_S
+
+MIN_TAKEOVERS = 2
+"""Connections of a client id that newer ones must end before this is a loop.
+
+A client that lost its network may take over its own old connection once.
+"""
+
+WINDOW_S = 60.0
+"""Longest time between two takeovers of one loop (seconds)."""
+
+MAX_CLIENT_IDS = 10_000
+"""Client ids, and connections, that are stored."""
+
+
+class _Client(msgspec.Struct):
+    """Connections that one client id has.
+
+    owner      user of the first connection, whose finding all takeovers are
+    newest     opening of the newest connection
+    older      openings of earlier connections that are open, by sid
+    ended_at   time at which the newest connection ended, None while it is open or if the client closed it
+    takeovers  number of consecutive takeovers
+    taken_at   time of the latest of them
+    """
+
+    owner: str | None
+    newest: Connected
+    older: dict[str | None, Connected] = msgspec.field(default_factory=dict)
+    ended_at: float | None = None
+    takeovers: int = 0
+    taken_at: float | None = None
+
+
+class ClientIdShared(Rule):
+    """Rule: the connections of one client id end each other, again and again.
+
+    A takeover is an end that the client did not cause, after a newer connection with the id was requested. The users of
+    the connections may differ, for example if only their pages are known.
+    """
+
+    id = "client-id-shared"
+    severity = Severity.ERROR
+    title = "Two clients have the same client id and disconnect each other"
+    meaning = (
+        "An MQTT broker keeps one connection for each client id: a newer one ends the older. Both clients reconnect, "
+        "so they take the session from each other for ever, and lose the messages in between."
+    )
+    fix = "Give each client an id of its own, or connect once and share the client."
+    source = "MQTT 3.1.1, section 3.1.4: the server disconnects the existing client of the same client id"
+
+    def handlers(self) -> Mapping[type, EventHandler]:
+        self._requested_at = BoundedDict[str | None, float | None](MAX_CLIENT_IDS)
+        self._clients = BoundedDict[tuple[ServerEndpoint, str], _Client](MAX_CLIENT_IDS)
+        self._by_sid = BoundedDict[str | None, _Client](MAX_CLIENT_IDS)
+        return {Connecting: self._connecting, Connected: self._connected, Disconnected: self._disconnected}
+
+    def _connecting(self, event: Connecting) -> None:
+        if event.protocol is not None and event.eio is not None:
+            self._requested_at.put(event.eio, event.at)
+
+    def _connected(self, event: Connected) -> None:
+        requested_at = self._requested_at.pop(event.eio, None)
+        if event.client_id is None:
+            return
+        key = (ServerEndpoint.from_url(event.url or ""), event.client_id)
+        client = self._clients.get(key)
+        if client is None:
+            client = _Client(event.user, event)
+            self._clients.put(key, client)
+        else:
+            old, ended_at = client.newest, client.ended_at
+            client.newest, client.ended_at = event, None
+            if ended_at is None:
+                client.older[old.sid] = old
+            elif requested_at is not None and requested_at <= ended_at:
+                self._taken_over(client, old, ended_at)
+        self._by_sid.put(event.sid, client)
+
+    def _disconnected(self, event: Disconnected) -> None:
+        client = self._by_sid.pop(event.sid, None)
+        if client is None:
+            return
+        by_client = event.reason == IO_CLIENT_DISCONNECT
+        if event.sid == client.newest.sid:
+            client.ended_at = None if by_client else event.at
+            if by_client:
+                self._clients.pop(
+                    (ServerEndpoint.from_url(client.newest.url or ""), str(client.newest.client_id)), None
+                )
+            return
+        old, newer_at = client.older.pop(event.sid, None), client.newest.at
+        if old is None or by_client or event.at is None or newer_at is None:
+            return
+        if event.at - newer_at <= REPLACED_WITHIN_S:
+            self._taken_over(client, old, event.at)
+
+    def _taken_over(self, client: _Client, old: Connected, at: float) -> None:
+        if client.taken_at is not None and at - client.taken_at > WINDOW_S:
+            client.takeovers = 0
+        client.takeovers, client.taken_at = client.takeovers + 1, at
+        if client.takeovers >= MIN_TAKEOVERS:
+            name, message = client.newest.client_id or "", self._describe(client, old)
+            self.report(client.owner, message, at, old, client.newest, key=name)
+
+    def _describe(self, client: _Client, old: Connected) -> str:
+        new = client.newest
+        first, second = sorted(distinct_openers(old, new))
+        pages = " and ".join(sorted({page for page in (old.page, new.page) if page}))
+        who = f"{first} and {second}" if first and first != second else first or second or pages or "two clients"
+        return f"{who} connect with the client id {new.client_id}, and the broker ends the older connection each time"
