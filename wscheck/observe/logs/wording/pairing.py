@@ -233,15 +233,19 @@ class Pairing:
             value
             for group in self.groups
             if not group.words.isdisjoint(REFUSALS)
-            for column in self.id_columns(group)
+            for column in self._find_columns(group)
             if len(column.lines) >= MOST * column.count
             for value in column.lines
         }
         """Ids of attempts that were refused: such an attempt was never a connection, and ends at once."""
-        self._columns = [column for group in self.groups for column in self.id_columns(group)]
+        self._by_group = {id(group): tuple(self._find_columns(group)) for group in self.groups}
+        self._columns = [column for columns in self._by_group.values() for column in columns]
 
-    def id_columns(self, group: Group) -> Iterator[Column]:
-        """Yield the columns of a statement that may contain ids."""
+    def id_columns(self, group: Group) -> tuple[Column, ...]:
+        """Return the columns of a statement that may contain ids."""
+        return self._by_group[id(group)]
+
+    def _find_columns(self, group: Group) -> Iterator[Column]:
         for place, slots in group.columns.items():
             if 2 * sum(slot is not None for slot in slots) < len(slots):
                 continue
