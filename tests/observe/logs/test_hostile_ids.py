@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.observe.logs.test_wording import read
 from wscheck.detect.engine import RuleOptions
+from wscheck.model.events import Connected, Disconnected, Event, Unreadable
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.sources import FollowedLog
 from wscheck.run.tail.watch import LogWatch
@@ -44,3 +46,37 @@ def test_an_id_is_read_completely(tmp_path: Path, form: str) -> None:
     assert {user: list(watch.connections_for(user)) for user in ids} == {
         user: [f"sock{n:02}aQ"] for n, user in enumerate(ids)
     }
+
+
+LEARNED = (
+    "client {user} {word} with conn {sid}",
+    "client {word} user={user} conn={sid}",
+    "client {word} conn:{sid} user:{user}",
+    "client {word}: user {user}, conn {sid}",
+)
+
+
+def learned(form: str, *users: str) -> list[Event]:
+    """Return the events of a log in words of its own, in which each user connects and disconnects."""
+    lines = [
+        f"2026-04-02T10:{minute:02}:{2 * n:02}.0Z INFO {form.format(word=word, user=user, sid=f'c9{n}f{n}x')}\n"
+        for minute, word in enumerate(("connected", "disconnected"))
+        for n, user in enumerate(users)
+    ]
+    return read("".join(lines))
+
+
+@pytest.mark.parametrize("form", LEARNED)
+@pytest.mark.parametrize("odd", ["[/]", "[admin]bob", "a;b", "(a)", "b{c}", "a,b", "a=b"])
+def test_an_id_with_signs_is_not_cut_in_words_that_were_learned(form: str, odd: str) -> None:
+    events = learned(form, "ann", "cyd", "dan", odd, "eve")
+    assert any(isinstance(event, Unreadable) for event in events)
+    connections = [event for event in events if isinstance(event, Connected | Disconnected)]
+    of_others = {event.user for event in connections if event.sid != "c93f3x"}
+    assert of_others - {None} == {"ann", "cyd", "dan", "eve"}
+    assert {event.user for event in connections if event.sid == "c93f3x"} == {None}
+
+
+def test_ids_that_all_have_signs_are_read_as_before() -> None:
+    events = learned("client {user} {word} with conn {sid}", *(f"<{name}>" for name in ("ann", "bob", "cyd", "dan")))
+    assert {event.user for event in events} == {"ann", "bob", "cyd", "dan"}

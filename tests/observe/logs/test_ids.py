@@ -78,6 +78,10 @@ UNQUOTED = [
     ("WebSocket client connected socketId=s userId=李雷 韩梅", "s", "李雷 韩梅"),
     ("WebSocket client connected|socketId=s|userId=42", "s", "42"),
     ("WebSocket client connected userId=a|b=c socketId=s", "s", "a|b=c"),
+    ("WebSocket client connected userId:ada socketId:s", "s", "ada"),
+    ("WebSocket client connected sid:s user:Ana María transport:ws", "s", "Ana María"),
+    ("WebSocket client connected url:ws://x:80/ userId:auth0:7 socketId:s", "s", "auth0:7"),
+    ("{ WebSocket client connected userId:a:b socketId:s }", "s", "a:b"),
     ("WebSocket client connected userId=a. socketId=s", "s", "a."),
     ("(WebSocket client connected socketId=s userId=42)", "s", "42"),
     ("[WebSocket client connected socketId=s userId=a[1]].", "s", "a[1]"),
@@ -153,7 +157,7 @@ def test_a_key_after_the_sentence_is_not_the_user() -> None:
     assert said(event) == ("replace", None, "a", "b")
 
 
-@pytest.mark.parametrize("filling", [" ", "userId=a ", "a.", "a-", " |", "(", "a=[", "|a=", "A b "])
+@pytest.mark.parametrize("filling", [" ", "userId=a ", "a:b ", "a.", "a-", " |", "(", "a=[", "|a=", "A b "])
 def test_time_is_linear_in_the_length_of_a_line(filling: str) -> None:
     took = []
     for size in (1 << 14, 1 << 17):

@@ -23,14 +23,18 @@ TOKEN = lazy_pattern(
 _BLANKS = r"(?<!\s)\s++"  # possessive, so that many blanks cannot make matching slow
 _NEXT = rf"{_BLANKS}(?={KEY_NAME}=|\|\s)"
 _NEXT_COLON = rf"{_BLANKS}(?={KEY_NAME}[:=]\s|{KEY_NAME}=|\|\s)"
+_NEXT_JOINED_COLON = rf"{_BLANKS}(?={KEY_NAME}(?:=|:(?![/\\]))|\|\s)"
+"""Start of the next key after a pair without a blank, as in "userId:7 socketId:x"."""
 _STOP_EQUALS = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT}")
 _STOP_COLON = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_COLON}")
+_STOP_JOINED_COLON = lazy_pattern(rf"[,;{{}}\[\]()\n]|{_NEXT_JOINED_COLON}")
 """Latest end of an unquoted value after "=" or ":", if quoted text follows."""
 
 _JOINED = rf"""(?P<joined>[,;|](?=(?P<mark>['"]?){KEY_NAME}(?P=mark)[:=]))"""
 _SIGNS = rf"\n|[,;](?=\s|$)|{_JOINED}|{_BLANKS}(?=[{{}}()\[\]])|[{{}}()\[\]]"
 _POINTS_EQUALS = lazy_pattern(f"{_SIGNS}|{_NEXT}")
 _POINTS_COLON = lazy_pattern(f"{_SIGNS}|{_NEXT_COLON}")
+_POINTS_JOINED_COLON = lazy_pattern(f"{_SIGNS}|{_NEXT_JOINED_COLON}")
 """Possible ends of an unquoted value after "=" or ":"."""
 
 _SPACED = lazy_pattern(rf"\s{KEY_NAME}\s*[:=]")
@@ -126,7 +130,8 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
     """
     inside: list[str] = []
     sure = True
-    for point in (_POINTS_EQUALS if sign == "=" else _POINTS_COLON).finditer(text, begin):
+    joined = _POINTS_JOINED_COLON if text[begin - 1] == ":" else _POINTS_COLON
+    for point in (_POINTS_EQUALS if sign == "=" else joined).finditer(text, begin):
         what = point[0][0]
         if what in "([{":
             inside.append(CLOSERS[what])
@@ -173,7 +178,9 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
                 key = match["key"].strip("\"'") if group == "quoted" else None
                 return key, match.start(group), match.end(group)
         if match["bare"]:
-            stop = (_STOP_EQUALS if match["sign"] == "=" else _STOP_COLON).search(text, match.start("bare"))
+            begin = match.start("bare")
+            joined = _STOP_JOINED_COLON if text[begin - 1] == ":" else _STOP_COLON
+            stop = (_STOP_EQUALS if match["sign"] == "=" else joined).search(text, begin)
             at = stop.start() if stop is not None else len(text)
     return None
 

@@ -4,6 +4,7 @@ A statement is one logging call in the source code of the server, and the lines 
 same fixed words. A reading is the decision which event the statement reports.
 """
 
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from wscheck.observe.logs.vocabulary import (
     escape_braces,
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage, parse
-from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
+from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id, split_pieces
 from wscheck.observe.logs.wording.words import EVENT_VERBS, VOCABULARY, word_parts
 
 Statement = tuple[str, tuple[str, ...]]
@@ -49,6 +50,7 @@ class Reading(NamedTuple):
     ids       the ids in the example, by role
     needles   the spellings of one word, such as "Joined" and "JOINED"; every line of the statement contains one of them
     by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
+    spelling  pattern of the statement's text, in which any text without blanks may be a value
     """
 
     kind: str
@@ -61,6 +63,7 @@ class Reading(NamedTuple):
     ids: tuple[tuple[str, str], ...] = ()
     needles: tuple[bytes, ...] = ()
     by_structure: bool = False
+    spelling: str = ""
 
     def reports(self, parsed: ParsedMessage) -> bool:
         """Return whether a message of the statement reports the event."""
@@ -97,8 +100,11 @@ class Wording:
         self.readings, self.words, self.beyond = dict(readings), words, beyond
         self._reports_replacements = any(reading.kind == REPLACED for reading in readings.values())
         self._by_size: dict[tuple[str, int], list[tuple[str, ...]]] = {}
-        for prefix, pattern in self.readings:
+        self._spelled: dict[str, list[tuple[re.Pattern[str], Reading]]] = {}
+        for (prefix, pattern), reading in self.readings.items():
             self._by_size.setdefault((prefix, len(pattern)), []).append(pattern)
+            if reading.spelling:
+                self._spelled.setdefault(prefix, []).append((re.compile(reading.spelling), reading))
 
     def __bool__(self) -> bool:
         return bool(self.readings) or bool(self.beyond)
@@ -113,10 +119,11 @@ class Wording:
 
     def match(self, message: LogMessage) -> RecordStart | None:
         """Return the record that a message reports, None if the message belongs to no statement with a reading."""
-        parsed = parse(message, self.words) if self.readings else None
-        parsed, reading = self._reading(parsed) if parsed is not None else (parsed, None)
+        line = parse(message, self.words) if self.readings else None
+        parsed, reading = self._reading(line) if line is not None else (line, None)
         if parsed is None or reading is None:
-            return self.beyond.match(message) if self.beyond is not None else None
+            found = self.beyond.match(message) if self.beyond is not None else None
+            return self._with_unclear_id(line) if found is None and line is not None else found
         kind, ids = reading.kind, dict(ids_in(parsed, reading))
         if kind == DISCONNECTED and not self._reports_replacements and reports_replacement(ids.get(REASON)):
             kind = REPLACED
@@ -129,6 +136,27 @@ class Wording:
             complete=True,
             is_learned=True,
         )
+
+    def _with_unclear_id(self, parsed: ParsedMessage) -> RecordStart | None:
+        """Return the record of a line that is spelled as a statement is, but with a value whose end is ambiguous."""
+        for spelling, reading in self._spelled.get(parsed.prefix, ()):
+            match = spelling.fullmatch(parsed.text.rstrip())
+            if match is None or not any(map(is_composed, match.groups())):
+                continue
+            places = {str(at): value for at, value in enumerate(match.groups())}
+            ids = {role: places[place] for role, place in reading.places.items() if place in places and role != ALLOWED}
+            unclear = {role for role, value in ids.items() if is_composed(value)}
+            ids = {role: value for role, value in ids.items() if role not in unclear}
+            return RecordStart(
+                reading.kind,
+                ids,
+                prefix=parsed.stamp,
+                complete=True,
+                maybe_prose=not ids,
+                has_unclear_id=bool(unclear),
+                is_learned=True,
+            )
+        return None
 
     def _reading(self, parsed: ParsedMessage) -> tuple[ParsedMessage, Reading | None]:
         reading = self.readings.get(parsed.statement)
@@ -279,7 +307,14 @@ def make_reading(
         known[ALLOWED] = allowed
     example = group.rows[0]
     reading = Reading(
-        kind, known, certain, len(group.rows), example.text, needles=_needles(group), by_structure=by_structure
+        kind,
+        known,
+        certain,
+        len(group.rows),
+        example.text,
+        needles=_needles(group),
+        by_structure=by_structure,
+        spelling=spelling_of(example.message) if SLOT in group.statement[1] else "",
     )
     return reading._replace(
         template=_with_placeholders(example.message, reading),
@@ -350,6 +385,31 @@ def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
     return "".join([f"[{{{named}}}] " if named is not None else "", *parts])
 
 
+def spelling_of(message: ParsedMessage) -> str:
+    """Return the pattern of the text of a message, with a group without blanks for each value.
+
+    Return "" if a text without blanks contains more than `MAX_JOINED` values: hostile lines would be slow to match.
+    """
+    parts, end, joined = list[str](), 0, 0
+    for (begin, stop), piece in zip(message.spans, message.pattern, strict=True):
+        gap = message.text[end:begin]
+        joined = (piece == SLOT) + (0 if gap.isspace() else joined)
+        if joined > MAX_JOINED:
+            return ""
+        parts.append(r"\s+" if gap.isspace() else re.escape(gap))
+        parts.append(r"(\S{1,128}?)" if piece == SLOT else f"(?i:{re.escape(message.text[begin:stop])})")
+        end = stop
+    return "".join(parts)
+
+
+MAX_JOINED = 2
+
+
+def is_composed(value: str) -> bool:
+    """Return whether a text without blanks is not one value, but a value with signs: "[admin]ann", "a;b"."""
+    return len(split_pieces(value)) != 1
+
+
 def _needles(group: Group) -> tuple[bytes, ...]:
     """Return the texts to search a log for, to find the lines of a statement: the spellings of its longest word."""
     pattern = group.statement[1]
@@ -369,6 +429,7 @@ def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
     for row in rows:
         by_statement.setdefault(row.message.statement, []).append(row)
     _join_names(by_statement, words)
+    _leave_out_unclear_values(by_statement)
     return [Group(statement, lines, _columns(lines)) for statement, lines in by_statement.items()]
 
 
@@ -389,6 +450,39 @@ def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str])
             if all(one is not None for _, one in fitted):
                 del by_statement[other]
                 by_statement[statement] += [row._replace(message=one) for row, one in fitted if one is not None]
+
+
+def _leave_out_unclear_values(by_statement: dict[Statement, list[Row]]) -> None:
+    """Remove the lines of a few ids with signs ("[admin]ann") in a statement whose other ids have none.
+
+    Each would otherwise be a statement of its own, which cuts the id. `Wording.match` reads these lines.
+    """
+    often = sorted((each for each in by_statement if SLOT in each[1]), key=lambda each: -len(by_statement[each]))
+    spelled = {
+        statement: (_fixed_words(statement), re.compile(pattern))
+        for statement in often[:MAX_USUAL]
+        if len(by_statement[statement]) >= MIN_USUAL and (pattern := spelling_of(by_statement[statement][0].message))
+    }
+    for statement in [each for each in by_statement if len(by_statement[each]) < MAX_UNUSUAL_LINES]:
+        own = _fixed_words(statement)
+        for usual, (words, spelling) in spelled.items():
+            if usual == statement or usual[0] != statement[0] or not words <= own:
+                continue
+            texts = [spelling.fullmatch(row.message.text.rstrip()) for row in by_statement[statement]]
+            values = {value for text in texts if text is not None for value in text.groups() if is_composed(value)}
+            if None not in texts and values and MIN_USUAL * len(values) <= len(by_statement[usual]):
+                del by_statement[statement]
+                break
+
+
+def _fixed_words(statement: Statement) -> set[str]:
+    return set(statement[1]) - {SLOT}
+
+
+MIN_USUAL = 4
+"""Number of lines of a statement per id with signs, from which on such an id is an exception."""
+MAX_USUAL, MAX_UNUSUAL_LINES = 200, 200
+"""Largest number of statements with which others are compared, and of lines of such another statement."""
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, list[Slot | None]]:
