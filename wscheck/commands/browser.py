@@ -40,7 +40,7 @@ def browser(
     loop: Annotated[
         str | None,
         typer.Option(
-            metavar="N", help="Follow each link of the page N times, and find connections and handlers that stay."
+            metavar="N", help="Follow each link of the page N times, and find connections and handlers that accumulate."
         ),
     ] = None,
     loop_links: Annotated[

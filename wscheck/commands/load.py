@@ -81,7 +81,7 @@ def load(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="Profiles duplicated and tabs: reconnect this long after the server disconnected a page [300ms].",
+            help="Profiles duplicated and tabs: reconnect this long after the server ended a connection [300ms].",
         ),
     ] = None,
     jitter: Annotated[

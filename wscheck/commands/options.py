@@ -62,7 +62,7 @@ IdentityRule = Annotated[
 ]
 SourceRoot = Annotated[
     str | None,
-    typer.Option(metavar="DIR", help="Folder that contains the frontend, within the repository [its root]."),
+    typer.Option(metavar="DIR", help="Folder of the repository that contains the frontend [its root]."),
 ]
 Grace = Annotated[
     str | None,
@@ -101,7 +101,10 @@ FailOn = Annotated[
 ]
 Strict = Annotated[bool | None, typer.Option("--strict", help="An inconclusive result fails the run.")]
 Watch = Annotated[
-    bool, typer.Option("--watch", help="Run again when a source file below this folder changes; print what changed.")
+    bool,
+    typer.Option(
+        "--watch", help="Run again when a source file below the current folder changes; print the differences."
+    ),
 ]
 Formats = Annotated[
     list[str] | None,

@@ -21,10 +21,10 @@ def scan(
     fail_on: FailOn = None,
     strict: Strict = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Add the cleanups that are certain, shown as a diff, and scan again.")
+        bool, typer.Option("--fix", help="Add missing cleanups where they are certain, print the diff, and scan again.")
     ] = False,
     diff: Annotated[
-        bool, typer.Option("--diff", help="Print the changes that --fix would make as a diff, and write none.")
+        bool, typer.Option("--diff", help="Print the changes that --fix would make as a diff, without making them.")
     ] = False,
     allow_empty: Annotated[
         bool, typer.Option("--allow-empty", help="Pass if nothing opens a connection, e.g. in a pre-commit hook.")

@@ -44,7 +44,7 @@ def tail_logs(
         bool | None,
         typer.Option(
             "--guess/--no-guess",
-            help="Read all lines that may report connections without a known marker, or none [the certain ones].",
+            help="Read all lines in unknown wording that may report connections, or none of them [the certain ones].",
             show_default=False,
         ),
     ] = None,
@@ -60,7 +60,7 @@ def tail_logs(
     quiet_after: Annotated[
         str | None,
         typer.Option(
-            metavar="DURATION", help="Time without another occurrence after which an incident counts as resolved [30s]."
+            metavar="DURATION", help="Report an incident as resolved if it does not occur again for this time [30s]."
         ),
     ] = None,
     reorder: Annotated[

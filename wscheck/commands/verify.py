@@ -68,7 +68,7 @@ def verify(
         str | None,
         typer.Option(
             metavar="DURATION",
-            help="With --client per-component: reconnect this long after the server disconnected [never].",
+            help="With --client per-component: reconnect this long after the server ended the connection [never].",
         ),
     ] = None,
     user_id: Annotated[str | None, typer.Option(metavar="ID", help="Id of the user to connect as [user_123].")] = None,
@@ -120,7 +120,9 @@ def verify(
     page: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Page in a browser for single-connection, event-handling and component-sharing."
+            metavar="URL",
+            help="Page that a browser opens, in place of the simulated client, in single-connection, event-handling "
+            "and component-sharing.",
         ),
     ] = None,
     connections: Connections = None,
@@ -139,7 +141,7 @@ def verify(
 ) -> None:
     """Check that a server keeps one connection per user.
 
-    Otherwise report which user has how many, which component opened each, the cause and the fix.
+    Report each user with more connections, the component that opened each connection, the cause and the fix.
 
     Without a URL, check the embedded reference backend, which passes. With --client per-component, use the
     client whose components each open a connection, which fails.

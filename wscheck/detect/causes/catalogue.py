@@ -73,7 +73,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "strict-mode-initialiser",
-            "StrictMode runs a state initialiser twice, and one connection belongs to nobody",
+            "StrictMode runs a state initialiser twice, and one of the two connections is never used",
             "two calls from one render of a component, whose source connects in useState, useMemo or a ref",
             "Open it in an effect that closes it, or once in a module outside of the components.",
             "a production build, where StrictMode runs nothing twice",
@@ -225,7 +225,7 @@ CATALOGUE: dict[str, CauseDoc] = {
         ),
         CauseDoc(
             "two-subscribers",
-            "two places of a page each subscribe to the same",
+            "two places of a page each start the same subscription",
             "one connection; two open subscriptions to one topic, channel or query, from different places",
             "Subscribe once, in one module or provider, and hand the events to every component that needs them.",
         ),

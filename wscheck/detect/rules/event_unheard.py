@@ -15,7 +15,7 @@ class EventUnheard(Rule):
 
     id = "event-unheard"
     severity = Severity.ERROR
-    title = "An event arrives and its handlers were removed"
+    title = "An event arrives after its handlers were removed"
     meaning = (
         "One part of the page called off(event) without a handler, which removes the handlers of every part. The event "
         "still arrives, and no handler runs."
