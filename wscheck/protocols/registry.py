@@ -52,8 +52,8 @@ class Recognition(msgspec.Struct, frozen=True):
 def recognise(opening: Opening, protocols: Sequence[Protocol] = PROTOCOLS) -> Recognition | None:
     """Return the protocol of a connection, None if no protocol has connections of this kind.
 
-    If several protocols are equally likely, the protocol of a development server is chosen. If none of them is one, the
-    connection is read as a plain WebSocket or stream.
+    If several protocols are equally likely, the protocol of a development server is chosen. Without one, the connection
+    is read as a plain WebSocket or stream.
     """
     rated = [(protocol.recognise(opening), protocol) for protocol in protocols]
     possible = [(confidence, protocol) for confidence, protocol in rated if confidence]

@@ -199,7 +199,7 @@ def readings_about(
 ) -> list[tuple[Reading, list[Row]]]:
     """Return how to read each statement (logging call) whose lines contain known ids, together with these lines.
 
-    The known ids decide which values are users and sockets, whatever their keys are.
+    The known ids decide which values are users and sockets. The keys of the values do not matter.
     """
     known, is_known = {*ids.sids, *ids.users}, vocabulary.needle_pattern()
     needles = re.compile(b"|".join(re.escape(each.encode()) for each in known)) if known else None

@@ -202,7 +202,7 @@ class _Families:
         return {(target, name)}
 
     def logs_rotated_to(self, path: Path, places: Iterable[tuple[str, str]]) -> list[tuple[Path, Path]]:
-        """Return the other logs of which `path` may be a rotated file, according to its name.
+        """Return the other logs that may have `path` as a rotated file, according to its name.
 
         Each result is a pair: the path of the log, and the path of its file, which differs if the log is a link.
         """

@@ -1,4 +1,4 @@
-"""One connection of a browser, whatever its protocol: turns what the protocol reports into events."""
+"""One connection of a browser, of any protocol: turns what the protocol reports into events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

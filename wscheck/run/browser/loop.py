@@ -219,7 +219,7 @@ class PageLoop:
         return len(sessions) + sum(len(session.subscriptions) for session in sessions)
 
     async def _count_delayed_closes(self, tab: BrowserTab, place: str) -> None:
-        """If some rounds left something open, wait for what closes with a delay, and count again."""
+        """If some rounds left something open, wait for connections that close with a delay, and count again."""
         if not self._has_more_open(tab, place):
             return
         delay_s = 0.0 if self._closes_nothing_later(tab, place) else DELAYED_CLOSE_S
@@ -260,7 +260,7 @@ class PageLoop:
         return msgspec.structs.replace(scope, checked=f"{scope.checked}, and {left}")
 
     def events(self, observed: Sequence[Event]) -> list[Event]:
-        """Return events for the actions, and for what was open after each round.
+        """Return events for the actions, and for the connections that were open after each round.
 
         `observed` are all events of the browser.
         """

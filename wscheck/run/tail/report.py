@@ -179,7 +179,7 @@ def _access_gaps(requests: Requests) -> list[Gap]:
 
 
 def _websocket_gaps(watch: LogWatch) -> list[Gap]:
-    """Return a gap for what access logs do not show: open connections, connections without a user, and long-polling."""
+    """Return a gap for each kind of evidence that access logs lack: open connections, users, ends of long-polling."""
     logs = [log for each in watch.logs for log in each.access_logs if log.websockets]
     if not logs:
         return []

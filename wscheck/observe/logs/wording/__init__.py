@@ -13,7 +13,7 @@ group      all lines of one statement in the log
 column     the values at one place of a group
 reading    decision about a statement: the kind of event that it reports, and the places of its ids
 certain    the words and ids of a statement leave no doubt about its reading; otherwise the reading is a guess
-structure  order and repetition of ids in a log, whatever its words are: an id occurs in a first statement, later in
+structure  order and repetition of ids in a log, independently of its words: an id occurs in a first statement, later in
            a second one
 row        line with its parsed message
 """

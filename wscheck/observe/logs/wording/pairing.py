@@ -160,7 +160,7 @@ def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
     In a log without ids, the name of a user occurs in several messages: "ann came", "ben came", "ann left", "ben left".
     Return an empty set if there is only one such word.
 
-    choice  words of which each line of one message contains one, at the same place
+    choice  words that occur at one place in the lines of one message
     places  dict of word to the number of places in the log at which it is an alternative
     """
     again = {word for word in choice if places[word] > 1}
@@ -206,7 +206,7 @@ class Column(msgspec.Struct):
 
 
 class StatementPair(NamedTuple):
-    """Two statements, of which one starts and the other ends something that has an id.
+    """Two statements: one reports the start of something that has an id, the other reports its end.
 
     ids  number of ids that occur in both statements
     """
@@ -217,7 +217,7 @@ class StatementPair(NamedTuple):
 
 
 class Pairing:
-    """Search of a log for pairs of statements of which one starts and the other ends something.
+    """Search of a log for pairs of statements: one reports the start of something, the other reports its end.
 
     times  time of each line, None if a line has none
     """
