@@ -44,6 +44,15 @@ _ELEMENT_FUNCTIONS = frozenset({"jsxDEV", "jsx", "jsxs", "createElement", "jsxWi
 _FRAMEWORK_NAMES = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
 # When Angular creates a service, the frames of the code that injects the service belong to the stack too.
 _INJECTORS = frozenset({"inject", "ɵɵinject", "ɵɵdirectiveInject"})
+# Public functions of frameworks that run the function they are given at once, before they return to their caller.
+_RUN_AT_ONCE = frozenset(
+    {
+        *("useState", "useReducer", "useMemo", "flushSync"),  # React
+        *("run", "runWithContext"),  # Vue: EffectScope.run, App.runWithContext; also NgZone.run
+        *("untrack", "batch", "createRoot", "runWithOwner"),  # Solid and Svelte
+        *("runInInjectionContext", "runOutsideAngular", "runGuarded", "untracked"),  # Angular
+    }
+)
 
 COMPONENT_EXTENSIONS = (".vue", ".svelte")
 """Extensions of files that contain exactly one component."""
@@ -211,17 +220,42 @@ def framework_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """Return the application's frames up to the framework that called them, the innermost first.
 
-    Frames beyond the framework show why the code ran at that time, not which code opened the connection.
+    Frames beyond the framework show why the code ran at that time, not which code opened the connection. A framework
+    that the application called to run its code at once is no end (see `ran_at_once`).
     """
     own: list[CodeLocation] = []
     rest = list(stack)
     while rest:
         called = list(takewhile(is_framework_frame, rest)) if own else []
-        if called and not any(frame.function in _INJECTORS for frame in called):
+        if called and not (ran_at_once(called) or any(frame.function in _INJECTORS for frame in called)):
             break
         own += [frame for frame in rest[len(called) : len(called) + 1] if not is_library_frame(frame)]
         del rest[: len(called) + 1]
     return tuple(own[: _framework_script_index(own)])
+
+
+def calling_frames(stack: Sequence[CodeLocation], start: int) -> list[int]:
+    """Return the indexes of the application's frames that called each other, from the frame at `start` outwards.
+
+    They end at a library, unless the application had called it to run its code at once (see `ran_at_once`).
+    """
+    found = [start]
+    while True:
+        at = found[-1] + 1
+        called = list(takewhile(is_library_frame, stack[at:]))
+        if (called and not ran_at_once(called)) or at + len(called) == len(stack):
+            return found
+        found.append(at + len(called))
+
+
+def ran_at_once(called: Sequence[CodeLocation]) -> bool:
+    """Return whether the application called these frames of a framework, to run more of its own code at once.
+
+    For example `useState(() => new Feed())`: the component that calls `useState` is also the caller of `new Feed()`.
+
+    called  consecutive frames of a framework between two frames of the application, the innermost first
+    """
+    return bool(called) and is_framework_frame(called[-1]) and called[-1].function.rpartition(".")[2] in _RUN_AT_ONCE
 
 
 def is_unmapped(frame: CodeLocation) -> bool:

@@ -529,3 +529,40 @@ def test_attempts_that_the_server_ends_are_not_opened_per_action() -> None:
         conversation.attempts(at=n).connects(f"s{n}", at=n, opener=OPENER, stack=(OPENER,), code=facts)
         conversation.disconnects(f"s{n}", at=n + 0.5, reason="io server disconnect")
     assert why(conversation, "excessive-attempts") == "reconnect-on-kick"
+
+
+def called(*functions: str, package: str = "react") -> tuple[CodeLocation, ...]:
+    """Return frames of a framework, the innermost first."""
+    return tuple(CodeLocation(f"node_modules/{package}/index.js", 10 + at, 5, f) for at, f in enumerate(functions))
+
+
+@pytest.mark.parametrize(
+    ("context", "between"),
+    [
+        (CallContext.SETUP, called("run", package="@vue/reactivity")),
+        (CallContext.SETUP, called("runWithContext", package="@vue/runtime-core")),
+        (CallContext.STATE_INITIALISER, called("mountStateImpl", "mountState", "useState", package="react-dom")),
+        (CallContext.MEMO, called("updateMemo", "exports.useMemo", package="react-dom")),
+    ],
+)
+def test_a_framework_that_runs_a_hook_at_once_does_not_hide_the_components(
+    context: CallContext, between: tuple[CodeLocation, ...]
+) -> None:
+    mount = called("mountComponent", "patch", package="react-dom")
+    hook = CodeLocation("src/useTide.ts", 18, 3, "useTide")
+    facts = code(context, holder="hook", owner="useTide")
+    stacks = [(OPENER, *between, hook, component, *mount) for component in (DASHBOARD, WIZARD)]
+    assert why(same(facts, *stacks, apart=0.004)) == "two-openers"
+    assert why(same(facts, stacks[0], stacks[0], apart=0.004)) != "two-openers"
+    scheduled = [
+        (OPENER, *called("flushJobs", package="react-dom"), hook, each, *mount) for each in (DASHBOARD, WIZARD)
+    ]
+    assert why(same(facts, *scheduled, apart=0.004)) != "two-openers", "the framework chose when to run it"
+
+
+def test_discarded_render() -> None:
+    rendered = (OPENER, *called("mountState", "useState", package="react-dom"), DASHBOARD)
+    for context in (CallContext.STATE_INITIALISER, CallContext.MEMO):
+        assert why(same(code(context, cleanup=Cleanup.CLOSES, mounted=1), rendered, rendered)) == "discarded-render"
+        assert why(same(code(context, cleanup=Cleanup.UNKNOWN), rendered, rendered)) == "unmount-without-cleanup"
+        assert why(same(code(context, cleanup=Cleanup.CLOSES, mounted=2), rendered, rendered)) == "two-openers"

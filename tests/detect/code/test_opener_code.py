@@ -50,6 +50,9 @@ def test_an_effect_that_waits_and_closes() -> None:
         (f"{ELEMENT} connectedCallback() {{ this.s=io() }} disconnectedCallback() {{ this.s.close() }} }}", "a.ts", 1),
         (f"{ELEMENT} connectedCallback() {{ this.s = io(); }} }}", "a.ts", 0),
         ("class A extends Component { componentDidMount() { this.s = io(); } render() { return <p/>; } }", "a.jsx", 0),
+        ("function A() { const [s] = useState(() => io()); useEffect(() => () => s.close(), [s]); }", "a.jsx", 1),
+        ("function A() { const s = useMemo(() => io()); useEffect(() => { return () => s.close() }); }", "a.jsx", 1),
+        ("function A() { const [s] = useState(() => io()); useEffect(() => () => log()); return <p/> }", "a.jsx", 0),
     ],
 )  # fmt: skip
 def test_what_closes_when_the_component_leaves(text: str, path: str, cleanup: int) -> None:

@@ -79,6 +79,13 @@ CATALOGUE: dict[str, CauseDoc] = {
             "a production build, where StrictMode runs nothing twice",
         ),
         CauseDoc(
+            "discarded-render",
+            "React discards a render that suspends, and its connection belongs to nobody",
+            "several calls of one state initialiser, whose component closes its connection in an effect",
+            "Open it in an effect that closes it, or once in a module outside of the components.",
+            "does the component wait for data with `use`, Suspense or a lazy import before it is mounted?",
+        ),
+        CauseDoc(
             "opened-after-cleanup",
             "an effect waits, and opens the connection after its cleanup has run",
             "the source has an await or a callback before io(), and the cleanup finds nothing to close yet",

@@ -41,8 +41,8 @@ def _opening_frame(opening: AttemptOutcome, code: OpenerCode) -> CodeLocation | 
     """
     if opening.opener not in opening.stack:
         return opening.opener
-    own = opening.stack[opening.stack.index(opening.opener) :][: code.frames]
-    return own[-1]
+    calling = stack_frames.calling_frames(opening.stack, opening.stack.index(opening.opener))
+    return opening.stack[calling[: code.frames][-1]]
 
 
 def close_when_it_leaves(opening: AttemptOutcome) -> str:

@@ -33,6 +33,8 @@ _PACKAGE = re.compile(r"^(.*?node_modules/(?:@[^/]+/)?[^/]+)/")
 _RENDER_ONCE = frozenset({CallContext.STATE_INITIALISER, CallContext.MEMO})
 _CALLED_BY_PAGE = frozenset({CallContext.FUNCTION, CallContext.MODULE})
 _CALLED_ANY_TIME = _CALLED_BY_PAGE | {CallContext.EVENT_HANDLER}
+_RUN_WITH_COMPONENT = _RENDER_ONCE | {CallContext.SETUP, CallContext.RENDER}
+_HOOK = re.compile(r"use[A-Z0-9]")
 _NEVER_IN_RENDER = frozenset(
     {
         *(CallContext.STATE_INITIALISER, CallContext.EFFECT, CallContext.CONSTRUCTOR, CallContext.MODULE),
@@ -97,6 +99,8 @@ class Pair(NamedTuple):
 def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
     """Return the application's frames from the opener up to the effect, handler or component that called it.
 
+    If a hook called it while a component was created or rendered, this component is the last frame.
+
     Return all application frames in two cases: if the functions of the page called each other up to the end of the
     stack, and if a service class opens the connection. The connection of a service belongs to the code that created the
     instance.
@@ -107,7 +111,16 @@ def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
     is_service = code.context in (CallContext.CONSTRUCTOR, CallContext.SETUP) and code.holder == "class"
     if code.context in _CALLED_BY_PAGE or is_service:
         return stack_frames.app_frames(opening.stack)
-    return opening.stack[: opening.stack.index(opening.opener) + code.frames]
+    calling = stack_frames.calling_frames(opening.stack, opening.stack.index(opening.opener))
+    last = min(code.frames, len(calling)) - 1
+    if code.holder == "hook" and code.context in _RUN_WITH_COMPONENT:
+        outer = (at for at in range(last, len(calling)) if not _is_hook(opening.stack[calling[at]]))
+        last = next(outer, len(calling) - 1)
+    return opening.stack[: calling[last] + 1]
+
+
+def _is_hook(frame: CodeLocation) -> bool:
+    return _HOOK.match(frame.function.rpartition(".")[2]) is not None
 
 
 def same_page_pairs(history: UserHistory) -> Iterator[Pair]:
@@ -490,6 +503,24 @@ def provider_mounted_twice(pair: Pair) -> PairClue | None:
     return PairClue(Confidence.HIGH, because, fixes.provider_mounted_twice(pair.new))
 
 
+def discarded_render(pair: Pair) -> PairClue | None:
+    """Detect a state initialiser that ran again because React had discarded the render of its first run.
+
+    A component that suspends before it is mounted renders again from the start, with new state. No effect of the first
+    run exists, so nothing closes its connection, although the code closes the connection of a mounted component.
+    """
+    code = pair.new.code
+    if code is None or code.context not in _RENDER_ONCE or code.cleanup is not Cleanup.CLOSES:
+        return None
+    if not pair.has_one_opener or stack_frames.framework_name(pair.new.stack) != "react" or (code.mounted or 0) > 1:
+        return None
+    because = (
+        f"{pair.place} runs while a component is created, and ran again although an effect would have closed the first "
+        "connection when the component left"
+    )
+    return PairClue(Confidence.MEDIUM, because, fixes.move_to_effect(pair.new))
+
+
 def two_openers(pair: Pair) -> PairClue | None:
     """Detect two callers or two components that each opened one of the connections.
 
@@ -617,6 +648,7 @@ PAIR_CAUSES: dict[str, PairSignature] = {
     "reopened-without-closing": reopened_without_closing,
     "provider-mounted-twice": provider_mounted_twice,
     "two-openers": two_openers,
+    "discarded-render": discarded_render,
     "unmount-without-cleanup": unmount_without_cleanup,
 }
 """Cause id to the signature of one pair, the most specific first."""

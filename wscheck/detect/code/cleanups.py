@@ -55,6 +55,10 @@ CLOSES = re.compile(
 """Names of functions that may close a connection. `closeModal` and `stopPropagation` close none."""
 
 
+_RENDER_ONCE = frozenset({CallContext.STATE_INITIALISER, CallContext.MEMO})
+_REACT_EFFECT = re.compile(r"(?:^|\.)use(?:Layout|Insertion)?Effect$")
+
+
 def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     """Return whether a cleanup closes the connection that `call` opens in `context`.
 
@@ -79,9 +83,10 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     if returned is not None and CLOSES.search(_identifiers(returned)):
         return Cleanup.CLOSES
     hooks = _leaving_hooks(source, context)
-    if any(hook.runs and CLOSES.search(_identifiers(hook.body)) for hook in hooks):
-        return Cleanup.CLOSES
     owner = context.owner
+    by_effect = context.kind in _RENDER_ONCE and owner is not None and _effect_closes(owner, target)
+    if by_effect or any(hook.runs and CLOSES.search(_identifiers(hook.body)) for hook in hooks):
+        return Cleanup.CLOSES
     is_local = owner is not None and (target.startswith("this.") or declares(owner, target.split(".")[0]) or not target)
     if owner is None or source.suffix in MARKUP_SUFFIXES or not is_local:
         owner = source.root
@@ -273,6 +278,18 @@ def closes_itself(call: Node) -> bool:
         and CLOSES.fullmatch(node_text(node.child_by_field_name("property"))) is not None
         for node in own
     )
+
+
+def _effect_closes(component: Node, variable: str) -> bool:
+    """Return whether an effect of a React component or hook returns a cleanup that closes what `variable` keeps."""
+    for call in descendants(component):
+        if call.type != "call_expression" or not _REACT_EFFECT.search(node_text(call.child_by_field_name("function"))):
+            continue
+        effect = next((each for each in descendants(call) if each.type in FUNCTIONS), None)
+        returned = _returned_cleanup(effect) if effect is not None else None
+        if returned is not None and variable in (names := _identifiers(returned)).split() and CLOSES.search(names):
+            return True
+    return False
 
 
 def _returned_cleanup(function: Node) -> Node | None:

@@ -102,15 +102,14 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
 def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[dict[str, Any]]:
     """Return the call frames of the application's functions that called each other, from the opener outwards.
 
-    The frames end where a library called the application. The frames after that show why the code ran at that time, not
-    which code opened the connection.
+    The frames end where a library called the application, unless the application had called that library to run its
+    code at once. The frames after that show why the code ran at that time, not which code opened the connection.
     """
-    if origin.opener is None:
+    if origin.opener is None or origin.opener not in origin.stack:
         return []
     frames = [frame for segment in raw_stack.segments() for frame in segment]
-    start = origin.stack.index(origin.opener) if origin.opener in origin.stack else len(origin.stack)
-    own = list(takewhile(lambda place: not stack_frames.is_library_frame(place), origin.stack[start:]))
-    return frames[start : start + len(own)]
+    start = origin.stack.index(origin.opener)
+    return [frames[at] for at in stack_frames.calling_frames(origin.stack, start)]
 
 
 class OpenerCodeReader:
