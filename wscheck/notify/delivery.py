@@ -39,6 +39,7 @@ from wscheck.report.finding_text import fix_text
 MAX_QUEUED = 1000
 MAX_ATTEMPTS = 6
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+CLOSE_POLL_S = 0.1
 CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, COMMAND_TIMEOUT_S = 5.0, 10.0, 30.0
 
 MAX_OUTPUT_BYTES = 65_536
@@ -89,7 +90,7 @@ class DeliveryQueue:
     def __init__(self, target: DeliveryTarget, note: Callable[[str], None], redactor: Redactor) -> None:
         self._target, self._note, self._redactor = target, note, redactor
         self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
-        self._closing = threading.Event()
+        self._closing, self._deadline = threading.Event(), float("inf")
         self.delivered = self.dropped = 0
         self._aborted = False
         self._thread = threading.Thread(target=self._work, daemon=True, name=f"delivery {target.name}")
@@ -122,13 +123,15 @@ class DeliveryQueue:
         """Deliver the waiting messages for at most `seconds`; count the rest as dropped. A second call does nothing."""
         if self._closing.is_set():
             return
+        self._deadline = time.monotonic() + seconds
         self._closing.set()
-        deadline = time.monotonic() + seconds
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=seconds)
-        self._thread.join(max(0.0, deadline - time.monotonic()))
+        while self._thread.is_alive() and time.monotonic() < self._deadline:
+            with suppress(queue.Full):
+                self._queue.put(None, timeout=CLOSE_POLL_S)
+                break
+        self._thread.join(max(0.0, self._deadline - time.monotonic()))
         undelivered = sum(message is not None for message in self._queue.queue) + self._thread.is_alive()
-        if undelivered and self._thread.is_alive():
+        if undelivered:
             self._aborted = True
             self.dropped += undelivered
             self._target.abort()
@@ -137,27 +140,45 @@ class DeliveryQueue:
 
     def _work(self) -> None:
         while not self._aborted and (message := self._queue.get()) is not None:
-            self._deliver(message)
+            if not self._deliver(message):
+                return
 
-    def _deliver(self, message: bytes) -> None:
+    def _deliver(self, message: bytes) -> bool:
+        """Deliver or drop a message; return False if there is no time for another attempt, also of the next message."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 self._target.deliver(message)
             except DeliveryFailed as failure:
                 if self._aborted:
-                    return  # `close` has counted and reported it
-                if not failure.retry or attempt == MAX_ATTEMPTS:
+                    return False  # `close` has counted and reported it
+                is_last = not failure.retry or attempt == MAX_ATTEMPTS
+                if is_last or not self._pause(pause * random.uniform(0.5, 1.5), failure.pause_s):
                     self._drop(f"{failure} (attempt {attempt})")
-                    return
-                self._closing.wait(min(LONGEST_PAUSE_S, max(failure.pause_s, pause * random.uniform(0.5, 1.5))))
+                    return is_last
                 pause *= 2
             except Exception:  # the thread must go on with the next message
                 self._drop("the sender failed")
-                return
+                return True
             else:
                 self.delivered += 1
-                return
+                return True
+        return True
+
+    def _pause(self, seconds: float, asked: float) -> bool:
+        """Wait before the next attempt; return False if there is no time for it, because the run ends.
+
+        The end of the run ends a pause that has begun, unless the receiver `asked` for so many seconds.
+        """
+        until = time.monotonic() + min(LONGEST_PAUSE_S, max(seconds, asked))
+        if not self._closing.is_set():
+            ends = self._closing.wait(until - time.monotonic())
+            if not (ends and asked):
+                return True
+        if until > self._deadline:
+            return False
+        time.sleep(max(0.0, until - time.monotonic()))
+        return True
 
     def _drop(self, reason: str) -> None:
         self.dropped += 1

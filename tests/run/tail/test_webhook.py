@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.error import HTTPError
 
 import jsonschema
@@ -14,8 +16,11 @@ import pytest
 from tests.cli import wscheck
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from tests.run.tail.receiver import start_receiver
+from tests.run.tail.test_incident_text import INCIDENT
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
-from wscheck.notify.delivery import _retry_after
+from wscheck.model.secrets import Redactor
+from wscheck.notify import delivery
+from wscheck.notify.delivery import DeliveryFailed, DeliveryQueue, WebhookTarget, _retry_after
 
 SCHEMA = Path(__file__).parents[3] / "docs" / "schemas" / "wscheck.incident-1.json"
 SECRET = "T0PSECRET"
@@ -111,16 +116,41 @@ def test_retry_after_is_honoured(text: str | None, seconds: float) -> None:
     assert _retry_after(HTTPError("http://127.0.0.1", 503, "busy", headers, None)) == seconds
 
 
-def test_an_unreachable_receiver_is_reported(server: LoggingServer) -> None:
+def test_an_unreachable_receiver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_PAUSE_S", 60.0)
+    notes = list[str]()
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/{SECRET}"
-        with tail(server, "--webhook", url) as it:
-            loop(server, 1)
-            wait_until(lambda: it.incidents("opened"))
-            assert it.end() == 1
-            assert "webhook 127.0.0.1: a message was dropped: the receiver cannot be reached" in it.err
-            assert SECRET not in it.err
+        target = WebhookTarget(f"http://127.0.0.1:{nobody.getsockname()[1]}/{SECRET}", "json")
+        queue = DeliveryQueue(target, notes.append, Redactor())
+        queue.on_incident(INCIDENT)
+        queue.close(20.0)
+    [note] = notes
+    assert note.startswith("webhook 127.0.0.1: a message was dropped: the receiver cannot be reached: ")
+    assert SECRET not in note
+
+
+@pytest.mark.parametrize(("asked", "most"), [(0.0, 6), (60.0, 1)])
+def test_the_end_of_a_run_does_not_flood_a_failing_receiver(
+    monkeypatch: pytest.MonkeyPatch, asked: float, most: int
+) -> None:
+    monkeypatch.setattr(delivery, "FIRST_PAUSE_S", 0.2)
+    attempts, notes = list[bytes](), list[str]()
+
+    def deliver(message: bytes) -> None:
+        attempts.append(message)
+        raise DeliveryFailed("it is down", pause_s=asked)
+
+    target: Any = SimpleNamespace(name="down", compose=lambda _: b"", abort=lambda: None, deliver=deliver)
+    queue = DeliveryQueue(target, notes.append, Redactor())
+    for _ in range(50):
+        queue.on_incident(INCIDENT)
+    wait_until(lambda: attempts)
+    queue.close(0.3)
+    assert (queue.delivered, queue.dropped) == (0, 50)
+    assert len(attempts) <= most
+    assert notes[0].startswith("down: a message was dropped: it is down (attempt ")
+    assert notes[1] == "down: 49 messages were not delivered in time."
 
 
 def test_the_url_from_the_environment_is_never_shown(tmp_path: Path) -> None:
