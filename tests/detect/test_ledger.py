@@ -194,6 +194,24 @@ def test_events_without_socket_ids_are_counted_and_open_nothing() -> None:
     assert (tally.connects, tally.disconnects, tally.replacements, ledger.open_count) == (2, 1, 1, 0)
 
 
+def test_each_connection_counts_once_however_many_lines_report_it() -> None:
+    ledger = Ledger()
+    anonymous, known = log_of(None), log_of("A")
+    for event in (
+        *anonymous.connects("s1", at=0).connects("s2", at=1).events,  # the server authenticates them later, or never
+        *known.connects("s1", at=2).connects("s1", at=2).connects(None, at=9).disconnects("s1", at=12).events,
+        *log_of("B")
+        .connects("n1", at=20, namespace="/a", eio="e1")
+        .connects("n2", at=20, namespace="/b", eio="e1")
+        .events,
+        *log_of("C").is_replaced("s5", "s6", at=30).connects("s6", at=30).events,
+    ):
+        ledger.apply(event)
+    counted = {"A": 2, "B": 1, "C": 1}
+    assert {name: ledger.counts_for(name).connects for name in counted} == counted
+    assert ledger.connection_count == sum(counted.values()) + 1
+
+
 def test_the_end_of_a_connection_opened_before_the_observation_is_counted() -> None:
     ledger = Ledger()
     assert ledger.apply(Disconnected(sid="s0", user="A")) == ledger.apply(Disconnected(sid="s0", user="A")) == ()

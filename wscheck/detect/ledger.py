@@ -83,6 +83,7 @@ class Ledger:
         self._replaced_users, self._ended = BoundedDict[str, str | None](memory), EndedConnections(memory)
         self.engine_sessions, self._unannounced = EngineSessions(), set[str]()
         self._inference, self._has_announcements, self.unattributed = ReplacementInference(), False, 0
+        self._without_sid_of_users = 0
         self.presumed_ends, self.user_only_lines = PresumedEnds(memory), UserOnlyLines()
         self._has_sids = self._has_ended_sids = self._has_restarted = False
         self._latest_close: ClosedChange | None = None
@@ -158,6 +159,12 @@ class Ledger:
         return max((self.counts_for(user).max_open for user in self.users()), default=0)
 
     @property
+    def connection_count(self) -> int:
+        """Number of connections that were opened. Several lines about one connection count once."""
+        of_users = sum(self.counts_for(user).connects for user in self.users())
+        return of_users + self.unattributed - self._without_sid_of_users
+
+    @property
     def open_count(self) -> int:
         """Number of open connections, including those without a known user."""
         return len(self._user)
@@ -194,6 +201,7 @@ class Ledger:
             return ()
         if self._has_sids or event.source != SOURCE_SERVER_LOG:
             self.unattributed += 1
+            self._without_sid_of_users += 1
             self._stored_counts(user).connects += 1
             return ()
         return self._add(self.user_only_lines.new_id(), user, event, event)

@@ -251,6 +251,7 @@ class LogsReport(Report, kw_only=True):
     levels      number of events by the ids that they contain; the keys are "full", "user", "socket", "count" (no id)
                 and "ambiguous"
     users_seen  number of users
+    connections  number of opened connections; several lines about one connection, and its namespaces, count once
     most_open   the most connections that one user had at once, even if for less than the grace period
     users       dict of user id to summary, with at most as many users as the option `--users` allows
     suggested   markers for lines that seem to report connections in an unknown wording
@@ -268,6 +269,7 @@ class LogsReport(Report, kw_only=True):
     untimed: int = 0
     levels: dict[str, int] = msgspec.field(default_factory=dict)
     users_seen: int = 0
+    connections: int = 0
     most_open: int = 0
     users: dict[str, LogUserSummary] = msgspec.field(default_factory=dict)
     suggested: list[MarkerSuggestion] = msgspec.field(default_factory=list)

@@ -149,7 +149,7 @@ def _has_no_connection_event(report: LogsReport) -> bool:
 
 def totals(report: LogsReport) -> str:
     """Return for example `12 users, 34 connections, at most one per user at a time`."""
-    counts = f"{plural(report.users_seen, 'user')}, {plural(report.events.get('connected', 0), 'connection')}"
+    counts = f"{plural(report.users_seen, 'user')}, {plural(report.connections, 'connection')}"
     return f"{counts}, at most one per user at a time" if report.most_open == 1 else counts
 
 

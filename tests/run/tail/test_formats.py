@@ -54,7 +54,7 @@ def validator(name: str) -> jsonschema.Draft202012Validator:
 def test_json_matches_its_schema(written: Path) -> None:
     report = json.loads((written / "report.json").read_bytes())
     validator("wscheck.logs/1").validate(report)
-    assert (report["users_seen"], report["most_open"]) == (3, 2)
+    assert (report["users_seen"], report["connections"], report["most_open"]) == (3, 15, 2)
     assert report["levels"] == {"full": 38, "user": 1}
 
 

@@ -84,6 +84,7 @@ def build_logs_report(
         untimed=watch.counts.untimed,
         levels=levels,
         users_seen=len(everyone),
+        connections=ledger.connection_count,
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in listed},
         suggested=proposals(scouts, read_events),
