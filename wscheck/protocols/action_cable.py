@@ -91,9 +91,9 @@ def _is_command(message: Any) -> bool:
 class _Identifier(msgspec.Struct):
     """Subscriptions of the client with one identifier.
 
-    count      subscriptions that the client made
-    confirmed  those that the server's latest confirmation is for
-    sent       commands since `sent_at`, without a pause in which the client would have repeated them
+    count      number of subscriptions that the client made
+    confirmed  number of these subscriptions when the server sent its latest confirmation
+    sent       number of commands that the client sent in quick succession; a pause starts the count again
     """
 
     count: int = 0
@@ -102,7 +102,7 @@ class _Identifier(msgspec.Struct):
     sent_at: float | None = None
 
     def asks_again(self, at: float) -> bool:
-        """Process a command to subscribe. Return False if it repeats earlier ones that were not confirmed."""
+        """Process a command to subscribe. Return False if it repeats a command that was not confirmed."""
         if self.sent_at is None or at - self.sent_at > RETRY_S * 0.8:
             self.sent = 0
         self.sent, self.sent_at = self.sent + 1, at
@@ -202,7 +202,7 @@ def _id(identifier: str, number: int) -> str:
 
 
 def _describe(identifier: str) -> tuple[str, Any]:
-    """Return name and sameness of a subscription: the channel with its parameters."""
+    """Return the channel and its parameters: the fields `name` and `same` of `Subscribed`."""
     params = decode_json(identifier)
     if not isinstance(params, dict) or not isinstance(params.get("channel"), str):
         return identifier, None

@@ -331,7 +331,7 @@ class MqttSession(LoginSession):
         return events
 
     def _sameness(self, name: str, qos: int) -> dict[str, Any]:
-        """Return what makes two subscriptions to a filter the same.
+        """Return the field `same` of `Subscribed`: what makes two subscriptions to a filter the same.
 
         The broker divides the messages of a shared subscription between its clients.
         """
@@ -385,7 +385,7 @@ class MqttSession(LoginSession):
         return topic or self._aliases.get((direction, alias), "")
 
     def _is_repeated(self, packet: MqttPacket, number: int) -> bool:
-        """Return whether a message is a further copy of one that arrived, because the broker missed its answer."""
+        """Return whether a message arrived before, and the broker sends it again because no answer reached it."""
         is_copy = bool(packet.flags & 0x08) and number in self._unanswered
         if number:
             self._unanswered.pop(number, None)

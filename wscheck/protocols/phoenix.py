@@ -241,7 +241,7 @@ class PhoenixSession(Session):
         return [Received(at=at, name=_name(message), payload=[message.topic, content])]
 
     def _process_reply(self, message: PhoenixMessage, at: float) -> WireEvents:
-        """Process a reply: one that refuses a join ends its subscription."""
+        """Process a reply. If it refuses a join, the subscription ends."""
         status = message.payload.get("status") if isinstance(message.payload, dict) else None
         refused = [
             key
@@ -273,10 +273,10 @@ def _content(message: PhoenixMessage) -> Any:
 
 
 def _subscription(topic: str, payload: dict[str, Any]) -> tuple[str, Any]:
-    """Return name and sameness of a channel.
+    """Return the fields `name` and `same` of `Subscribed` for a channel.
 
-    The name of a Supabase channel is free. Two channels that listen to the same changes of the database get the same
-    events, whatever their names are, unless one of them also announces its presence.
+    A Supabase client chooses the name of a channel freely. Two channels that listen to the same changes of the database
+    get the same events, even if their names differ, unless one of them also announces its presence.
     """
     config = payload.get("config")
     if not isinstance(config, dict):

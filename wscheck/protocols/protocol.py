@@ -285,14 +285,14 @@ class LoginSession(Session):
         return []
 
     def open(self, at: float, client_id: str | None = None) -> WireEvents:
-        """Return the event that the server accepted the login, once."""
+        """Return the `Accepted` event of the login at the first call, no event at later calls."""
         if self.is_open or self._is_ended:
             return []
         self.is_open = True
         return [Accepted(at=at, client_id=client_id)]
 
     def refuse(self, message: str, at: float) -> WireEvents:
-        """Return the event that the server refused the login, once."""
+        """Return the `Rejected` event of the login at the first call, no event at later calls."""
         if self.is_open or self._is_refused or self._is_ended:
             return []
         self._is_refused = True

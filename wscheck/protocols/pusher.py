@@ -64,7 +64,7 @@ def _query(url: str) -> dict[str, str]:
 
 
 class PusherSession(JsonSession):
-    """Session of one connection. A subscription is the channel: a client has each channel once."""
+    """Session of one connection. A client subscribes to each channel at most once."""
 
     def process(self, direction: Direction, message: dict[str, Any], at: float) -> WireEvents:
         name, channel, data = str(message.get("event") or MESSAGE), message.get("channel"), _data(message)
@@ -92,7 +92,10 @@ class PusherSession(JsonSession):
         return [] if _OWN_EVENT.match(name) else [Sent(at=at, name=name, arguments=[data])]
 
     def _identified(self, text: object, at: float) -> WireEvents:
-        """Return the member of a presence channel, or the user who signs in, which is a JSON text in the message."""
+        """Return the values that may name the user.
+
+        text  data of a member of a presence channel, or of a user who signs in: an object, or its JSON text
+        """
         values = decode_json(text) if isinstance(text, str) else text
         return [Identified(at=at, source="auth", values=values)] if isinstance(values, dict) else []
 

@@ -107,7 +107,7 @@ class JsonSession(Session):
 
 
 def decode_json(data: Data) -> Any:
-    """Return the value of a JSON text, or the text itself if it is none; None for binary data."""
+    """Return the value of a JSON text, or the text itself if it is not JSON; None for binary data."""
     if isinstance(data, bytes):
         return None
     try:
@@ -129,8 +129,8 @@ def message_name(payload: object) -> str:
 def encode_message(name: str, payload: object) -> str:
     """Return the text of a message with this name, as a client sends it.
 
-    A payload that is no JSON object is sent as it is: a text as text, other values as JSON. An object also contains the
-    name, unless one of its values is the name: `type` is the usual key.
+    A text is sent as it is, any other value as JSON. In an object, the name is added under the key `type`, unless one
+    of its values is the name already.
     """
     if isinstance(payload, str):
         return payload

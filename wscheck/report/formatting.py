@@ -39,7 +39,7 @@ def one_line(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return `text` with escaped control characters and line feeds. Other white space stays, as an option needs it."""
+    """Return `text` with escaped control characters and line feeds. Keep other white space, which options may need."""
     return escape_control(text).replace("\n", "\\n")
 
 

@@ -356,7 +356,7 @@ def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
 
 
 def _loop_tables(report: BrowserReport) -> Iterator[RenderableType]:
-    """Yield what was open after each round of a loop, and before and after each action."""
+    """Yield tables of the connections after each round of a loop, and before and after each action."""
     if rows := loop_figures.round_rows(report):
         yield _table(loop_figures.ROUND_COLUMNS, rows)
     if actions := loop_figures.action_rows(report):

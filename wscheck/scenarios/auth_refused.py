@@ -46,7 +46,7 @@ class AuthRefused(Scenario):
     rules = (TokenUnchecked, ExcessiveAttempts)
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies."""
         if settings.target.is_socket_io or settings.target.sends_token:
             return ""
         return "the client sends no token: set WSCHECK_TOKEN, and name its place with --token-in"

@@ -13,7 +13,7 @@ class ComponentSharing(Scenario):
     claim = "The connection stays open while one component uses it, and closes when the last one unmounts."
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies."""
         is_silent = settings.contract.first_requestable is None
         return NO_REQUEST if not settings.target.is_socket_io and is_silent else ""
 

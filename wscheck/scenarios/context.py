@@ -295,7 +295,7 @@ class ScenarioContext:
         return None
 
     async def request_elsewhere(self, event: ContractEvent, *, transports: tuple[str, ...] | None = None) -> None:
-        """Request an event that did not arrive on a connection of its own, after all others have closed.
+        """Close all connections, open a new one, and request on it an event that did not arrive before.
 
         An answer shows that the server knows the request, so that its configuration does not explain the absence.
         """
@@ -524,7 +524,7 @@ class ScenarioContext:
         await self.wait_until(self._is_settled, LOOP_WAIT_S)
 
     def _is_settled(self) -> bool:
-        """Return whether the client knows the outcome of each connection attempt, so that the evidence can end here."""
+        """Return whether each connection attempt has succeeded or failed, so that the events contain every outcome."""
         own = [e for e in self.events if e.source == SOURCE_CLIENT]
         return sum(isinstance(e, Connecting) for e in own) <= sum(isinstance(e, Connected | Refused) for e in own)
 

@@ -24,7 +24,7 @@ class EventHandling(Scenario):
     rules = (*CONNECTION_RULES, EventUnheard)
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies."""
         return NO_MESSAGE if not settings.target.is_socket_io and not settings.contract.events else ""
 
     async def run(self, context: ScenarioContext) -> None:

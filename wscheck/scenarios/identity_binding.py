@@ -13,7 +13,7 @@ class IdentityBinding(Scenario):
     rules = (IdentityUnverified,)
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies."""
         if settings.target.is_socket_io or settings.target.sends_user:
             return ""
         return "the client sends no user id that could be another's: name its place with --user-in"

@@ -20,7 +20,7 @@ class PollingUpgrade(Scenario):
     claim = "A page that starts with long-polling and upgrades to websocket has one connection."
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why this application never upgrades the transport, "" if it may.
+        """Return the reason why this application never upgrades the transport, "" if it can.
 
         A transport that the application does not use may not work at this server.
         """

@@ -60,7 +60,10 @@ class Scenario(ABC):
         await context.wait_for_reaction()
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may. Neither phase runs then."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies.
+
+        With a reason, neither phase of the scenario runs.
+        """
         return ""
 
     def rule_options(self, options: RuleOptions) -> RuleOptions:

@@ -25,7 +25,7 @@ class Zombie(Scenario):
     rules = (ZombieHeld,)
 
     def skip_reason(self, settings: ScenarioSettings) -> str:
-        """Return why the scenario does not apply to this server, "" if it may."""
+        """Return the reason why the scenario does not apply to this server, "" if it applies."""
         if settings.target.protocol == EVENT_STREAM:
             return "the client of a stream answers nothing, so its server cannot notice that it fell silent"
         return ""

@@ -1,6 +1,6 @@
 """Loops of `wscheck browser`: repeated visits of each view of a page, and what is open after each round of visits.
 
-place    view of a page, or repeated step, at which a loop counts; in reports the path of the URL
+place    view of a page, or repeated step, for which a loop counts connections; in reports the path of the URL
 round    one visit of a place and the return to the start
 at rest  nothing has happened in the page for a while: no request, no new connection, no other document
 """
@@ -313,7 +313,7 @@ def _opener_key(event: Connected | None) -> _SeriesKey:
 def _count_handlers(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_SeriesKey]:
     """Return the number of handlers per event and location.
 
-    Of several open connections, that with most handlers counts.
+    If several connections are open, the largest number on one of them counts.
     """
     sids = {sid for each in snapshot.open.values() for sid in each}
     latest: dict[tuple[str | None, str], HandlersRegistered] = {}
@@ -329,7 +329,10 @@ def _count_handlers(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_S
 
 
 def _count_subscriptions(snapshot: Snapshot, observed: Iterable[Event]) -> Counter[_SeriesKey]:
-    """Return the number of subscriptions per name and call site. Of several connections, that with most counts."""
+    """Return the number of subscriptions per name and call site.
+
+    If several connections are open, the largest number on one of them counts.
+    """
     sids = {sid for each in snapshot.open.values() for sid in each}
     open_by_sid: dict[str | None, dict[str, Subscribed]] = {}
     for event in observed:

@@ -208,10 +208,10 @@ def _refers(file: FileFacts) -> bool:
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[OpeningCall]]) -> list[Use]:
-    """Return the places that use functions which open connections, for those functions whose uses matter.
+    """Return the places that use certain functions that open connections.
 
-    They matter if each use opens another connection, or if several functions open the same URL. If there is no such
-    function, no file is read.
+    These are the functions that open another connection at each use, and those that open the same URL as another call.
+    If there is no such function, no file is read.
     """
     calls = [*(call for group in groups for call in group), *(call for file in facts for call in file.repeated)]
     names = frozenset(call.owner for call in calls if call.owner)

@@ -304,8 +304,8 @@ def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
 
     The log reports a connect or disconnect earlier than the client, but contains neither page nor component. Therefore
     page and component from the client's event are added to the log's event. For a disconnect, this is done only if the
-    server ended the connection according to the client: for other ends, the log alone contains more. The server process
-    from the log is added to the client's event.
+    server ended the connection according to the client: the log knows the reasons of other ends better. The server
+    process from the log is added to the client's event.
 
     If the client's events identify a user only by a token, the user gets the name from the log.
     """
