@@ -117,7 +117,7 @@ class HarScripts:
         return stack_frames.resolve_root(named, self._root), called_name
 
     def run_number(self, session: str, script_id: str) -> int:
-        """Return 0: a HAR file does not contain the evaluations of a script."""
+        """Return 0 (unknown): a HAR file does not show how often a script ran."""
         return 0
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:

@@ -99,7 +99,7 @@ class AccessLog:
     lost          sessions whose first request after the handshake was answered with 400, since the last call of
                   `take_lost`
     websockets    number of WebSockets for which the log shows the user, the start and the end
-    unattributed  number of WebSockets for which it does not show all three
+    unattributed  number of WebSockets for which the log lacks the user, the start or the end
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class AccessLog:
             self.lost.append(LostSession(line, client, at))
 
     def take_lost(self) -> list[LostSession]:
-        """Return the sessions that another process refused, found since the last call."""
+        """Return the sessions that were found since the last call and that another process refused."""
         lost, self.lost = self.lost, []
         return lost
 

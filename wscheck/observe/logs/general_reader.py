@@ -227,7 +227,10 @@ class GeneralReader:
         return self._timestamps.find(header["time"]) if header is not None else None
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
-        """Read a line with a marker that starts no record: a console line, an incomplete record, or a user's text."""
+        """Read a line in which no record starts: a console line, or a marker in an incomplete or unescaped record.
+
+        Return False if it is neither, so that the line may belong to an earlier record.
+        """
         if self.console.started:
             event = self.console.read(message, line, message.at or self._timestamps.find(message.text[:40]))
             if event is not None:

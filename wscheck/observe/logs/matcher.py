@@ -141,7 +141,7 @@ def free_text_ids(kind: str, rest: str) -> tuple[dict[str, str], set[str]]:
     """Find the ids that have no key in `rest`, the text after a marker of an event of `kind`.
 
     For example, "for user 42: AbC -> XyZ" contains the user and two socket ids. A word that looks like a socket id is
-    one too.
+    also taken for one.
 
     Return a dict of role (user, sid, ...) to id, and a set of roles. The set contains the role of each id that was left
     out, because it is unclear where the id ends.

@@ -57,7 +57,7 @@ class ReaderFactory:
     def scout_for(self, log: str) -> WordingScout:
         """Return the search of a log for connections that no known marker reports.
 
-        A log has one, also for its rotated files.
+        The current file of a log and its rotated files share one search.
         """
         if log not in self._scouts:
             self._scouts[log] = WordingScout(self._wording, guesses=self._guess)

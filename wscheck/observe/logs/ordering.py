@@ -88,7 +88,7 @@ def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> Ordere
     After each step, the times of all later events are increased, so that the time never goes back.
 
     why     reason for which the order of the lines is used, for the gap
-    blocks  whether the gap prevents a verdict of passed. If not, the step is the end of summer time, one hour
+    blocks  whether the gap prevents a verdict of passed. If it does not, the step is the end of summer time: one hour
     """
     shifted, offset, last, places = list[Event](), 0.0, None, list[str]()
     for event in events:

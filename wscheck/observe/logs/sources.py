@@ -88,7 +88,7 @@ def _levels(reader: LogReader) -> dict[str, int]:
 
 
 def _attributes(readers: Iterable[LogReader], name: str, kind: type[Found]) -> list[Found]:
-    """Return the attributes of this name that are of this kind, each once."""
+    """Return the attribute `name` of each reader whose attribute has the type `kind`, without duplicates."""
     found = (getattr(reader, name, None) for reader in readers)
     return list({id(each): each for each in found if isinstance(each, kind)}.values())
 
@@ -323,7 +323,10 @@ class PipedLog(LogInput):
             size, until = 0, time.monotonic() + BATCH_S
 
     def _drop_zeros(self, size: int) -> int:
-        """Remove a long run of zeros from the start of the buffer: a hole in a file that `cat` reads."""
+        """Remove a long run of zeros from the start of the buffer: a hole in a file that `cat` reads.
+
+        Return the number of bytes that remain of `size`.
+        """
         payload = self._buffer.payload
         if not size or payload[0] or self._packed is not None:
             return size

@@ -2,8 +2,8 @@
 
 They are in the directory of the log, in a folder in it (`olddir old` of logrotate), or where an open file was seen to
 move. Their names follow logrotate(8) (`name.1`, `name-20260115`, `.gz`), pm2-logrotate and winston-daily-rotate-file
-(`stem__2026-01-15.log`, `stem-2026-01-15.log`), rotating-file-stream (`20260115-0300-01-name`), or are those that an
-open file was seen to get.
+(`stem__2026-01-15.log`, `stem-2026-01-15.log`), rotating-file-stream (`20260115-0300-01-name`), or are those to which
+an open file was renamed.
 """
 
 import bisect
@@ -185,7 +185,7 @@ class _Listing:
         self._after_date = sorted((name_after_date(name), name) for name in names if name[:1].isdigit())
 
     def starting_with(self, stem: str) -> Iterator[str]:
-        """Yield the names that start with `stem` and a separator, also after a date."""
+        """Yield the names that start with `stem` and a separator, or have these directly after a date."""
         for keys in filter(None, (self._sorted, self._after_date)):
             for start in (stem + separator for separator in SEPARATORS):
                 for position in range(bisect.bisect_left(keys, (start, "")), len(keys)):
@@ -300,7 +300,7 @@ def generation_age(base: Path, path: Path, changed_ns: int) -> GenerationAge:
 def sort_by_age(found: Iterable[tuple[GenerationAge, Path]]) -> list[Path]:
     """Return the paths, the oldest first.
 
-    The number in `app.log.2` is worth more than the time of the file, which packing and copying can change.
+    The number in `app.log.2` takes precedence over the time of the file, which packing and copying can change.
     """
     ordered = list[tuple[GenerationAge, Path]]()
     latest: int | None = None
@@ -520,8 +520,8 @@ def is_empty(path: Path) -> bool:
 def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | None) -> Continuation | None:
     """Return where to continue in `path` if it repeats the content of `previous` with a new inode (sed -i, rsync).
 
-    settled  the end of `previous` when it was last seen under the log's name; lines that a process added to it after
-             that are not in the copy
+    settled  the end of `previous` when it was last seen under the log's name; the copy does not contain lines that
+             a process added to it later
     """
     for reader in _readers([path]):
         if previous.offset and previous.position().matches(reader.read_at):

@@ -192,7 +192,7 @@ class _Families:
             self._by_stem[directory, Path(name).stem][name] = path
 
     def places(self, path: Path) -> set[tuple[str, str]]:
-        """Return (directory, name) of the path and, if it is a link, of its target. No directory is a link."""
+        """Return (directory, name) of the path and, if it is a link, of its target. The directory contains no link."""
         directory, name = os.path.split(path)
         target = self._targets.get(directory)
         if target is None:
@@ -240,7 +240,7 @@ def _group_generations(paths: Sequence[Path]) -> dict[Path, list[Path]]:
 
 
 def _sort_by_age(found: Iterable[tuple[Path, Path]]) -> list[Path]:
-    """Return the rotated files in pairs of a log's file and one of its rotated files, the oldest first."""
+    """Sort the pairs (file of a log, rotated file of this log). Return the rotated files, the oldest first."""
     return sort_by_age((generation_age(base, path, _changed_ns(path)), path) for base, path in dict.fromkeys(found))
 
 

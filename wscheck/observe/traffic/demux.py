@@ -287,7 +287,7 @@ class TrafficDemux:
                 session.end(at)
 
     def open_sessions(self) -> list[TrafficSession]:
-        """Return the sessions that are connected: at least one namespace is."""
+        """Return the sessions with at least one connected channel."""
         return [session for session in self.sessions if session.sids and session.unused_from is None]
 
     def has_delivered(self, name: str, since: float) -> bool:

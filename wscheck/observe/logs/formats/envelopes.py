@@ -184,7 +184,7 @@ def _unquoted_pairs(text: str) -> tuple[str, dict[str, Any]] | None:
 
 
 def unwrap_joined(message: LogMessage, timestamps: TimestampParser) -> None:
-    """Return the message of a line that was joined from its parts, without its envelopes."""
+    """Remove the envelopes from `message`, whose text was joined from the parts of a line."""
     message.fields = None
     _unwrap_structured(message, timestamps)
 
@@ -277,7 +277,10 @@ def _event_type(fields: dict[str, Any]) -> str | None:
 
 
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
-    """Set the message text to `text`, or to the message in `text` if `text` is a structured record itself."""
+    """Set the message text to `text`, or to the message in `text` if `text` is a structured record itself.
+
+    deep  number of records inside each other that may still be unwrapped
+    """
     message.text = strip_colors(text)
     stripped = message.text.strip()
     if (

@@ -204,8 +204,8 @@ class TimestampParser:
     def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
         """Return the key of the time field in records with the same fields, and a function that parses its JSON value.
 
-        Return ("", None) if no field contains a time. If the value looks as `MILLISECONDS` describes, the function
-        reads only such values.
+        Return ("", None) if no field contains a time. If the value has the form that `MILLISECONDS` describes, the
+        function reads only values of this form.
         """
         for key in self._keys:
             value = fields.get(key)
@@ -235,7 +235,7 @@ class TimestampParser:
 
 
 def is_milliseconds(value: Any) -> bool:
-    """Return whether the value looks as `MILLISECONDS` describes."""
+    """Return whether the value has the form that `MILLISECONDS` describes."""
     return type(value) is int and 10**12 <= value < 10**13
 
 

@@ -2,8 +2,8 @@
 
 One statement reports the start of a connection and another one its end, and both contain its id. Their words may be of
 any domain: an uplink is raised and torn down, a kiosk is bound and released. The structure is always the same: each id
-occurs first in the one statement and later in the other, and its lines contain a value that returns with other ids,
-which is the user.
+occurs first in the one statement and later in the other, and its lines contain the user: a value that occurs again with
+other ids.
 """
 
 from collections import Counter, defaultdict
@@ -346,7 +346,10 @@ class Pairing:
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
     def names_user_at_end(self, start: Column, end: Column) -> bool:
-        """Return whether only the statement that ends connections names users, so that an address is no user."""
+        """Return whether only the statement that ends connections names the users.
+
+        An address in the statement that starts connections is then no user.
+        """
         begun = {value for column in self.id_columns(start.group) for value in column.lines}
         return any(
             1 < len(column.lines) <= column.count - MIN_PAIRS and begun.isdisjoint(column.lines)
@@ -375,7 +378,7 @@ class Pairing:
     # --- refusals -----------------------------------------------------------------------------------------------------
 
     def refusals(self, start: Group) -> Iterator[Group]:
-        """Yield the statements that report refused attempts in the form of the statement that starts connections."""
+        """Yield the statements that report refused attempts, and otherwise have the words of the statement `start`."""
         prefix, pattern = start.statement
         for group in self.groups:
             its_prefix, its_pattern = group.statement

@@ -212,7 +212,7 @@ def slot_at(pieces: Sequence[Piece], at: int) -> Slot:
 
 
 def may_be_id(slot: Slot) -> bool:
-    """Return whether a value may identify a user or a connection: it is no address, number of things or time."""
+    """Return whether a value may identify a user or a connection, because it is no address, no count and no time."""
     return (
         slot.label not in _COUNT_LABELS
         and not (slot.label in _OWN_NUMBERS and slot.value.isdigit())

@@ -138,7 +138,7 @@ class Wording:
         )
 
     def _with_unclear_id(self, parsed: ParsedMessage) -> RecordStart | None:
-        """Return the record of a line that is spelled as a statement is, but with a value whose end is ambiguous."""
+        """Return the record of a line that has the text of a statement, but a value whose end is ambiguous."""
         for spelling, reading in self._spelled.get(parsed.prefix, ()):
             match = spelling.fullmatch(parsed.text.rstrip())
             if match is None or not any(map(is_composed, match.groups())):
@@ -406,7 +406,7 @@ MAX_JOINED = 2
 
 
 def is_composed(value: str) -> bool:
-    """Return whether a text without blanks is not one value, but a value with signs: "[admin]ann", "a;b"."""
+    """Return whether a text without blanks consists of several pieces: "[admin]ann", "a;b"."""
     return len(split_pieces(value)) != 1
 
 
@@ -455,7 +455,8 @@ def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str])
 def _leave_out_unclear_values(by_statement: dict[Statement, list[Row]]) -> None:
     """Remove the lines of a few ids with signs ("[admin]ann") in a statement whose other ids have none.
 
-    Each would otherwise be a statement of its own, which cuts the id. `Wording.match` reads these lines.
+    Otherwise such lines would form a statement of their own that contains only a part of the id. `Wording.match` reads
+    them instead.
     """
     often = sorted((each for each in by_statement if SLOT in each[1]), key=lambda each: -len(by_statement[each]))
     spelled = {
