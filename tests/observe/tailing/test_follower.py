@@ -499,6 +499,23 @@ def test_rotations_during_a_poll_lose_and_repeat_nothing(log: LogWriter, restart
     assert read_lines == log.written
 
 
+def test_a_restart_repeats_no_line_after_one_that_seemed_to_continue(log: LogWriter, lines: LineReader) -> None:
+    """A late writer ends the line itself, and the next file starts with another unfinished line."""
+    log.raw(b"half a ")
+    log.rotate()
+    log.path.write_bytes(b"{an unfinished line")
+    lines.poll()
+    log.raw(b"line\n")
+    log.lines(20)
+    lines.poll()
+    after = LineReader(log.path, lines.resume_point())
+    assert after.poll() == []
+    log.lines(3)
+    with log.path.open("ab") as new:
+        new.write(b"}\n")
+    assert after.poll() == [*log.written[-3:], b"{an unfinished line}"]
+
+
 def test_many_late_writers_repeat_no_line(log: LogWriter, lines: LineReader) -> None:
     for _ in range(12):
         log.lines(2)

@@ -166,8 +166,13 @@ class LogFollower:
         """Return the point from which a restart reads every complete record once; None before a file was opened."""
         if self.main is None:
             return self._resumed_at
-        log = self.main.oldest_log
-        positions = tuple(stream.position() for stream in self.streams)
+        log, current = self.main.oldest_log, self.main
+        for late in self._late_files:
+            # The writer of the old file has ended the line there that seemed to continue in the next file.
+            if late.stream.consumed and late.stream.log.reader.identity == log.reader.identity:
+                current = late.stream
+        streams = [*(late.stream for late in self._late_files if late.stream is not current), current]
+        positions = tuple(stream.position() for stream in streams)
         return self._resume_point(positions, log.reader.identity, is_copy=log.is_copy)
 
     def _resume_point(
