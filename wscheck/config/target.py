@@ -168,7 +168,7 @@ def check_plain_target(target: ServerTarget, credentials: Iterable[Credentials])
     """Check that a client without Socket.IO can send the credentials and perform the steps.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: The client cannot send a credential or perform a step.
     """
     given = list(credentials)
     if target.connect.auth:

@@ -256,7 +256,8 @@ class Judge:
     def _is_on_kinds_of_devices(self, history: UserHistory) -> bool:
         """Return whether the user has connections on devices of different kinds ("phone", "desktop").
 
-        A kind of device has several users, and is no number, which may count the connections of each user.
+        A name is a kind of device if several users have it. A number is none, because it may number the connections of
+        each user.
         """
         if not self._is_undecided or not belongs_to_devices(history, lambda one: one.device):
             return False

@@ -144,7 +144,7 @@ class DeliveryQueue:
                 return
 
     def _deliver(self, message: bytes) -> bool:
-        """Deliver or drop a message; return False if there is no time for another attempt, also of the next message."""
+        """Deliver or drop a message. Return False if the run ends, so that no further message can be delivered."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:

@@ -28,7 +28,7 @@ MAX_CLIENT_IDS = 10_000
 class _Client(msgspec.Struct):
     """Connections that one client id has.
 
-    owner      user of the first connection, whose finding all takeovers are
+    owner      user of the first connection; the finding about all takeovers is reported for this user
     newest     opening of the newest connection
     older      openings of earlier connections that are open, by sid
     ended_at   time at which the newest connection ended, None while it is open or if the client closed it

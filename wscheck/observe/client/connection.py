@@ -1,4 +1,4 @@
-"""One connection of the simulated client, whatever its protocol: the attempt, the server's answer and the end."""
+"""One connection of the simulated client, of any protocol: the attempt, the server's answer and the end."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -33,7 +33,8 @@ class ClientConnection(ABC):
     """One connection attempt and the connection that results from it. Each protocol has a subclass.
 
     protocol     id of the protocol in events, None for Socket.IO
-    unanswered_pings  pings that the server must send to a silent client before it is certain that it does not wait
+    unanswered_pings  number of pings that the server must send to a silent client before a connection that stays open
+                      proves that the server does not wait for answers
     sid          id of the connection, None until connected
     eio          id of the Engine.IO session, None until connected; None for other protocols
     rejection    message with which the server refused the connection, None if it did not
@@ -86,7 +87,7 @@ class ClientConnection(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Close the connection as a page does that no longer needs it."""
+        """Close the connection normally, like a page that no longer needs it."""
 
     @abstractmethod
     async def drop_network(self) -> None:

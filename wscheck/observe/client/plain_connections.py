@@ -178,7 +178,7 @@ class PlainConnection(ClientConnection):
             self._listener.disconnected(self, IO_CLIENT_DISCONNECT if self._closed_by_us else self._end_reason)
 
     async def close(self) -> None:
-        """Close the connection as a page does that no longer needs it."""
+        """Close the connection normally, like a page that no longer needs it."""
         self._closed_by_us = True
         if self.is_connected:
             self._report_end()
@@ -282,9 +282,10 @@ class WebSocketConnection(PlainConnection):
         return f"close code {code} ({self._close_reason})" if self._close_reason else f"close code {code}"
 
     async def silence_limit_s(self) -> float | str:
-        """Return the time of a few pings, because a WebSocket does not announce when its server gives up a client.
+        """Return the time of a few pings in seconds.
 
-        Two pings show the interval. There is none if the server sends no two pings within the target's timeout.
+        A WebSocket does not announce how long its server waits for answers. Two pings show the interval.
+        If the server sends fewer within the target's timeout, return this reason as text.
         """
         timeout_s = self.target.timeout_s
         await self.wait_for_pings(max(0, 2 - self.ping_count), timeout_s)

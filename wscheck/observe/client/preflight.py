@@ -169,7 +169,7 @@ async def _check_plain_connection(target: ServerTarget, credentials: Credentials
     Such servers often accept a connection, and close it when they have checked the credentials.
 
     Raises:
-        CannotCheck: They cannot.
+        CannotCheck: The server cannot be reached, or refuses the credentials.
     """
     connection = new_connection(target, credentials, IgnoreEvents(), page="preflight", component="preflight")
     try:
@@ -224,7 +224,7 @@ async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path
     """Send a request that opens no connection of the user, to see whether the server answers at all.
 
     Raises:
-        CannotCheck: It does not, or a proxy answers in its place.
+        CannotCheck: The server does not answer, or a proxy answers in its place.
     """
     placed = build_handshake_credentials(target, credentials)
     connector = aiohttp.TCPConnector(ssl=_ssl_context(ca_file) if ca_file else not target.insecure)

@@ -51,9 +51,10 @@ class SocketIoConnection(ClientConnection):
         return float(2 * self._client.eio.ping_interval + self._client.eio.ping_timeout)
 
     async def silence_limit_s(self) -> float | str:
-        """Return pingInterval + pingTimeout, and the pingTimeout again.
+        """Return pingInterval + 2 * pingTimeout, in seconds.
 
-        python-engineio tests for silent clients only once per pingTimeout.
+        Engine.IO waits for pingInterval + pingTimeout. python-engineio tests for silent clients only once per
+        pingTimeout, so it may need one pingTimeout more.
         """
         timeout_s = float(self._client.eio.ping_timeout)
         return float(self._client.eio.ping_interval) + timeout_s + max(1.0, timeout_s)

@@ -65,8 +65,8 @@ def classify_prefix(prefix: str) -> PrefixKind:
 def is_separate(before: str) -> bool:
     """Return whether a name can start directly after `before`.
 
-    A name can start after a level ("INFO ann") or punctuation ("[7] ann"). After any other word the result is
-    False, because the word may be the first word of the name ("mary ann").
+    A name can start after a level ("INFO ann") or punctuation ("[7] ann"). After any other word the result is False,
+    because the word may be the first word of the name ("mary ann").
     """
     tokens = _prefix_tokens(before)
     return not tokens or is_level(tokens[-1]) or not (tokens[-1][-1].isalnum() or tokens[-1][-1] in _IN_TEXT)
