@@ -141,10 +141,10 @@ def verify(
 ) -> None:
     """Check that a server keeps one connection per user.
 
-    Report each user with more connections, the component that opened each connection, the cause and the fix.
+    Report each user who has more than one, the component that opened each connection, the cause and the fix.
 
-    Without a URL, check the embedded reference backend, which passes. With --client per-component, use the
-    client whose components each open a connection, which fails.
+    Without a URL, check the embedded reference backend, which passes. With --client per-component, each
+    component of the client opens a connection, and the check fails.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 3 could not check, 130 interrupted.
     """

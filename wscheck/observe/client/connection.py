@@ -153,7 +153,7 @@ class ClientConnection(ABC):
 
     @property
     def end_text(self) -> str:
-        """Why the connection ended, for a message."""
+        """Reason for the end of the connection, as a phrase for a message."""
         return "the connection ended"
 
     async def _fail(self, reason: str, message: str) -> None:

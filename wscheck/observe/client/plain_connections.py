@@ -168,7 +168,7 @@ class PlainConnection(ClientConnection):
 
     @property
     def end_text(self) -> str:
-        """Why the server ended the connection, for a message."""
+        """Reason why the server ended the connection, as a phrase for a message."""
         return "it completed its answer" if self._end_reason == IO_SERVER_DISCONNECT else self._end_reason
 
     def _report_end(self) -> None:
