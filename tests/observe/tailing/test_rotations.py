@@ -207,6 +207,20 @@ def test_a_closed_file_that_is_deleted_or_packed_is_left_in_order(tmp_path: Path
     tail.log.close()
 
 
+def test_a_closed_empty_file_is_read_when_it_is_renamed_and_gets_lines(tmp_path: Path) -> None:
+    server = LoggingServer(tmp_path / "app.log")
+    tail = InProcess(server.path, files=OpenFiles(1))
+    for stream in tail.log._follower.streams:
+        stream.log.reader.suspend()
+    server.rotate()
+    server.connects(5)
+    server.reopen()
+    server.connects(5)
+    tail.poll()
+    assert (tail.connected, tail.notes) == (server.sids, [])
+    tail.log.close()
+
+
 def test_a_closed_empty_file_that_is_gone_is_no_other_file(tmp_path: Path) -> None:
     server = LoggingServer(tmp_path / "app.log")
     server.connects(5)

@@ -454,7 +454,7 @@ def unread_generations(
             read.add(version)
             continue
         for reader in _readers([path]):
-            if any(reader.identity == log.reader.identity for log in open_logs):
+            if any(log.reader.is_recognisable and reader.identity == log.reader.identity for log in open_logs):
                 continue
             end = FilePosition.at(reader.read_at, reader.size)
             if (

@@ -249,6 +249,11 @@ class FileReader:
         """Bytes that can be read now. For a packed file, this unpacks the whole file."""
         return self.status.st_size if self._packed is None else self._packed.size()
 
+    @property
+    def is_recognisable(self) -> bool:
+        """True if the file is open, or has content that recognises it when it is opened again."""
+        return self._fd >= 0 or (self._status is not None and self._status.st_size > 0)
+
     def current_path(self) -> Path | None:
         """Return the name that the open file has now, None if it was deleted or is unknown."""
         if self._fd < 0:
