@@ -177,9 +177,9 @@ class ServerLog:
         self.sink = sink
 
     def find_mention(self, ids: Iterable[str]) -> str:
-        """Return a quote from the log since the start of the phase that contains one of `ids`, without secrets.
+        """Return a quote from the log that contains one of `ids`, without secrets.
 
-        Return "" if no line contains such an id.
+        Only the text since the start of the phase is searched. Return "" if no line contains such an id.
         """
         return ""
 
