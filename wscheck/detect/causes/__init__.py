@@ -32,7 +32,7 @@ from wscheck.detect.causes.connection_signatures import (
 )
 from wscheck.detect.causes.history import Explanation, Signature, UserHistories, UserHistory
 from wscheck.detect.causes.pair_causes import PAIR_CAUSES, explain_pairs, same_page_pairs
-from wscheck.detect.causes.subscription_causes import left_behind, subscription_without_end, two_subscribers
+from wscheck.detect.causes.subscription_causes import SUBSCRIPTION_SIGNATURES, left_behind
 from wscheck.model.code_facts import Patch
 from wscheck.model.events import SOURCE_BROWSER, SOURCE_HAR
 from wscheck.model.findings import Cause, Confidence, Finding
@@ -92,7 +92,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
     ),
     "connection-missing": (("no-sticky-session", no_sticky_session), ("newcomer-ended", newcomer_ended)),
     "event-missing": (("two-openers", two_openers_one_kept),),
-    "event-duplicated": (*HANDLER_SIGNATURES.items(), *_IN_PAGE),
+    "event-duplicated": (*SUBSCRIPTION_SIGNATURES.items(), *HANDLER_SIGNATURES.items(), *_IN_PAGE),
     "handler-leaked": tuple(HANDLER_SIGNATURES.items()),
     "event-unheard": (("off-without-handler", off_without_handler),),
     # A view that leaks beside a connection of the whole page: two openers are no fault, so this cause is the last one.
@@ -103,11 +103,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         _PairCauses(("two-openers",)),
         ("two-openers", PAGE_SIGNATURES["two-openers"]),
     ),
-    "subscription-duplicated": (
-        ("subscription-without-end", subscription_without_end),
-        ("two-subscribers", two_subscribers),
-        *_IN_PAGE,
-    ),
+    "subscription-duplicated": (*SUBSCRIPTION_SIGNATURES.items(), *_IN_PAGE),
     "subscription-leaked": (("subscription-without-end", left_behind),),
     "client-id-shared": (_INHERITED, ("client-id-reused", client_id_taken)),
     "tab-displaced": (_INHERITED, _LOOPS[0], ("transport-closed", transport_closed_first), _SEVERAL_TABS),

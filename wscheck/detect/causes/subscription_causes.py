@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from wscheck.detect.causes.client_words import subscription_fix
-from wscheck.detect.causes.history import Explanation, UserHistory
+from wscheck.detect.causes.history import Explanation, Signature, UserHistory
 from wscheck.detect.rules.subscription_leaked import is_never_ended
 from wscheck.model.events import CodeLocation, Subscribed
 from wscheck.model.findings import Confidence
@@ -78,3 +78,10 @@ def _at(event: Subscribed) -> str:
 
 def _explain(cause: str, confidence: Confidence, because: str, event: Subscribed) -> Explanation:
     return Explanation(cause, confidence, because, subscription_fix(event.protocol, cause, event.subscriber))
+
+
+SUBSCRIPTION_SIGNATURES: dict[str, Signature] = {
+    "subscription-without-end": subscription_without_end,
+    "two-subscribers": two_subscribers,
+}
+"""Cause id to signature, for two subscriptions of one connection that ask for the same."""

@@ -19,7 +19,7 @@ from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser import launch
-from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
 from wscheck.observe.browser.handlers import MAX_CONTEXTS, HandlerPoller
 from wscheck.observe.browser.mounted_components import MountedComponents, read_mounted_components
 from wscheck.observe.browser.network import NetworkFeed, PageRest
@@ -37,6 +37,10 @@ from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, TrafficDemux
 
 TAB_TIMEOUT_S = 10
 STEP_POLL_S = 0.05
+
+
+MAX_PARENTS = 6
+"""Parts of one stack, before awaits and timers, that are requested from the browser."""
 
 
 class BrowserObservation(msgspec.Struct):
@@ -79,6 +83,7 @@ class Browser:
         self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
         self._code = OpenerCodeReader(self._scripts, self.traffic.redactor)
         self._page_calls = PageCalls(self._scripts)
+        self._stack_tasks: list[asyncio.Task[None]] = []
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
         self._obstacles = PageObstacles(self.traffic.urls, self._scripts)
@@ -101,6 +106,20 @@ class Browser:
             return ""
         return str(result.get("scriptSource", ""))
 
+    async def _complete_stack(self, stack: DevToolsStack) -> None:
+        """Add the parts of a stack before its awaits and timers, of which a console message contains only an id."""
+        segment = stack.stack
+        with contextlib.suppress(CommandFailed, BrowserEnded, KeyError):
+            for _ in range(MAX_PARENTS):
+                while "parent" in segment:
+                    segment = segment["parent"]
+                if "parentId" not in segment:
+                    break
+                arguments = {"stackTraceId": segment["parentId"]}
+                found = await self._devtools.call("Debugger.getStackTrace", arguments, stack.session)
+                segment["parent"] = found["stackTrace"]
+        self._request_maps(stack)
+
     def _request_maps(self, stack: DevToolsStack) -> None:
         self._scripts.request_maps(stack.session, stack.script_ids())
 
@@ -108,6 +127,8 @@ class Browser:
         if not self._is_own:
             await self._close_opened_tabs()
         await self._handlers.stop()
+        for task in self._stack_tasks:
+            task.cancel()
         self._network.close()
         self._scripts.close()
         await self._devtools.__aexit__()
@@ -229,6 +250,10 @@ class Browser:
             self._on_network_event(method, params, session)
         elif method == "Runtime.bindingCalled":
             self._page_calls.on_binding_called(session, params)
+        elif method == "Runtime.consoleAPICalled":
+            stack = self._page_calls.on_console_message(session, params)
+            if stack is not None:
+                self._stack_tasks.append(asyncio.create_task(self._complete_stack(stack)))
         elif method == "Debugger.scriptParsed":
             self._scripts.on_script_parsed(session, params)
         elif method.startswith("Target."):
@@ -307,6 +332,8 @@ class Browser:
         if not self.ended:
             await self._handlers.read_all()
         await self._network.drain()
+        await asyncio.gather(*self._stack_tasks)
+        self._stack_tasks.clear()
         await self._scripts.wait_for_maps()
         if final:
             self.traffic.flush()
@@ -321,7 +348,10 @@ class Browser:
             if (key := shared_key(session.initiator.page, session.sent, self._session_storage)) is not None:
                 name = self.traffic.redactor.redact(key)
                 origins[id(session)] = msgspec.structs.replace(origins[id(session)], shared_key=name)
-        connections = self.traffic.events(lambda session: origins[id(session)])
+        connections = self.traffic.events(
+            lambda session: origins[id(session)],
+            lambda session, stack: self._resolve_stack(session, stack, components),
+        )
         events = sorted([*connections, *self._handlers.events(connections)], key=lambda event: event.at or 0.0)
         tabs = self._targets.tabs
         pages = [PageSummary(type="page", url=self.traffic.urls.page(target.url)) for target in tabs.values()]
@@ -362,7 +392,11 @@ class Browser:
                 self._session_storage[tab.tab] = {(str(key), str(value)) for key, value in items}
 
     def _resolve_origin(self, session: TrafficSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
-        stack = session.initiator.raw_stack
+        return self._resolve_stack(session, session.initiator.raw_stack, components)
+
+    def _resolve_stack(
+        self, session: TrafficSession, stack: object, components: Mapping[str, MountedComponents]
+    ) -> ConnectionOrigin:
         if not isinstance(stack, DevToolsStack):
             return ConnectionOrigin()
         origin = self._code.resolve_origin(stack)

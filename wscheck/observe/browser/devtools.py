@@ -27,6 +27,16 @@ _CLOSE_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=1.0)
 _CONSOLE_MESSAGE = '{"method":"Runtime.consoleAPICalled"'
 """Start of a console message. A page can write thousands a second, so they are not even decoded."""
 
+CONSOLE_MARK = "__wscheckSend"
+"""First argument of the messages that the script of `page_calls` writes. They are decoded."""
+
+_MARK_WITHIN = 300
+
+
+def _is_of_page(text: str) -> bool:
+    """Return whether a message of the browser is one that a page wrote to its console."""
+    return text.startswith(_CONSOLE_MESSAGE) and CONSOLE_MARK not in text[:_MARK_WITHIN]
+
 
 class BrowserEnded(CannotCheck):
     """Error: the browser ended, crashed or was killed during the run."""
@@ -134,7 +144,7 @@ class DevToolsConnection:
     async def _read(self) -> None:
         try:
             async for message in self._socket:
-                if message.type is aiohttp.WSMsgType.TEXT and not message.data.startswith(_CONSOLE_MESSAGE):
+                if message.type is aiohttp.WSMsgType.TEXT and not _is_of_page(message.data):
                     self._dispatch(json.loads(message.data))
         finally:
             self.ended.set()

@@ -321,20 +321,22 @@ class NetworkFeed:
         else:
             self._enqueue(lambda: self._traffic.on_accepted(key, at, headers))
 
-    def _enqueue_frame(self, params: dict[str, Any], key: str, *, outgoing: bool) -> None:
+    def _enqueue_frame(self, params: dict[str, Any], key: str, *, sender: DevToolsStack | None, outgoing: bool) -> None:
         at, frame = self._time_or_now(params), params["response"]
         if frame["opcode"] not in (1, 2):
             return
         data: str | bytes = frame["payloadData"]
         if frame["opcode"] == 2:
             data = base64.b64decode(data)
-        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing))
+        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing, sender=sender))
 
     def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        self._enqueue_frame(params, key, outgoing=True)
+        url = self._websocket_urls.get(key, "")
+        sender = self._page_calls.take_sender(session, url, str(params["response"].get("payloadData", "")))
+        self._enqueue_frame(params, key, sender=sender, outgoing=True)
 
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        self._enqueue_frame(params, key, outgoing=False)
+        self._enqueue_frame(params, key, sender=None, outgoing=False)
 
     def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")

@@ -1,9 +1,13 @@
-"""Calls of a page that the DevTools protocol does not report: `new EventSource()`, and `close()` of a WebSocket.
+"""Calls that the DevTools protocol does not report: `new EventSource()`, `send()` and `close()` of a WebSocket.
 
 An EventSource sends its request later, from a task of the browser, so that the request has no stack. When a WebSocket
-has closed, the protocol does not report whether the page or the server closed it. A script in each page therefore
-replaces the constructor and the method by functions that report the call and then do the same as the original. Workers
-are not changed.
+has closed, the protocol does not report whether the page or the server closed it. It does not report either which code
+sent a message. A script in each page therefore replaces the constructor and the methods by functions that report the
+call and then do the same as the original. Workers are not changed.
+
+A client often sends a subscription later than the code that asks for it, when the connection is open. Only messages of
+a console contain a stack across awaits and timers. The calls of `send()` are therefore reported as messages of a
+console of their own, without the text, and only for texts that look like a subscription.
 """
 
 import json
@@ -11,15 +15,22 @@ import re
 from typing import Any
 
 from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.observe.browser.devtools import CONSOLE_MARK
 from wscheck.observe.browser.opener import DevToolsStack
 from wscheck.observe.browser.scripts import PageScripts
 
 BINDING = "__wscheckCall"
 
+MAX_HASHED = 500
+"""Characters of a sent text by which its call is found."""
+
 MAX_PENDING = 1_000
 """URLs whose calls are stored until the browser reports their effect."""
 
 MAX_FRAMES = 50
+
+SUBSCRIBES = r'^[^]{0,2000}?(?:subscribe|"start"|phx_join|"type":4)'
+"""Texts that may start a subscription (JavaScript). Few other messages of an application are among them."""
 
 # An EventSource that its page closes at once, as StrictMode does, sends no request and is not reported.
 WRAPPER = f"""(() => {{
@@ -34,6 +45,19 @@ WRAPPER = f"""(() => {{
     queueMicrotask(() => {{ if (source.readyState !== 2) report(JSON.stringify([source.url, String(stack)])) }});
     return source;
   }};
+  const {{context}} = globalThis.console || {{}}, subscribes = /{SUBSCRIBES}/i;
+  const own = typeof context === 'function' && context.call(globalThis.console), debug = own && own.debug.bind(own);
+  if (debug) Socket.prototype.send = new Proxy(Socket.prototype.send, {{
+    apply: (target, self, args) => {{
+      const text = args[0];
+      if (typeof text === 'string' && self instanceof Socket && self.readyState === 1 && subscribes.test(text)) {{
+        let hash = text.length;
+        for (let i = 0; i < text.length && i < {MAX_HASHED}; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+        debug('{CONSOLE_MARK}', self.url, hash);
+      }}
+      return Reflect.apply(target, self, args);
+    }},
+  }});
   globalThis.EventSource = new Proxy(Native, {{construct}});
   Socket.prototype.close = new Proxy(Socket.prototype.close, {{
     apply: (target, self, args) => {{
@@ -47,6 +71,15 @@ WRAPPER = f"""(() => {{
 _FRAME = re.compile(r"^\s+at (?:async )?(?:(?P<function>.*?) \()?(?P<url>[^()\s]+?):(?P<line>\d+):(?P<column>\d+)\)?$")
 
 
+def sent_hash(text: str) -> int:
+    """Return the number by which the script in the page names a sent text."""
+    units = text.encode("utf-16-le", "surrogatepass")
+    number = len(units) // 2
+    for at in range(0, min(len(units), 2 * MAX_HASHED), 2):
+        number = (number * 31 + units[at] + (units[at + 1] << 8)) & 0xFFFFFFFF
+    return number - (1 << 32) if number >= 1 << 31 else number
+
+
 class PageCalls:
     """Calls that pages reported, by session and URL.
 
@@ -57,6 +90,7 @@ class PageCalls:
         self._scripts = scripts
         self._openers = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
         self._closes = BoundedDict[tuple[str, str], int](MAX_PENDING)
+        self._senders = BoundedDict[tuple[str, str, int], list[DevToolsStack]](MAX_PENDING)
 
     def on_binding_called(self, session: str, params: dict[str, Any]) -> None:
         """Process Runtime.bindingCalled. A page can call the binding with any text."""
@@ -72,6 +106,29 @@ class PageCalls:
                 self._openers.put((session, url), [*self._openers.get((session, url), []), stack])
             case [str(url)]:
                 self._closes.put((session, url), self._closes.get((session, url), 0) + 1)
+
+    def on_console_message(self, session: str, params: dict[str, Any]) -> DevToolsStack | None:
+        """Process Runtime.consoleAPICalled, and return the stack of a call of `send()`.
+
+        A page can write any message.
+        """
+        trace = params.get("stackTrace")
+        match [each.get("value") for each in params.get("args", ())]:
+            case [mark, str(url), int(number)] if mark == CONSOLE_MARK and isinstance(trace, dict):
+                own_frames = trace.get("callFrames", [])[1:]  # without the method of the script
+                stack = DevToolsStack(session, {**trace, "callFrames": own_frames})
+                key = (session, url, number)
+                self._senders.put(key, [*self._senders.get(key, []), stack][-MAX_FRAMES:])
+                return stack
+        return None
+
+    def take_sender(self, session: str, url: str, text: str) -> DevToolsStack | None:
+        """Return the stack of the oldest call of `send()` with a text whose frame was not reported yet."""
+        key = (session, url, sent_hash(text))
+        stacks = self._senders.pop(key, [])
+        if stacks[1:]:
+            self._senders.put(key, stacks[1:])
+        return stacks[0] if stacks else None
 
     def take_opener(self, session: str, url: str) -> DevToolsStack | None:
         """Return the stack of the oldest `new EventSource(url)` for this URL that has not sent a request.

@@ -235,11 +235,16 @@ class TrafficDemux:
             session.http = http or None
             session.process(session.reader.accept(at, _lower(headers or {})))
 
-    def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool) -> None:
-        """Process one WebSocket frame, or one part of a stream."""
-        if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing)):
+    def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool, sender: object = None) -> None:
+        """Process one WebSocket frame, or one part of a stream.
+
+        sender  stack of the call that sent the frame, in the form of the event source; None if unknown
+        """
+        if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing, sender=sender)):
             return
         if (exchange := self._exchanges.get(key)) is not None:
+            if sender is not None:
+                exchange.session.senders[at] = sender
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
     def on_closed(
@@ -301,10 +306,16 @@ class TrafficDemux:
             self._replay_deferred(session_key)
 
     def events(
-        self, origin_of: Callable[[TrafficSession], ConnectionOrigin] = lambda session: ConnectionOrigin()
+        self,
+        origin_of: Callable[[TrafficSession], ConnectionOrigin] = lambda session: ConnectionOrigin(),
+        resolve: Callable[[TrafficSession, object], ConnectionOrigin] = lambda session, stack: ConnectionOrigin(),
     ) -> list[Event]:
-        """Return the events of all sessions, ordered by time. `origin_of` returns a session's call site."""
-        sessions = [(session, session.events(origin_of(session))) for session in self.sessions]
+        """Return the events of all sessions, ordered by time.
+
+        origin_of  returns a session's call site
+        resolve    returns the call site of a stack that `on_frame` received
+        """
+        sessions = [(session, session.events(origin_of(session), resolve)) for session in self.sessions]
         servers = ServerSplit(sessions, self._target)
         self.server_note = servers.note
         return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)

@@ -121,6 +121,7 @@ class TrafficSession:
     opened_at  time at which the first request was sent
     sent       texts that the client sent to identify itself; they may be secrets
     subscriptions  channel and id of each open subscription
+    senders    time of a sent frame to the stack of the call that sent it, in the form of the event source
     http       HTTP version of a stream, None for other transports
     """
 
@@ -140,6 +141,7 @@ class TrafficSession:
         self.source, self.initiator, self.url, self.reader = source, initiator, url, reader
         self.opened_at = at
         self.sent: set[str] = set()
+        self.senders: dict[float, object] = {}
         self._first_transport, self._number = transport, number
         self._identity, self._redactor = identity, redactor
         self._user: str | None = None
@@ -406,11 +408,26 @@ class TrafficSession:
             event = msgspec.structs.replace(event, namespace=channel or None, sid=sid, transport=self.transport)
         self._events.append((channel or "", event))
 
-    def events(self, origin: ConnectionOrigin) -> list[Event]:
-        """Return all events, each with the session id, the user and the origin, even if these became known later."""
+    def events(
+        self,
+        origin: ConnectionOrigin,
+        resolve: Callable[["TrafficSession", object], ConnectionOrigin] = lambda session, stack: ConnectionOrigin(),
+    ) -> list[Event]:
+        """Return all events, each with the session id, the user and the origin, even if these became known later.
+
+        `resolve` returns the call site of a stack in `senders`.
+        """
         if self._closing_at is not None:
             self.end(self._closing_at)
-        return [self._complete_event(name, event, origin) for name, event in self._events]
+        completed = [self._complete_event(name, event, origin) for name, event in self._events]
+        return [self._with_subscriber(event, resolve) for event in completed]
+
+    def _with_subscriber(self, event: Event, resolve: Callable[["TrafficSession", object], ConnectionOrigin]) -> Event:
+        sender = self.senders.get(event.at or 0.0) if isinstance(event, model_events.Subscribed) else None
+        if sender is None:
+            return event
+        found = resolve(self, sender)
+        return msgspec.structs.replace(event, subscriber=found.opener, code=found.code)
 
     def _complete_event(self, name: str, event: ConnectionEvent | Unreadable, origin: ConnectionOrigin) -> Event:
         channel = self._channels.get(name) or next(iter(self._channels.values()), None)
