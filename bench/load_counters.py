@@ -1,6 +1,7 @@
-"""Counts of `wscheck load` and of the server that it loads: every profile, with 1 and 3 processes, on four servers.
+"""Counts of `wscheck load` and of the server that it loads: every profile, with 1 and 3 processes, on six servers.
 
-The runs have payloads and steps after connecting. The field servers need `make field-servers` first.
+The runs have payloads and steps after connecting. The field servers need `make field-servers` first; BENCH_SERVERS
+chooses servers by a part of their names.
 """
 
 import json
@@ -61,13 +62,36 @@ payload = { by = "{user}" }
 """
 
 
+PLAIN = """
+[identity]
+token_in = "query.token"
+
+[[event]]
+name = "status"
+emit = "status"
+payload = { of = "{user}" }
+"""
+STREAM = """
+[target]
+protocol = "sse"
+
+[identity]
+token_in = "query.token"
+"""
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """A server, its wscheck.toml and the token of each user."""
+    """A server, its wscheck.toml and the token of each user. `address` is the path of its connections, if it has one.
+
+    `has_events` says whether the users emit events.
+    """
 
     name: str
     toml: str
     token: str
+    address: str = ""
+    has_events: bool = True
 
 
 SERVERS = (
@@ -75,6 +99,8 @@ SERVERS = (
     Loaded("node backend", REFERENCE, "token-of-{user}"),
     Loaded("desk.mjs", DESK, "desk-of-{user}"),
     Loaded("board.py", BOARD, "board-of-{user}"),
+    Loaded("raw WebSocket", PLAIN, "token-of-{user}", "/ws"),
+    Loaded("server-sent events", STREAM, "token-of-{user}", "/events", has_events=False),
 )
 
 
@@ -83,7 +109,7 @@ def run() -> None:
     print("| server | profile | processes | connects | replaced | disconnects | emitted, received | differ |")
     print("|---|---|--:|--:|--:|--:|--:|---|")
     wrong = 0
-    for server in SERVERS:
+    for server in (each for each in SERVERS if os.environ.get("BENCH_SERVERS", "") in each.name):
         for profile in LOAD_PROFILES:
             for processes in PROCESSES:
                 ours, theirs = _counts(server, profile, processes)
@@ -103,8 +129,10 @@ def run() -> None:
 def _counts(server: Loaded, profile: str, processes: int) -> tuple[dict[str, int], dict[str, int]]:
     with _running(server) as url, TemporaryDirectory() as folder:
         Path(folder, "wscheck.toml").write_text(server.toml)
-        command = [sys.executable, "-m", "wscheck", "load", url, "--profile", profile, "--users", str(USERS)]
-        command += ["--run-time", RUN_TIME, "--emit-every", "300ms", "--processes", str(processes), "--format", "json"]
+        address = url.replace("http", "ws") if server.address == "/ws" else url
+        command = [sys.executable, "-m", "wscheck", "load", f"{address}{server.address}", "--profile", profile]
+        command += ["--users", str(USERS), "--run-time", RUN_TIME, "--processes", str(processes), "--format", "json"]
+        command += ["--emit-every", "300ms"] if server.has_events else []
         environ = {**os.environ, "WSCHECK_TOKEN": server.token}
         done = subprocess.run(
             command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False
@@ -131,6 +159,10 @@ def _counters(url: str) -> dict[str, Any]:
 def _running(server: Loaded) -> Iterator[str]:
     if server.name == "node backend":
         with node_backend() as backend:
+            yield backend.url
+    elif server.address:
+        ticks = () if server.has_events else ("ticks",)
+        with started("node", str(Path(__file__).parent / "_load_plain_server.mjs"), *ticks) as backend:
             yield backend.url
     elif server.name == "wscheck serve":
         with started(sys.executable, "-m", "wscheck", "serve", "--port", "0") as backend:

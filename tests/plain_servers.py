@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-PING_S = 0.15
+PING_S, MISSED_PINGS = 0.3, 3
 
 FORGETS = "keeps the older connection open, and sends nothing on it"
 ANY_TOKEN = "takes everybody for the user mira"
 LEAKS = "sends the answer to every user"
 DEAF = "pings, and does not notice that nobody answers"
-NO_PINGS = "sends no pings"
+PINGS = "pings, and closes the connection of a client that does not answer"
 LATE_REFUSAL = "accepts a connection, and then refuses it with a close code"
 LOGIN = "expects the token in the first message"
 
@@ -27,7 +27,7 @@ Socket = web.WebSocketResponse | web.StreamResponse
 
 
 class PlainServer:
-    """The server. `opened` counts the connections that it has accepted for a user."""
+    """The server. `faults` are its peculiarities. `opened` counts the connections that it has accepted for a user."""
 
     def __init__(self, faults: Collection[str] = ()) -> None:
         self.faults, self.opened = faults, 0
@@ -42,6 +42,7 @@ class PlainServer:
                 web.get("/chat", self.chat, allow_head=False),
                 web.get("/events", self.events, allow_head=False),
                 web.post("/status", self.status),
+                web.get("/hello", self.hello),
             ]
         )
         return application
@@ -79,10 +80,10 @@ class PlainServer:
 
     async def _ping(self, socket: web.WebSocketResponse) -> None:
         self._pongs[socket] = time.monotonic()
-        while NO_PINGS not in self.faults:
+        while {PINGS, DEAF} & set(self.faults):
             await socket.ping()
             await asyncio.sleep(PING_S)
-            if DEAF not in self.faults and time.monotonic() - self._pongs[socket] > 2 * PING_S:
+            if PINGS in self.faults and time.monotonic() - self._pongs[socket] > MISSED_PINGS * PING_S:
                 await socket.close(code=WSCloseCode.GOING_AWAY)
                 return
 
@@ -102,6 +103,9 @@ class PlainServer:
         finally:
             self._leave(user, stream)
         return stream
+
+    async def hello(self, request: web.Request) -> web.Response:
+        return web.Response(text="hello")
 
     async def status(self, request: web.Request) -> web.Response:
         if user := self.owner(request.query.get("token") or request.cookies.get("token")):

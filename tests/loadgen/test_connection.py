@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from tests.loadgen.generators import IdleReactor, offline_generator
 from tests.loadgen.test_websocket_frames import frame
 from wscheck.loadgen import connection as connection_module
-from wscheck.loadgen.connection import Connection, ConnectionState, PendingAcks
+from wscheck.loadgen.connection import Connection, ConnectionState, PendingAcks, ReceivedEvent
 from wscheck.loadgen.endpoint import Endpoint, UserIdentity
 from wscheck.loadgen.reactor import READABLE, Reactor
 from wscheck.loadgen.transport import TcpTransport, TransportOwner
 from wscheck.loadgen.websocket_frames import apply_mask
 from wscheck.model.load_statistics import LoadStatistics
-from wscheck.protocols.socket_io import SocketPacket
 
 HANDSHAKE = '0{"sid":"e1","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
@@ -64,7 +63,7 @@ class RecordingObserver:
     def abandoned(self, connection: Connection) -> None:
         self.calls.append(("abandoned",))
 
-    def event_received(self, connection: Connection, packet: SocketPacket, text: str) -> None:
+    def event_received(self, connection: Connection, event: ReceivedEvent, text: str) -> None:
         self.calls.append(("event_received", text))
 
 

@@ -38,7 +38,11 @@ FORMATS = ("terminal", "json", "html", "markdown", "junit", "github")
 def load(
     url: Annotated[
         str | None,
-        typer.Argument(metavar="URL", help="The server, e.g. http://localhost:8000. Without one: an embedded backend."),
+        typer.Argument(
+            metavar="URL",
+            help="The server: ws://HOST/PATH, a stream (http://HOST/PATH), or Socket.IO (http://HOST). "
+            "Without one: an embedded backend.",
+        ),
     ] = None,
     profile: Annotated[
         str | None,

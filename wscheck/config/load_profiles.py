@@ -35,6 +35,13 @@ class LoadOption(msgspec.Struct, frozen=True):
 
 
 LOAD_OPTIONS = (
+    LoadOption(
+        "protocol",
+        str,
+        "socket.io",
+        "protocol of the server at --host, with whose path websocket and event-stream connect",
+        ("socket.io", "websocket", "event-stream"),
+    ),
     LoadOption("namespace", str, "/", "Socket.IO namespace"),
     LoadOption("socketio_path", str, "/socket.io", "path of the Socket.IO endpoint"),
     LoadOption(

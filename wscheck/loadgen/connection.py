@@ -74,6 +74,13 @@ class ConnectionState(IntEnum):
 _EVENT, _ENDED = SocketPacketType.EVENT, ConnectionState.ENDED
 
 
+class ReceivedEvent(Protocol):
+    """An event that arrived. `data` contains its name, then its arguments."""
+
+    @property
+    def data(self) -> list[Any]: ...
+
+
 class ConnectionObserver(Protocol):
     """Receiver of the events of a connection."""
 
@@ -92,8 +99,8 @@ class ConnectionObserver(Protocol):
     def abandoned(self, connection: "Connection") -> None:
         """Handle a connection that the page closed before it was open."""
 
-    def event_received(self, connection: "Connection", packet: SocketPacket, text: str) -> None:
-        """Handle an event from the server. `text` is the whole Socket.IO packet."""
+    def event_received(self, connection: "Connection", event: ReceivedEvent, text: str) -> None:
+        """Handle an event from the server. `text` is the whole Socket.IO packet, or the whole message."""
 
 
 class PendingAcks:
@@ -192,7 +199,7 @@ class Connection:
         self._frames = FrameReader()
         self._attachments_expected = 0
         self._pending_acks: PendingAcks | None = None
-        self._steps: _StepRun | None = None
+        self._steps: StepRun | None = None
         self._close_requested = self._sent_websocket_close = self._recoverable = False
         self._silence_limit_s = self._ping_timeout_s = self._silence_deadline = 0.0
 
@@ -465,7 +472,7 @@ class Connection:
         self._recoverable = offers_recovery(data)
         if self.identity.steps:
             self.state = ConnectionState.STEPS
-            self._steps = _StepRun(self)
+            self._steps = StepRun(self)
             self._steps.start()
         else:
             self.steps_done()
@@ -629,7 +636,7 @@ def _without_recovery_offset(packet: SocketPacket, text: str) -> tuple[SocketPac
     return packet._replace(data=data), f"{text[: text.rindex(',')]}]"
 
 
-class _StepRun:
+class StepRun:
     """Run of the steps after connecting (events that are sent or awaited) on one connection."""
 
     __slots__ = ("_acknowledgement", "_connection", "_event", "_position", "_unread_events")

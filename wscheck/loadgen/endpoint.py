@@ -26,7 +26,7 @@ class SetupError(ValueError):
 class UserIdentity(msgspec.Struct, frozen=True):
     """Request texts with the credentials of one user, which all connections of the user share.
 
-    path_prefix     request path up to the name of the transport
+    path_prefix     request path up to the name of Engine.IO's transport; without Socket.IO, the whole path and query
     header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
     token           the user's token, which is redacted in messages in which the server repeats it
@@ -63,7 +63,8 @@ class Endpoint:
         parts = urlsplit(target.url)
         if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
             raise SetupError(f"{target.display_url!r} is not a URL: write --host http://localhost:8000")
-        if path := parts.path.strip("/"):
+        self._path = parts.path or "/"
+        if target.is_socket_io and (path := parts.path.strip("/")):
             raise SetupError(
                 f"the address of the server has a path, /{path}: remove it from --host; if it is a namespace, use "
                 f"--namespace /{path}, if it is the client's option `path`, use --socketio-path /{path}"
@@ -102,6 +103,8 @@ class Endpoint:
         return UserIdentity(path_prefix, header_lines, packet, credentials.token, steps)
 
     def _path_prefix_with(self, query: str) -> str:
+        if not self.target.is_socket_io:
+            return f"{self._path}{'?' if query else ''}{query}"
         return f"/{self.target.path.strip('/')}/?EIO=4{'&' if query else ''}{query}&transport="
 
 

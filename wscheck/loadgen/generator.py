@@ -6,10 +6,12 @@ from functools import lru_cache
 
 import gevent
 
+from wscheck.config.target import EVENT_STREAM, WEBSOCKET
 from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.endpoint import Endpoint
-from wscheck.loadgen.handshake import PollingHandshake, WebSocketHandshake
+from wscheck.loadgen.handshake import EventStreamHandshake, PlainHandshake, PollingHandshake, WebSocketHandshake
 from wscheck.loadgen.page_component import PageComponent
+from wscheck.loadgen.plain_connection import EventStreamConnection, WebSocketConnection
 from wscheck.loadgen.reactor import Reactor
 from wscheck.loadgen.user_connections import UserConnections
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts, WorkerReport
@@ -23,6 +25,12 @@ _MAX_STALL_SECONDS = 60
 
 ConnectCallback = Callable[[float, str | None], None]
 """Function that is called for each connect with its milliseconds and, if it was refused, the kind of the refusal."""
+
+
+_CONNECTION_CLASSES: dict[str, type[Connection]] = {
+    WEBSOCKET: WebSocketConnection,
+    EVENT_STREAM: EventStreamConnection,
+}
 
 
 class ProcessCounters:
@@ -105,6 +113,7 @@ class LoadGenerator:
 
     def __init__(self, endpoint: Endpoint, on_connect: ConnectCallback = lambda ms, refusal: None) -> None:
         self.endpoint = endpoint
+        self.connection_class = _CONNECTION_CLASSES.get(endpoint.target.protocol, Connection)
         self.on_connect = on_connect
         self.counters = ProcessCounters()
         self.reactor = Reactor(self.counters.record_lag)
@@ -115,6 +124,10 @@ class LoadGenerator:
 
     def new_handshake(self, connection: Connection) -> WebSocketHandshake:
         """Return the handshake for a new connection."""
+        if isinstance(connection, EventStreamConnection):
+            return EventStreamHandshake(connection)
+        if isinstance(connection, WebSocketConnection):
+            return PlainHandshake(connection)
         return PollingHandshake(connection) if self.endpoint.upgrades else WebSocketHandshake(connection)
 
     def refusal_kind(self, data: object, token: Secret | None = None) -> str:

@@ -3,15 +3,17 @@
 import base64
 import hashlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from wscheck.loadgen.websocket_frames import CLOSE, TEXT, FrameReader, encode_masked_frame
 from wscheck.protocols.engine_io import RECORD_SEPARATOR, Handshake, PacketError, decode_payload, encode_engine_packet
+from wscheck.protocols.event_stream import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from wscheck.loadgen.connection import Connection
+    from wscheck.loadgen.plain_connection import EventStreamConnection
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -208,6 +210,9 @@ class WebSocketHandshake:
 
     __slots__ = ("_connection", "_key", "_response")
 
+    transport_name = "websocket"
+    """End of the request's path: the name of Engine.IO's transport."""
+
     def __init__(self, connection: "Connection") -> None:
         self._connection = connection
         self._response = HttpResponse()
@@ -261,7 +266,7 @@ class WebSocketHandshake:
         identity = self._connection.identity
         self._connection.send(
             (
-                f"GET {identity.path_prefix}websocket{session_query} HTTP/1.1\r\n{identity.header_lines}"
+                f"GET {identity.path_prefix}{self.transport_name}{session_query} HTTP/1.1\r\n{identity.header_lines}"
                 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
                 f"Sec-WebSocket-Key: {self._key.decode()}\r\n\r\n"
             ).encode()
@@ -273,6 +278,103 @@ class WebSocketHandshake:
     def _protocol_error(self) -> None:
         self._connection.generator.counters.current.protocol_errors += 1
         self._connection.handshake_failed("protocol")
+
+
+class PlainHandshake(WebSocketHandshake):
+    """Handshake of a raw WebSocket. The path prefix of the identity is the whole path and query."""
+
+    __slots__ = ()
+    transport_name = ""
+
+
+class StreamBody:
+    """Incremental decoder of a response body that does not end: chunked, or as it is (RFC 9112, section 7.1)."""
+
+    __slots__ = ("_is_chunked", "_left", "_line", "is_complete")
+
+    def __init__(self, *, is_chunked: bool) -> None:
+        self._is_chunked, self.is_complete = is_chunked, False
+        self._left = 0
+        self._line = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the content that `data` contains.
+
+        Raises:
+            HttpError: A chunk has no size.
+        """
+        if not self._is_chunked:
+            return data
+        parts: list[bytes] = []
+        while data and not self.is_complete:
+            if self._left > 2:
+                content = data[: self._left - 2]
+                parts.append(content)
+                data, self._left = data[len(content) :], self._left - len(content)
+            elif self._left:
+                ending = data[: self._left]  # the line break after the content
+                data, self._left = data[len(ending) :], self._left - len(ending)
+            else:
+                data = self._start_chunk(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _start_chunk(self, data: bytes) -> bytes:
+        """Read the size of the next chunk, and return the rest of `data`."""
+        line, found, rest = (self._line + data).partition(b"\r\n")
+        if not found:
+            if len(line) > _MAX_CHUNK_LINE_BYTES:
+                raise HttpError("chunk without a size")
+            self._line = line
+            return b""
+        self._line = b""
+        size = _parse_length(line.decode("latin-1").partition(";")[0], 16)
+        self.is_complete = not size
+        self._left = size + 2
+        return rest
+
+
+class EventStreamHandshake(WebSocketHandshake):
+    """Request of a stream of server-sent events."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, connection: "EventStreamConnection") -> None:
+        super().__init__(connection)
+        self._head = b""
+
+    def start(self) -> None:
+        """Send the request. Raises the same as `WebSocketHandshake.start`."""
+        self._connection.open_new_transport()
+        identity = self._connection.identity
+        request = f"GET {identity.path_prefix} HTTP/1.1\r\n{identity.header_lines}Accept: {MEDIA_TYPE}\r\n"
+        self._connection.send(f"{request}Cache-Control: no-cache\r\n\r\n".encode())
+
+    def received(self, data: bytes) -> None:
+        """Handle the head of the answer."""
+        self._head += data
+        end = self._head.find(b"\r\n\r\n") + 4
+        try:
+            if end < 4:
+                if len(self._head) > _MAX_HEAD_BYTES or not b"HTTP/1.".startswith(self._head[:7]):
+                    raise HttpError("not an HTTP response")
+                return
+            self._response.feed(self._head[:end])
+        except HttpError:
+            self._protocol_error()
+            return
+        headers = self._response.headers
+        if self._response.status != 200:
+            self._connection.handshake_failed(f"http-{self._response.status}")
+        elif headers.get("content-type", "").partition(";")[0].strip().lower() != MEDIA_TYPE:
+            self._connection.handshake_failed("not an event stream")
+        else:
+            is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
+            connection = cast("EventStreamConnection", self._connection)
+            connection.stream_opened(StreamBody(is_chunked=is_chunked), self._head[end:])
+
+    def hung_up(self) -> bool:
+        """Return False: an answer without its head is none."""
+        return False
 
 
 class PollingHandshake(WebSocketHandshake):

@@ -135,6 +135,7 @@ def endpoint_from(host: str | None, options: Any) -> Endpoint:
     _check_options(options)
     target = ServerTarget(
         url=host,
+        protocol=options.protocol,
         namespace="/" + options.namespace.lstrip("/"),
         path=options.socketio_path,
         timeout_s=options.connect_timeout,
@@ -144,7 +145,7 @@ def endpoint_from(host: str | None, options: Any) -> Endpoint:
         connect=_connect_options(options),
     )
     return Endpoint(
-        target,
+        target.with_protocol(options.protocol),
         query=options.query or "",
         headers=options.headers or "",
         sources=tuple(each.strip() for each in (options.source_addresses or "").split(",") if each.strip()),

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wscheck.loadgen.connection import AckCallback, Connection
+from wscheck.loadgen.connection import AckCallback, Connection, ReceivedEvent
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT
-from wscheck.protocols.socket_io import SocketPacket
 
 if TYPE_CHECKING:
     from wscheck.loadgen.generator import LoadGenerator
@@ -80,7 +79,7 @@ class PageComponent:
         if self.is_stopped or self._generator.is_closing:
             return
         self._generator.counters.current.attempts += 1
-        self.connection = Connection(self._generator, self.user_connections.identity, self)
+        self.connection = self._generator.connection_class(self._generator, self.user_connections.identity, self)
         if self._will_remount:
             self._will_remount = False
             delay_s = self.reconnect_policy.remount_after_s or 0.0
@@ -155,7 +154,8 @@ class PageComponent:
         if self.connection is connection:
             self.connection = None
 
-    def event_received(self, connection: Connection, packet: SocketPacket, text: str) -> None:
+    def event_received(self, connection: Connection, event: ReceivedEvent, text: str) -> None:
         self.user_connections.event_received(connection, text)
         if self.on_event is not None:
-            self.on_event(packet.data[0], packet.data[1:])
+            name, *arguments = event.data
+            self.on_event(name, arguments)

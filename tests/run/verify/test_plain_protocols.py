@@ -13,7 +13,7 @@ from tests.plain_servers import (
     LATE_REFUSAL,
     LEAKS,
     LOGIN,
-    NO_PINGS,
+    PINGS,
     plain_server,
 )
 from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording
@@ -72,7 +72,7 @@ async def verified(url: str, scenario: str, *faults: str, **settings: Any) -> Ve
 
 
 async def test_a_healthy_server_passes_every_scenario_that_applies() -> None:
-    cases = [(url, name) for url in (WEBSOCKET, STREAM) for name in APPLYING] + [(WEBSOCKET, "zombie")]
+    cases = [(url, name) for url in (WEBSOCKET, STREAM) for name in APPLYING] + [(WEBSOCKET, "zombie", PINGS)]
     for case, outcome in zip(cases, await asyncio.gather(*(verified(*case) for case in cases)), strict=True):
         assert outcome.report.verdict is Verdict.PASSED, (case, describe_outcome(outcome))
         assert results_from_recording(outcome) == outcome.report.scenarios
@@ -129,7 +129,7 @@ async def test_a_server_that_sends_no_pings_does_not_pass(
     patience_s: float, verdict: Verdict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wscheck.scenarios.zombie.PATIENT_S", patience_s)
-    async with plain_server(NO_PINGS) as (address, _):
+    async with plain_server() as (address, _):
         outcome = await verify(WEBSOCKET.format(address), "zombie", target__timeout="500ms")
     assert outcome.report.scenarios[0].verdict is verdict, describe_outcome(outcome)
 

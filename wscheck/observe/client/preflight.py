@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 import msgspec
@@ -221,18 +221,19 @@ async def _wait_for(target: ServerTarget, attempt: Callable[[], Awaitable[_Answe
 
 
 async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path | None = None) -> None:
-    """Send a request that opens no connection of the user, to see whether the server answers at all.
+    """Send a request for the root of the server, which opens no connection of the user, to see whether it answers.
 
     Raises:
         CannotCheck: The server does not answer, or a proxy answers in its place.
     """
     placed = build_handshake_credentials(target, credentials)
+    root = urljoin(http_url(target, placed), "/")
     connector = aiohttp.TCPConnector(ssl=_ssl_context(ca_file) if ca_file else not target.insecure)
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
-            session.options(http_url(target, placed), headers=placed.headers, allow_redirects=False) as response,
+            session.options(root, headers=placed.headers, allow_redirects=False) as response,
         ):
             status = response.status
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

@@ -15,7 +15,13 @@ import msgspec
 from wscheck.config.connect import ConnectOptions
 from wscheck.config.load_profiles import LOAD_OPTIONS, LOAD_PROFILES, is_users_file_header
 from wscheck.config.loading import Config, SettingValue, load_config
-from wscheck.config.target import ServerTarget, configured_target
+from wscheck.config.target import (
+    EVENT_STREAM,
+    Credentials,
+    ServerTarget,
+    check_plain_target,
+    configured_target,
+)
 from wscheck.model.errors import CannotCheck, UnknownName, UsageError
 from wscheck.model.events import EMBEDDED_BACKEND
 from wscheck.model.findings import Bar
@@ -45,6 +51,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     options         dict of option name to value, for the options in `LOAD_OPTIONS`
     limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
     max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
+    emits           the user asked for events that the simulated users send, by a flag
     policy          number of connections that a user may have; without a policy, only the thresholds can fail the run
     locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
@@ -60,6 +67,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None = None
     limits: dict[str, float] = {}
     max_attempts: tuple[int, float] = (5, 10.0)
+    emits: bool = False
     policy: ConnectionPolicy = ConnectionPolicy()
     bar: Bar = Bar()
     locust_outputs: dict[str, Path] = {}
@@ -96,6 +104,28 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     def pages_per_user(self) -> int:
         """Number of pages that a user opens."""
         return self.connections_per_user if self.profile == "tabs" else 1
+
+    def with_target(self, target: ServerTarget) -> "LoadPlan":
+        """Return the plan for a target whose protocol is known.
+
+        Raises:
+            UsageError: A client without Socket.IO cannot send what the plan contains.
+        """
+        if target.is_socket_io:
+            return msgspec.structs.replace(self, target=target)
+        check_plain_target(target, [Credentials("user", self.token)])
+        options = {**self.options, "protocol": target.protocol, "user_in": target.user_in, "token_in": target.token_in}
+        options["no_acks"] = True
+        if target.protocol == EVENT_STREAM:
+            if self.emits:
+                raise UsageError(
+                    "A client sends nothing on a stream of server-sent events, and this run has events to emit.",
+                    "Leave out `load.emit_event`, `load.emit_payload` and `load.emit_every`.",
+                )
+            options["emit_every"] = 0.0
+        elif "emit_event" not in options:
+            options["emit_every"] = 0.0
+        return msgspec.structs.replace(self, target=target, options=options)
 
     def with_profile(self, profile: str) -> "LoadPlan":
         """Return the same plan with another profile (behaviour of each user's page).
@@ -137,6 +167,7 @@ def configured_plan(
     if target.url and not allow_other_machines:
         _check_is_this_machine(target)
     given_options = {name: value for name, value in options.items() if value is not None}
+    emits = bool({"emit_event", "emit_every", "emit_payload"} & given_options.keys())
     if target.url:
         given_options = {**_contract_options(config, given_options), **given_options}
     return LoadPlan(
@@ -151,6 +182,7 @@ def configured_plan(
         token=config["identity.token"],
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
+        emits=emits,
         policy=config.judge_options.policy,
         bar=config.bar,
         locust_outputs={name: path.absolute() for name, path in locust_outputs.items()},

@@ -25,7 +25,7 @@ from wscheck.model.comparison import CompareReport
 from wscheck.model.errors import CannotCheck, MissingExtra, UsageError, WscheckError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Secret
-from wscheck.observe.client.preflight import first_handshake, server_problem
+from wscheck.observe.client.preflight import first_contact, server_problem
 from wscheck.report.load_figures import format_counts
 from wscheck.run.compare import compare
 from wscheck.run.load.backend_process import EmbeddedBackendProcess, embedded_backend
@@ -119,8 +119,9 @@ def require_locust() -> None:
 async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[LoadPlan, EmbeddedBackendProcess | None]]:
     """Yield the plan with the URL of a running server: the given URL, or that of a new embedded backend."""
     if not plan.embedded:
-        await first_handshake(plan.target, _probe_user(plan), plan.redactor, plan.options.get("ca_file"))
-        yield plan, None
+        ca_file = plan.options.get("ca_file")
+        target, _ = await first_contact(plan.target, _probe_user(plan), plan.redactor, ca_file)
+        yield plan.with_target(target), None
         return
     async with embedded_backend(folder, plan.target.namespace, plan.target.path) as backend:
         target = msgspec.structs.replace(plan.target, url=backend.url)

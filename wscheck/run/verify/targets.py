@@ -62,11 +62,13 @@ class RemoteServer:
             CannotCheck: The server is unreachable or refuses the credentials, or a log cannot be read.
         """
         async with AsyncExitStack() as stack:
-            await self._prepare_target()
+            if self._settings.target.protocol and not self._settings.target.is_socket_io:
+                self._check_plain(self._settings.target)
             several = len(set(self._log_paths)) > 1
             reading = (self._new_reader, self.redactor)
             opened = (open_log(path, *reading, node=path if several else None) for path in self._log_paths)
             self._logs = [stack.enter_context(closing(log)) for log in opened]
+            await self._prepare_target()
             for log in self._logs:
                 stack.push_async_callback(_cancel, asyncio.ensure_future(log.follow()))
             yield
@@ -74,8 +76,6 @@ class RemoteServer:
     async def _prepare_target(self) -> None:
         """Find out the protocol of the server, and check that it accepts the credentials."""
         settings = self._settings
-        if settings.target.protocol and not settings.target.is_socket_io:
-            self._check_plain(settings.target)
         target = await preflight(settings.target, settings.user, self.redactor)
         if target.is_socket_io:
             self._settings = msgspec.structs.replace(settings, target=target)
