@@ -10,6 +10,7 @@ from wscheck.commands.options import Baseline, FailOn, Formats, Strict
 
 if TYPE_CHECKING:
     from wscheck.model.report import ScanReport
+    from wscheck.model.secrets import Redactor
     from wscheck.run.scan.run import ScanPlan
 
 
@@ -58,21 +59,27 @@ def scan(
         plan = plan_scan(config, folder, allow_empty=allow_empty)
         report = run_scan(plan)
         if fix or diff:
-            report = _fix(plan, report, write=fix)
+            report = _fix(plan, report, config.redactor, write=fix)
     formats.write_outputs(outputs, report, [], redactor=config.redactor)
     raise typer.Exit(exit_codes.exit_code(report.verdict))
 
 
-def _fix(plan: "ScanPlan", report: "ScanReport", write: bool) -> "ScanReport":
+def _fix(plan: "ScanPlan", report: "ScanReport", redactor: "Redactor", write: bool) -> "ScanReport":
     """Print the changes as a diff. With `write`, write them and return the report of the changed files."""
     from wscheck.detect.code.cleanup_patches import unified_diff
+    from wscheck.model.secrets import redact_credentials_in_code
     from wscheck.report.formatting import plural
     from wscheck.run.scan.run import proposed_changes, run_scan, write_change
 
     changes = list(proposed_changes(plan, report))
     output = sys.stderr.buffer if write else sys.stdout.buffer
     for change in changes:
-        output.write(unified_diff(change.path, change.before, change.after).encode())
+        difference = unified_diff(change.path, change.before, change.after)
+        shown = redactor.redact_id(redact_credentials_in_code(difference))
+        output.write(shown.encode())
+        if shown != difference and not write:
+            hint = "the diff hides a credential and cannot be applied; --fix makes the change."
+            print(f"{change.path}: {hint}", file=sys.stderr)
     output.flush()
     if not write or not changes:
         return report

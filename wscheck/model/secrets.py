@@ -70,6 +70,7 @@ _NAMED = re.compile(
 
 _USER_INFO = re.compile(r"""(?<=://)[^/\s@"'`]+(?=@)""")
 _QUERY_VALUE = re.compile(r"""([?&][\w.-]+=)[^&"'`\s#$<>{}]+""")
+_NAMED_QUERY_VALUE = re.compile(rf"""(?i)([?&][\w.-]*(?:{_NAME}|auth|key|jwt|sig)[\w.-]*=)[^&"'`\s#$<>{{}}]+""")
 _NAMED_LITERAL = re.compile(rf"""(?i)({_NAME}["']?\s*[:=]\s*)(["'`])[^"'`\n]+(?=\2)""")
 
 _TEXT_FIELDS = frozenset(
@@ -127,6 +128,12 @@ class Secret:
 def redact_source_code(text: str) -> str:
     """Return source code without the credentials in its literals: in URLs, and as the value of a name such as token."""
     text = _QUERY_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, text))
+    return _NAMED_LITERAL.sub(rf"\g<1>\g<2>{HIDDEN}", text)
+
+
+def redact_credentials_in_code(text: str) -> str:
+    """Return source code as `redact_source_code`, but with the values of a query whose names tell no credential."""
+    text = _NAMED_QUERY_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, text))
     return _NAMED_LITERAL.sub(rf"\g<1>\g<2>{HIDDEN}", text)
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.cli import wscheck
+from wscheck.commands.scan import _fix
 from wscheck.config.loading import load_config
 from wscheck.detect.code.source_tree import file_facts, findings_in
 from wscheck.detect.code.syntax import SUFFIXES, parse_source
 from wscheck.model.allow_list import AllowEntry, AllowList
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Verdict
+from wscheck.model.secrets import Redactor
 from wscheck.run.scan.run import ScanPlan, plan_scan, proposed_changes, run_scan, write_change
 
 LEAK = (
@@ -148,6 +150,23 @@ def test_diff_is_applied_by_git_and_writes_nothing(tmp_path: Path) -> None:
     subprocess.run(["git", "apply", "-"], input=ran.out.encode(), cwd=root, check=True)
     assert (root / "src/chat.jsx").read_text() == FIXED
     assert wscheck("scan", "--diff", "--format", "json", cwd=tmp_path).code == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "hidden"),
+    [
+        ("const token = 'S3CRETVALUE';", True),
+        ("const url = 'wss://ada:S3CRETVALUE@host/?room=1';", True),
+        ("const url = '/chat?access_token=S3CRETVALUE';", True),
+        ("const url = '/chat?room=lobby&EIO=4'; const token = readToken();", False),
+    ],
+)
+def test_a_diff_hides_credentials(tmp_path: Path, capfd: pytest.CaptureFixture[str], line: str, hidden: bool) -> None:
+    plan = ScanPlan(root=write(tmp_path, {"a.jsx": f"{LEAK}{line}\n"}))
+    _fix(plan, run_scan(plan), Redactor(), write=False)
+    shown = capfd.readouterr()
+    assert "S3CRET" not in shown.out and "+function Chat()" in shown.out
+    assert (f" {line}\n" not in shown.out) is ("cannot be applied" in shown.err) is hidden
 
 
 def test_effects_of_one_file_are_patched_one_after_the_other(tmp_path: Path) -> None:
