@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
-.PHONY: verify test lint packages bench field field-logs field-pages field-servers clean
+.PHONY: verify test lint packages bench field field-logs field-pages field-protocols field-servers clean
 
 $(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,7 +30,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # Cases modelled on public reports, with their expected results (tests/field).
-field: field-logs field-pages field-servers
+field: field-logs field-pages field-protocols field-servers
 
 # Logs of backends, collectors and frameworks with their expected results.
 field-logs: $(STAMP)
@@ -42,6 +42,14 @@ field-pages: $(STAMP) tests/field/pages/public/dev
 
 tests/field/pages/public/dev: tests/field/pages/package-lock.json
 	cd tests/field/pages && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+# Pages of protocols on WebSocket, with the clients that applications use.
+field-protocols: $(STAMP) tests/field/protocols/public/dev
+	$(PYTHON) tests/field/pages/score.py $(BIN)/wscheck --corpus tests/field/protocols
+
+tests/field/protocols/public/dev: tests/field/protocols/package-lock.json
+	cd tests/field/protocols && npm ci --silent --no-audit --no-fund && npm run --silent build
 	@touch $@
 
 # Servers on foreign stacks, with their expected results; the first run installs what they need.

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conversation import Conversation, judged, one, user
+from wscheck.detect.rules.event_duplicated import EventDuplicated
 from wscheck.detect.rules.subscription_duplicated import SubscriptionDuplicated
 from wscheck.detect.rules.subscription_leaked import SubscriptionLeaked
 from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
@@ -75,3 +76,12 @@ def test_a_view_that_is_left_is_the_place_of_a_leak() -> None:
     found = one(judged(SubscriptionLeaked, said)).cause
     assert found is not None and (found.id, found.confidence) == ("subscription-without-end", Confidence.HIGH)
     assert found.because.startswith("the view subscribes to orders at src/list.jsx:7")
+
+
+def test_two_subscriptions_explain_events_that_arrive_twice_on_their_connection() -> None:
+    said = page().subscribes("1", "orders", at=1, subscriber=LIST).subscribes("2", "orders", at=1, subscriber=BADGE)
+    for number in range(4):
+        for copy in range(2):
+            said.receives("orders", at=2 + number + copy / 1000, digest=f"d{number}")
+    found = one(judged(EventDuplicated, said.watched(until=20))).cause
+    assert found is not None and found.id == "two-subscribers"

@@ -1,4 +1,7 @@
-"""Runs the cases of truth.json and compares: score.py WSCHECK [case ...] [-j N] [--fifth]. Exit code 0 only if all are right."""
+"""Runs the cases of truth.json and compares: score.py WSCHECK [case ...] [-j N] [--fifth]. Exit code 0 only if all are right.
+
+--corpus ../protocols runs the cases of another folder that has a server.mjs, built pages and a truth.json.
+"""
 
 import argparse
 import concurrent.futures
@@ -13,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+corpus = HERE
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 RANK = {"note": 0, "warning": 1, "error": 2}
 
@@ -21,7 +25,7 @@ class Server:
     """server.mjs on ephemeral ports, one process per case: no case sees the users of another."""
 
     def __enter__(self):
-        self.process = subprocess.Popen(["node", "server.mjs"], cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(["node", "server.mjs"], cwd=corpus, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()
         if not line:
             self.__exit__()
@@ -52,12 +56,12 @@ def run(wscheck, case):
             Path(folder, "wscheck.toml").write_text(toml(steps), encoding="utf-8")
         report = Path(folder, "report.json")
         if "har" in case:
-            command = [wscheck, "har", *(str(HERE / f) for f in case["har"])]
+            command = [wscheck, "har", *(str(corpus / f) for f in case["har"])]
         else:
             command = [wscheck, "browser", *(f"{base}/{page}" for page in case.get("pages", []))]
-        command += [fill(a).replace("HERE", str(HERE)) for a in case.get("args", [])] + ["--format", "terminal", "--format", f"json={report}"]
+        command += [fill(a).replace("HERE", str(corpus)) for a in case.get("args", [])] + ["--format", "terminal", "--format", f"json={report}"]
         if "driver" in case:
-            command += ["--", "node", str(HERE / case["driver"]), *(fill(f"{base}/{page}") for page in case.get("drives", []))]
+            command += ["--", "node", str(corpus / case["driver"]), *(fill(f"{base}/{page}") for page in case.get("drives", []))]
         env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "400", **case.get("env", {})}
         process = subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
         try:
@@ -208,8 +212,11 @@ def main():
     parser.add_argument("--fifth", action="store_true", help="run every fifth case only, the same ones each time")
     parser.add_argument("--without", default="", metavar="PARTS", help="do not compare these parts: cause,advice")
     parser.add_argument("-v", action="store_true", help="print what wscheck said")
+    parser.add_argument("--corpus", type=Path, default=HERE, metavar="DIR", help="folder of the cases")
     ask = parser.parse_args()
-    cases = json.loads((HERE / "truth.json").read_text(encoding="utf-8"))["cases"]
+    global corpus
+    corpus = ask.corpus.resolve()
+    cases = json.loads((corpus / "truth.json").read_text(encoding="utf-8"))["cases"]
     if ask.case:
         cases = [c for c in cases if any(c["id"] == n or c["shape"] == n for n in ask.case)]
     if ask.kind:
@@ -217,7 +224,7 @@ def main():
     if ask.fifth:
         cases = cases[::5]
     left_out = {f"WRONG {part.strip().upper()}" for part in ask.without.split(",")}
-    if not (HERE / "public" / "dev").exists():
+    if not (corpus / "public" / "dev").exists():
         sys.exit("There are no built pages: npm ci && npm run build")
     wscheck = str(Path(ask.wscheck).absolute()) if os.sep in ask.wscheck else ask.wscheck
 

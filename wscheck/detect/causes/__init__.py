@@ -69,7 +69,7 @@ _NEED_PAGE_DATA = frozenset(
 )
 
 _BY_RULE: dict[str, tuple[_Step, ...]] = {
-    "multiple-connections": (*_IN_PAGE, *SERVER_SIGNATURES.items()),
+    "multiple-connections": (_CLIENT_ID, *_IN_PAGE, *SERVER_SIGNATURES.items()),
     "connection-replaced": (
         _INHERITED,
         _CLIENT_ID,

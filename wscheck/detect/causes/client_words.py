@@ -80,6 +80,30 @@ _ONE_PUSHER = (
     "number of channels."
 )
 
+
+def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str, token: str) -> ClientWords:
+    """Return the words of a client library that reconnects by itself.
+
+    share  fix for several connections
+    waits  what makes the client wait longer between attempts
+    token  how a new connection gets the current token
+    """
+    return ClientWords(
+        constructor,
+        close,
+        {
+            **_WEBSOCKET.fixes,
+            "two-openers": share,
+            "opened-per-action": share,
+            "forced-new-connection": share,
+            "opened-on-disconnect": f"Remove `{constructor}()` from the handler: the client connects again by itself.",
+            "reconnect-on-kick": f"Call `{close}()` when the server closes on purpose, because the client connects "
+            f"again otherwise; and wait longer before each further attempt ({waits}).",
+            "token-in-dependencies": f"Leave the token out of the dependencies: {token}.",
+        },
+    )
+
+
 PROTOCOLS: dict[str, ClientWords] = {
     "websocket": _WEBSOCKET,
     "event-stream": _EVENT_SOURCE,
@@ -111,12 +135,58 @@ PROTOCOLS: dict[str, ClientWords] = {
         },
     ),
     "sockjs": ClientWords("new SockJS", "close", _WEBSOCKET.fixes),
+    "phoenix": _reconnecting_client(
+        "new Socket",
+        "disconnect",
+        "Create one Socket in one module or provider, and let every component join its topics on it: one connection "
+        "carries any number of channels.",
+        waits="`reconnectAfterMs` of the Socket",
+        token="`params` of the Socket may be a function, which is called for each connection",
+    ),
+    "action-cable": _reconnecting_client(
+        "createConsumer",
+        "disconnect",
+        "Call `createConsumer()` once, in one module, and let every component create its subscriptions on this "
+        "consumer: one connection carries any number of them.",
+        waits='a `disconnect` message of the server with `"reconnect":false`, which stops the client',
+        token="createConsumer() takes a function that returns the URL, and calls it for each connection",
+    ),
+    "signalr": _reconnecting_client(
+        "new HubConnectionBuilder().withUrl",
+        "stop",
+        "Build and start one HubConnection in one module or provider, and let every component add its handlers with "
+        "`connection.on()`: one connection carries all methods of a hub.",
+        waits="the delays given to `withAutomaticReconnect()`",
+        token="`accessTokenFactory` is called for each connection",
+    ),
+    "stomp": _reconnecting_client(
+        "new Client",
+        "deactivate",
+        "Activate one STOMP client in one module or provider, and let every component subscribe on it: one connection "
+        "carries any number of subscriptions.",
+        waits="`reconnectDelay` and `maxReconnectDelay` of the client",
+        token="set `connectHeaders` in `beforeConnect`, which runs before each connection",
+    ),
+    "mqtt": _reconnecting_client(
+        "mqtt.connect",
+        "end",
+        "Call `mqtt.connect()` once, in one module or provider, and let every component subscribe on this client: one "
+        "connection carries any number of subscriptions.",
+        waits="`reconnectPeriod` of mqtt.connect()",
+        token="`transformWsUrl` is called for each connection, and may set `client.options.password`",
+    ),
 }
 """Protocol id to the words of its usual clients. Other protocols on WebSocket have those of WebSocket."""
 
 _SHARE_HOOK = (
     "Pass `{ share: true }` to useWebSocket in every component that uses this URL: they then share one connection. Or "
     "call the hook once, and hand its values down."
+)
+
+_ONE_SUPABASE_CLIENT = dict.fromkeys(
+    ("two-openers", "opened-per-action", "forced-new-connection"),
+    "Call `createClient()` once, in one module, and import this Supabase client everywhere: all of its channels share "
+    "one connection.",
 )
 
 LIBRARIES: dict[str, dict[str, str]] = {
@@ -141,6 +211,8 @@ LIBRARIES: dict[str, dict[str, str]] = {
         " one in each component that calls it.",
         "opened-on-disconnect": "Remove the constructor from the close handler: PartySocket reconnects by itself.",
     },
+    "@supabase/realtime-js": _ONE_SUPABASE_CLIENT,
+    "@supabase/phoenix": _ONE_SUPABASE_CLIENT,
     "@microsoft/fetch-event-source": {
         "unmount-without-cleanup": "Pass the `signal` of an AbortController to fetchEventSource, and call its "
         "`abort()` when the component leaves.",
@@ -179,6 +251,30 @@ SUBSCRIPTIONS: dict[str, SubscriptionWords] = {
     "pusher": SubscriptionWords(
         "Subscribe once: `pusher.channel(name)` returns the channel that is there, and `bind` adds a handler to it",
         "`return () => pusher.unsubscribe(name)` in the effect; with Laravel Echo, `Echo.leave(name)`",
+    ),
+    "phoenix": SubscriptionWords(
+        "Join each topic once, in one module or provider, and hand its events to every component that needs them; with "
+        "Supabase, open one channel per topic and add all handlers to it",
+        "`return () => channel.leave()` in the effect; with Supabase, `supabase.removeChannel(channel)`",
+    ),
+    "action-cable": SubscriptionWords(
+        "Create one subscription for each channel and its parameters, in one module or provider, and hand what it "
+        "receives to every component that needs it",
+        "`return () => subscription.unsubscribe()` in the effect",
+    ),
+    "signalr": SubscriptionWords(
+        "Start each stream once, in one module or provider, and hand its items to every component that needs them",
+        "keep what `stream().subscribe()` returns, and `return () => subscription.dispose()` in the effect",
+    ),
+    "stomp": SubscriptionWords(
+        "Subscribe to each destination once, in one module or provider, and hand its messages to every component that "
+        "needs them",
+        "`return () => subscription.unsubscribe()` in the effect",
+    ),
+    "mqtt": SubscriptionWords(
+        "Subscribe to each topic on one client, in one module or provider, and hand its messages to every component "
+        "that needs them",
+        "`return () => client.unsubscribe(topic)` in the effect, unless another component needs the topic",
     ),
 }
 """Protocol id to the words of its usual clients about subscriptions."""
