@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.run.tail.kills import KillCycle
 from tests.run.tail.process import LoggingServer, TailProcess, lines, run_to_end, wait_until
+from wscheck.observe.tailing.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 OPTIONS = ("app.log", "--checkpoint", "tail.checkpoint", "--format", "ndjson=recording.ndjson", "--from-start")
 
@@ -75,6 +76,14 @@ def test_open_connections_are_known_after_a_restart(tmp_path: Path) -> None:
     ran = run_to_end("--no-follow", *OPTIONS, "--format", "json", directory=tmp_path)
     [finding] = json.loads(ran.stdout)["findings"]
     assert (finding["rule"], finding["user"], ran.returncode) == ("multiple-connections", "ada", 1)
+
+
+def test_only_the_owner_can_read_a_checkpoint(tmp_path: Path) -> None:
+    path = tmp_path / "tail.checkpoint"
+    path.with_name("tail.checkpoint.partial").touch(0o644)  # left by a killed run
+    save_checkpoint(path, Checkpoint())
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_checkpoint(path) == Checkpoint()
 
 
 def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:

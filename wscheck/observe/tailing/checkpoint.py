@@ -1,10 +1,12 @@
 """The state of a run of tail-logs in a file, from which the next run continues.
 
 The file contains the positions in the logs, the open connections, the open incidents and the length of the recording.
+A later run compares their ids and text with the logs, so they are as in the logs: only the owner can read the file.
 """
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -70,12 +72,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Replace the file at `path` atomically: a reader sees the old or the new checkpoint. Raises UsageError."""
     partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_bytes(msgspec.json.encode(checkpoint))
+        with os.fdopen(_create_private(partial), "wb") as file:
+            file.write(msgspec.json.encode(checkpoint))
         partial.replace(path)
     except OSError as error:
         raise UsageError(
             f"The checkpoint {path} cannot be written: {error.strerror}.", "Free some space, or name another file."
         ) from error
+
+
+def _create_private(path: Path) -> int:
+    """Return the descriptor of a new or emptied file that only its owner can read."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with suppress(OSError):  # some file systems have no modes
+        os.fchmod(fd, 0o600)
+    return fd
 
 
 def output_state(fd: int) -> OutputFileState | None:
