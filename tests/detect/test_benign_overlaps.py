@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conversation import Conversation, log_of
+from tests.conversation import START, Conversation, log_of
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.model.findings import Finding, Severity
 
@@ -184,15 +184,59 @@ def announced(*conversations: Conversation) -> list[tuple[str | None, Severity]]
 
 def test_overlaps_like_the_namespaces_before_them_are_announced_as_warnings() -> None:
     found = announced(*(bundle(user, 100 * n) for n, user in enumerate("ABCD")))
-    assert [severity for _, severity in found] == [Severity.ERROR, Severity.ERROR, Severity.WARNING, Severity.WARNING]
+    assert [severity for _, severity in found] == [Severity.WARNING] * 4
 
 
 def test_one_overlap_of_another_form_makes_the_further_ones_errors() -> None:
     other = log_of("X").connects("x1", at=210).connects("x2", at=220)
     found = dict(announced(*(bundle(user, 100 * n) for n, user in enumerate("ABCD")), other))
-    assert (found["C"], found["X"], found["D"]) == (Severity.WARNING, Severity.ERROR, Severity.ERROR)
+    assert (found["C"], found["D"]) == (Severity.WARNING, Severity.ERROR)
 
 
 def test_known_devices_are_announced_as_warnings() -> None:
     late = log_of("B").connects("b1", at=910, page="d4").connects("b2", at=920, page="d5")
-    assert announced(at_devices("A", "d1", "d2"), late) == [("A", Severity.ERROR), ("B", Severity.WARNING)]
+    assert ("B", Severity.WARNING) in announced(at_devices("A", "d1", "d2"), late)
+
+
+def severity_at(at: float, said: Conversation) -> Severity:
+    """Return the severity with which the overlap is announced at a time."""
+    found = list[Finding]()
+    judge = Judge(on_finding=found.append)
+    for event in said.events:
+        if (event.at or 0.0) <= START + at:
+            judge.feed(event)
+    judge.advance_to(START + at)
+    return judge.severity_so_far(next(each for each in found if each.rule == OVERLAPS))
+
+
+@pytest.mark.parametrize(
+    ("said", "times"),
+    [
+        (lost("A", at=100, timeout=40), [101, 139, 141, 400]),
+        (lost("A", at=100, timeout=3, reason="moved to pod-3"), [101, 102, 104, 400]),
+        (bundle("A", 100, ended=50), [101, 149]),
+    ],
+    ids=["lost network", "handover", "first namespaces"],
+)
+def test_an_overlap_is_no_error_while_its_end_may_explain_it(said: Conversation, times: list[float]) -> None:
+    assert {severity_at(at, said) for at in times} == {Severity.WARNING}
+
+
+@pytest.mark.parametrize(
+    ("said", "explained", "not_explained"),
+    [
+        (log_of("A").connects("a", at=0).connects("b", at=100), [101, 159], [161]),
+        (lost("A", at=100, timeout=9, reason="transport close"), [101, 108], [110]),
+        (lost("A", at=100, timeout=100), [101, 159], [161, 300]),
+        (log_of("A").connects("a", at=0).connects("b", at=0.2), [1, 59], [61]),
+        (log_of("A").connects("a", at=0).connects("b", at=0.6), [], [1]),
+        (bundle("A", 100, ended=50, apart=2), [101, 149], [151.5]),
+        (log_of("A").connects("a", at=0).connects("b", at=9).connects("c", at=18).connects("d", at=27), [19], [28]),
+    ],
+    ids=["lasting", "another end", "late timeout", "lasting pair", "one page", "ends apart", "many"],
+)
+def test_an_overlap_becomes_an_error_when_no_end_can_explain_it(
+    said: Conversation, explained: list[float], not_explained: list[float]
+) -> None:
+    assert [severity_at(at, said) for at in explained] == [Severity.WARNING] * len(explained)
+    assert [severity_at(at, said) for at in not_explained] == [Severity.ERROR] * len(not_explained)

@@ -5,11 +5,13 @@ in a server's log that have an explanation other than a second opener become a g
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import starmap
 from typing import cast
 
 from wscheck.detect.causes import UserHistories, UserHistory, cleanup_patch, probable_causes
 from wscheck.detect.changes import ClosedChange, LedgerChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.ledger import Ledger
+from wscheck.detect.restarts import MIN_AGE_S
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.multiple_connections import MAX_PING_TIMEOUT_S
 from wscheck.detect.rules.rule import EventHandler
@@ -62,6 +64,10 @@ SETTLING_S = 1.0
 
 MIN_BUNDLES = 2
 """Number of overlaps that must look like namespaces. A single one may be a coincidence."""
+
+MAX_NAMESPACES, MAX_RECONNECTED = 8, 3
+"""Most connections of a user that may be namespaces of one connection, or a connection and the reconnections after it
+broke, as long as their ends are unknown."""
 
 
 class Judge:
@@ -237,20 +243,27 @@ class Judge:
     def severity_so_far(self, finding: Finding) -> Severity:
         """Return the severity with which to announce a finding before all events are known.
 
-        An overlap is announced as a warning if earlier overlaps in the log show namespaces of one connection or devices
-        of one user, and this overlap looks alike. Later events may show that it is an error. See `findings`.
+        An overlap is announced as a warning while later events may explain it: the end of the older connection, which
+        broke or which the server moved, or the ends of sockets that may be namespaces. It is a warning too if earlier
+        overlaps in the log show namespaces of one connection or devices of one user, and this overlap looks alike.
+        Later events may show that it is an error. See `findings`.
         """
         if finding.rule != MULTIPLE_CONNECTIONS or finding.severity is not Severity.ERROR:
             return finding.severity
         own = self._histories.history(finding.user)
         others = [self._histories.history(each.user) for each in self._overlaps[-MAX_COMPARED:] if each is not finding]
+        count = len(self.ledger.open_connections(finding.user))
         are_namespaces = (
-            may_be_namespaces(own, at=self._now)
+            count <= MAX_NAMESPACES
+            and may_be_namespaces(own, at=self._now)
             and all(may_be_namespaces(each, at=self._now) for each in others)
-            and sum(map(may_be_namespaces, others)) >= MIN_BUNDLES
+            and (sum(map(may_be_namespaces, others)) >= MIN_BUNDLES or not has_lasted(own, self._now))
+        )
+        may_be_broken = count <= MAX_RECONNECTED and (
+            outlived_lost_network(own, at=self._now) or was_handed_over(own, at=self._now)
         )
         are_devices = self._is_undecided and belongs_to_devices(own) and are_known_devices([own, *others])
-        is_explained = are_namespaces or are_devices or self._is_on_kinds_of_devices(own)
+        is_explained = are_namespaces or may_be_broken or are_devices or self._is_on_kinds_of_devices(own)
         return Severity.WARNING if is_explained else finding.severity
 
     def _is_on_kinds_of_devices(self, history: UserHistory) -> bool:
@@ -331,35 +344,52 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
         del evidence[FIRST_EVIDENCE:-LATEST_EVIDENCE]
 
 
-def was_handed_over(history: UserHistory) -> bool:
+def was_handed_over(history: UserHistory, *, at: float | None = None) -> bool:
     """Return whether the server caused each overlap by moving the client to a new connection.
 
     The older connection must end within `MAX_HANDOVER_S` of the opening of the newer one, with a reason that reports
-    the move.
+    the move. `at` is as for `_older_ended`.
     """
-    moved = {c.sid: c.event.at for c in history.closings if reports_handover(c.reason)}
-    return bool(history.met) and all(
-        is_logged(old)
-        and is_logged(new)
-        and new.at is not None
-        and (ended_at := moved.get(old.sid or "")) is not None
-        and ended_at - new.at <= MAX_HANDOVER_S
-        for old, new in history.met
-    )
+    return _older_ended(history, reports_handover, MAX_HANDOVER_S, at)
 
 
-def outlived_lost_network(history: UserHistory) -> bool:
+def outlived_lost_network(history: UserHistory, *, at: float | None = None) -> bool:
     """Return whether each overlap is explained by a client that lost its network and reconnected.
 
-    The older connection must end with a ping timeout within `MAX_PING_TIMEOUT_S` of the opening of the newer one.
+    The older connection must end with a ping timeout within `MAX_PING_TIMEOUT_S` of the opening of the newer one. `at`
+    is as for `_older_ended`.
     """
-    timed_out = {c.sid: c.event.at for c in history.closings if reports_silent_client(c.reason)}
-    return bool(history.met) and all(
-        is_logged(old)
-        and is_logged(new)
-        and new.at is not None
-        and (ended_at := timed_out.get(old.sid or "")) is not None
-        and ended_at - new.at <= MAX_PING_TIMEOUT_S
+    return _older_ended(history, reports_silent_client, MAX_PING_TIMEOUT_S, at)
+
+
+def _older_ended(history: UserHistory, explains: Callable[[str | None], bool], within: float, at: float | None) -> bool:
+    """Return whether in each overlap the older connection ended soon, with a reason that explains the overlap.
+
+    at  time at which the older connection may still be open (epoch seconds), None at the end of the evidence. A page
+        opens its connections within `MIN_AGE_S`, so only a connection that is older can have broken
+    """
+    ended = {closing.sid: closing for closing in history.closings}
+    replaced = {change.old_sid for change in history.replacements}
+
+    def is_explained(old: Connected, new: Connected) -> bool:
+        if not (is_logged(old) and is_logged(new)) or old.at is None or new.at is None:
+            return False
+        closing = ended.get(old.sid or "")
+        if closing is not None:
+            ended_at = closing.event.at
+            return ended_at is not None and ended_at - new.at <= within and explains(closing.reason)
+        if at is None or old.sid in replaced:
+            return False
+        return at - new.at <= within and new.at - old.at > MIN_AGE_S
+
+    return bool(history.met) and all(starmap(is_explained, history.met))
+
+
+def has_lasted(history: UserHistory, at: float) -> bool:
+    """Return whether open connections of the user overlap for longer than a lost network explains."""
+    ended = {closing.sid for closing in history.closings}
+    return any(
+        new.at is not None and at - new.at > MAX_PING_TIMEOUT_S and ended.isdisjoint((old.sid, new.sid))
         for old, new in history.met
     )
 

@@ -104,6 +104,32 @@ def test_a_warning_that_proves_to_be_an_error_is_announced_again() -> None:
     assert seen[-1] == ("eve", "grew", "error")
 
 
+def test_an_overlap_becomes_an_error_when_the_loss_of_a_network_no_longer_explains_it() -> None:
+    watch, seen = LogWatch([], RuleOptions()), list[tuple[str | None, str, str]]()
+    watch.listeners.append(Announcements(seen))
+    watch._evaluate([connected("ada", "a1", 0), connected("ada", "a2", 30), connected("zoe", "z", 80)])
+    watch.finish_poll()
+    watch._evaluate([connected("bob", "b", 91)])
+    watch.finish_poll()
+    assert seen == [("ada", "opened", "warning"), ("ada", "grew", "error")]
+
+
+def test_at_the_end_of_the_logs_an_overlap_is_as_severe_as_in_the_report() -> None:
+    watch, seen = LogWatch([], RuleOptions()), list[tuple[str | None, str, str]]()
+    watch.listeners.append(Announcements(seen))
+    events = [
+        connected("ada", "a1", 0),
+        connected("bob", "b1", 0),
+        connected("ada", "a2", 30),
+        connected("bob", "b2", 31),
+    ]
+    silent = Disconnected(at=T + 40, source="server-log", sid="b1", reason="ping timeout")
+    watch._evaluate([*events, silent])
+    watch.poll(final=True)
+    assert seen[-1] == ("ada", "grew", "error")
+    assert [each for each in seen if each[0] == "bob"] == [("bob", "opened", "warning")]
+
+
 def ended(sid: str, after: float) -> Disconnected:
     return Disconnected(at=T + after, source="server-log", sid=sid, reason="transport close")
 

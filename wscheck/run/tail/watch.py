@@ -113,6 +113,8 @@ class LogWatch:
         Return the logs that were read: those in `changed` (None: all), and those that were not finished before.
         """
         read = self.read_new(halt, changed, final=final)
+        if final and self._lowered:
+            self._raise_unexplained()
         self.finish_poll()
         return read
 
@@ -319,6 +321,18 @@ class LogWatch:
                 self._lowered[key] = finding
             elif (incident := self.incidents.raise_severity(finding)) is not None:
                 self._unreported.append(incident)
+
+    def _raise_unexplained(self) -> None:
+        """Raise the severity of the incidents that nothing explained until the end of the logs."""
+        errors = {id(finding) for finding in self.judge.findings() if finding.severity is Severity.ERROR}
+        states = {id(incident): incident.state for incident in self._unreported}
+        for finding in self._lowered.values():
+            incident = self.incidents.raise_severity(finding) if id(finding) in errors else None
+            if incident is not None and id(incident) in states:
+                incident.state = states[id(incident)]  # it is reported once, with its final severity
+            elif incident is not None:
+                self._unreported.append(incident)
+        self._lowered.clear()
 
     def _report_incidents(self) -> None:
         """Notify the listeners of changed incidents. They have already received the events that caused the changes."""
