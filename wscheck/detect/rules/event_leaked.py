@@ -55,7 +55,9 @@ class EventLeaked(Rule):
         "The server sent an event to the connection of another user than the one whom it names or who requested it: "
         "private data leaks."
     )
-    fix = "Emit to the user's own room, io.to(`user:${userId}`).emit(...), never io.emit(...)."
+    fix = (
+        "Send to the connections of that user only (Socket.IO: io.to(`user:${userId}`).emit(...), never io.emit(...))."
+    )
     source = "Socket.IO documentation, Rooms; the documented server keys its sockets by user"
 
     def handlers(self) -> Mapping[type, EventHandler]:

@@ -75,8 +75,8 @@ class TokenUnchecked(Rule):
         "this user."
     )
     fix = (
-        "Verify the token, with its signature and expiry, in the connection middleware (io.use), and refuse with an "
-        "error."
+        "Verify the token, with its signature and expiry, before the connection is open (Socket.IO: in io.use), and "
+        "refuse with an error."
     )
     source = "Socket.IO documentation, Middlewares: sending credentials; RFC 7519 and 8725 for tokens"
 

@@ -19,7 +19,10 @@ class ZombieHeld(Rule):
         "A client that no longer answers pings (a closed laptop, a lost network) stays connected beyond pingInterval + "
         "pingTimeout: the user has one connection more than is in use, and events sent on it are lost."
     )
-    fix = "Leave pingInterval and pingTimeout on; on a new connection, replace the old one rather than refuse it."
+    fix = (
+        "Ping, and end the connection of a client that does not answer (Socket.IO: leave pingInterval and pingTimeout "
+        "on); on a new connection, replace the old one rather than refuse it."
+    )
     source = "Engine.IO protocol 4, Heartbeat"
 
     def handlers(self) -> Mapping[type, EventHandler]:
