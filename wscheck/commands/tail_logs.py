@@ -44,7 +44,8 @@ def tail_logs(
         bool | None,
         typer.Option(
             "--guess/--no-guess",
-            help="Read all lines in unknown wording that may report connections, or none of them [the certain ones].",
+            help="Lines in unknown wording that probably report connections: read all of them, or none [only the "
+            "certain ones].",
             show_default=False,
         ),
     ] = None,

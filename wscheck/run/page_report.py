@@ -331,9 +331,10 @@ def _summarize_refusals(refused: Sequence[Refused]) -> str:
 def count_by_opener(connections: Sequence[AttemptOutcome], *, two_openers_found: bool) -> dict[str, int]:
     """Return a dict of the label of an opener (call site) to the number of its connections.
 
-    If the opener is code that several callers share, its connections are counted per frame at which their stacks
-    differ. In a bundle without a source map, such a frame may belong to a framework, so it is used only if the cause of
-    the finding is two openers.
+    If several callers share the code that opens connections, each caller is counted by itself. A caller is recognised
+    by the first stack frame at which the stacks differ. In a bundle without a source map, this frame may belong to a
+    framework rather than to a caller. It is then used only if `two_openers_found`: the cause of the finding is that
+    two callers each opened a connection.
     """
     counts: dict[str, int] = {}
     stacks_by_opener: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}

@@ -395,8 +395,8 @@ class ScenarioContext:
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
         """Return the event of the contract whose request caused the deliveries `burst`, None if no request did.
 
-        If the contract names no request for the delivered event, it is the event that answers the last request before
-        the deliveries.
+        If the contract names no request for the delivered event, return the event with which the contract answers the
+        last request before the deliveries.
         """
         own = self.contract.event_named(burst[0].name)
         if own is not None and own.emit is not None:

@@ -109,7 +109,12 @@ def _contexts(
     *,
     max_callers: int,
 ) -> Iterator[Context]:
-    """Yield the contexts that run `node`. `visited` contains the positions of the functions that were followed."""
+    """Yield each context (effect, render, event handler, ...) in which `node` runs, or in which a caller of it runs.
+
+    via          names of the functions that the context calls on the way to `node`
+    after_await  whether the code waits (`await`) on this way before it reaches `node`
+    visited      positions of the functions that the search has already followed
+    """
     handler = _handler_that_receives(node)
     if handler is not None:
         kind, effect = handler

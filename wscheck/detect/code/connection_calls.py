@@ -249,7 +249,7 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
 
 
 def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | None:
-    """Return the interface of a function that creates a client, or of `supabase.channel(...)`; None for other calls."""
+    """Return the library whose client a call creates, or Supabase for `supabase.channel(...)`; None for other calls."""
     if member == "channel" and re.search(r"supabase", name, re.I):
         return Api.SUPABASE
     binding = bindings.get(name)

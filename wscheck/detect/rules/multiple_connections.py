@@ -102,7 +102,11 @@ class NodeLiveness:
         return [user for user, since in sole if since < before]
 
     def silent(self) -> dict[str, dict[str, float]]:
-        """Return each suspect process with its users, and for each user the start of the overlap (epoch seconds)."""
+        """Return the server processes that may have died, with the users who have since connected to another process.
+
+        A process may have died if it has logged nothing since that connection. The result is a dict of process to a
+        dict of user to the time from which the user had a connection to both processes (epoch seconds).
+        """
         return {node: dict(users) for node, users in self._since.items()}
 
 

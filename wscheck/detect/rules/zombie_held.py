@@ -36,7 +36,10 @@ class ZombieHeld(Rule):
         }
 
     def _stalled(self, event: ProcessStalled) -> None:
-        """Add the time in which this machine could not observe the close, and perhaps the server could not close."""
+        """Allow the server as much more time as this machine stood still.
+
+        wscheck could not observe a close in that time. A server on the same machine could not close the connection.
+        """
         if self._silent:
             self._stalled_s += event.seconds
 

@@ -51,7 +51,7 @@ SessionEvents = Sequence[tuple[TrafficSession, Sequence[Event]]]
 
 
 class _Exchange(msgspec.Struct):
-    """A request or WebSocket of a session."""
+    """An HTTP request or a WebSocket that carries data of a real-time session."""
 
     session: TrafficSession
     link: Link

@@ -230,7 +230,10 @@ _WORD = re.compile(rb"[A-Za-z_$][\w$]*")
 
 
 def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCall]:
-    """Return the calls that the web server runs too. If no call may run there, no file is read."""
+    """Return the calls that open a connection on the web server too, when it renders a page.
+
+    The other source files are read only if the code around a call permits that a server runs it.
+    """
     candidates = [(call, file.package.folder) for file in facts for call in file.on_server]
     openings = ServerOpenings(call for call, _ in candidates)
     if candidates:

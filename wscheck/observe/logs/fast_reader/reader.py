@@ -192,7 +192,7 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """Return the template for a marker at the start of a line, followed by one line with a bullet per id."""
+        """Return the template for a marker at the start of a line, and for the lines after it: a bullet and an id."""
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:

@@ -141,7 +141,9 @@ MAX_EVENTS = 12
 
 
 def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the words that never occur with the same id as another word.
+    """Return the words that are names, such as names of users, rather than words for events.
+
+    The words for a start and for an end occur with the same ids. A name occurs with its own ids only.
 
     seen  dict of word to the ids on its lines
     """

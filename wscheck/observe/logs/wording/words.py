@@ -190,7 +190,12 @@ def find_meaning(words: Sequence[str]) -> Meaning:
 def _first_kind(
     words: Sequence[str], ends: frozenset[str], starts: frozenset[str], *, is_plain: bool
 ) -> Meaning | None:
-    """Return the kind of event of the first word in `ends` or `starts`. Followed by "off" or "out", it is an end."""
+    """Return whether the first word in `ends` or `starts` reports the end or the start of a connection.
+
+    A word followed by "off" or "out", such as "signed out", reports an end.
+
+    is_plain  see `Meaning`
+    """
     for word, behind in zip(words, [*words[1:], ""], strict=False):
         if word in ends or word in starts:
             is_end = word in ends or behind in {"off", "out"}
