@@ -42,7 +42,7 @@ CLOSE_LIMIT_S = 5.0
 UPGRADE_LIMIT_S = 1.0
 """Seconds for which a caller waits for an upgrade in progress."""
 
-_TOO_LARGE = f"a message larger than {MAX_MESSAGE_BYTES >> 20} MiB"
+TOO_LARGE = f"a message larger than {MAX_MESSAGE_BYTES >> 20} MiB"
 _TOO_MANY_PACKETS = f"more than {MAX_PACKETS_PER_RESPONSE:,} packets in one response"
 _NOT_A_PACKET = "a frame that is not an Engine.IO packet"
 _RECORD_SEPARATOR = b"\x1e"
@@ -114,7 +114,7 @@ class _InstrumentedWebSocket:
 
 def _frame_problem(error: object) -> str:
     if getattr(error, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
-        return _TOO_LARGE
+        return TOO_LARGE
     return f"a broken websocket frame ({error})"
 
 
@@ -366,7 +366,7 @@ async def _checked_response(response: Any, listener: PacketListener) -> Any:
         body = await _read_body(response)
     except (aiohttp.ClientError, TimeoutError) as error:
         return failure_reason(error, "the answer broke off")
-    problem = _TOO_LARGE if body is None else _body_problem(body) if response.ok else None
+    problem = TOO_LARGE if body is None else _body_problem(body) if response.ok else None
     if problem is not None:
         response.close()
         listener.on_malformed(problem)

@@ -21,9 +21,9 @@ from wscheck.model.errors import UsageError, failure_reason
 from wscheck.observe.client.cancellation import cancel_all, is_current_task_cancelled
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener, StepFailed
 from wscheck.observe.client.instrumented_client import (
-    CLOSE_LIMIT_S,
     MAX_MESSAGE_BYTES,
     MESSAGES_PER_TURN,
+    TOO_LARGE,
     RequestWithExactCookies,
 )
 from wscheck.protocols.event_stream import MEDIA_TYPE, EventStream, EventStreamSession
@@ -34,6 +34,9 @@ ALLOWED_MISSED_PINGS = 4
 """Pings without an answer after which a server must close a WebSocket. The usual servers close it after one or two."""
 
 PING_MARGIN_S = 1.0
+
+GOODBYE_LIMIT_S = 2.0
+"""Seconds for the closing handshake of a WebSocket."""
 
 LATE_REFUSAL_S = 0.5
 """Seconds within which a server closes a connection that it accepted and refuses."""
@@ -182,8 +185,10 @@ class PlainConnection(ClientConnection):
         self._closed_by_us = True
         if self.is_connected:
             self._report_end()
-            with contextlib.suppress(aiohttp.ClientError, OSError):
-                await self._say_goodbye()
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                # aiohttp's own limit starts again with each message that a server sends in place of its answer.
+                async with asyncio.timeout(GOODBYE_LIMIT_S):
+                    await self._say_goodbye()
         await self._release()
 
     @property
@@ -241,7 +246,7 @@ class WebSocketConnection(PlainConnection):
                 protocols=[each.strip() for each in offered.split(",") if each.strip()],
                 autoping=False,
                 max_msg_size=MAX_MESSAGE_BYTES,
-                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_LIMIT_S),
+                timeout=aiohttp.ClientWSTimeout(ws_close=GOODBYE_LIMIT_S),
             )
         except aiohttp.WSServerHandshakeError as error:
             if error.status == 101:
@@ -262,7 +267,8 @@ class WebSocketConnection(PlainConnection):
                 payload = decode_json(message.data)
                 self.on_event([message_name(payload) or MESSAGE, payload])
             elif message.type is aiohttp.WSMsgType.ERROR:
-                self.on_malformed("a frame that breaks the WebSocket protocol")
+                is_too_large = getattr(message.data, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG
+                self.on_malformed(TOO_LARGE if is_too_large else "a frame that breaks the WebSocket protocol")
                 return TRANSPORT_CLOSE
             elif message.type is aiohttp.WSMsgType.CLOSE:
                 self._close_reason = message.extra or ""

@@ -126,6 +126,7 @@ async def first_contact(
         await _wait_for(target, lambda: _request(target, credentials, ca_file))
         return target, False
     if path := urlsplit(target.url).path.strip("/"):
+        await _wait_for(target, lambda: _request(target, credentials, ca_file))
         if not await _is_event_stream(target, credentials):
             raise path_error(path)
         return target.with_protocol(EVENT_STREAM), False
@@ -180,6 +181,10 @@ async def _check_plain_connection(target: ServerTarget, credentials: Credentials
     finally:
         await connection.close()
     kind = "a WebSocket" if target.protocol == WEBSOCKET else "a stream of server-sent events"
+    if connection.failure is not None and connection.rejection is None and is_open:
+        raise NotSocketIO(
+            f"{target.display_url} does not keep to the protocol: {answer}.", "Check the URL, and any proxy."
+        )
     if is_open:
         raise Rejected(
             f"{target.display_url} accepted the connection of {credentials.user} and ended it at once: {answer}.",
