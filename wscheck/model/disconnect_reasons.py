@@ -19,6 +19,9 @@ PARSE_ERROR = "parse error"
 # Reason of a WebSocket without Socket.IO, if the source does not tell which side closed it.
 CLOSED = "closed by either side"
 
+# Reason of a connection whose page or worker was closed or reloaded, crashed, or opened another address.
+PAGE_LEFT = "page left"
+
 # Reasons that a server reports.
 SERVER_NAMESPACE_DISCONNECT = "server namespace disconnect"
 CLIENT_NAMESPACE_DISCONNECT = "client namespace disconnect"
@@ -57,6 +60,7 @@ CLIENT_OR_NETWORK_ENDED = frozenset(
         TRANSPORT_ERROR,
         PING_TIMEOUT,
         PARSE_ERROR,
+        PAGE_LEFT,
     }
 )
 """Reasons that mean that the client or the network ended the connection."""

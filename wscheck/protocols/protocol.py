@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from wscheck.model.disconnect_reasons import CLOSED, IO_CLIENT_DISCONNECT, TRANSPORT_CLOSE
+from wscheck.model.disconnect_reasons import CLOSED, IO_CLIENT_DISCONNECT, PAGE_LEFT, TRANSPORT_CLOSE
 
 Data = str | bytes
 """Content of a frame, of a body, or of a part of a stream: text or binary data."""
@@ -301,7 +301,7 @@ class LoginSession(Session):
     def close(self, code: int | None, reason: str, at: float) -> WireEvents:
         if self._is_ended:
             return []
-        by_server = reason not in (IO_CLIENT_DISCONNECT, CLOSED)
+        by_server = reason not in (IO_CLIENT_DISCONNECT, CLOSED, PAGE_LEFT)
         refused = self.refuse("the server closed the connection instead of accepting the login", at)
         self._is_ended = True
         return [*(refused if by_server else []), Ended(at=at, reason=reason or TRANSPORT_CLOSE)]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from wscheck.detect.engine import RuleOptions
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.model.disconnect_reasons import PAGE_LEFT
 from wscheck.model.events import Connected, Connecting, Disconnected, Event, NotEvaluated, Refused
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.browser.devtools import DevToolsConnection
@@ -65,6 +66,23 @@ async def test_without_a_later_event_a_page_ends_when_it_is_reported() -> None:
     network_events.network.close()
     ended = network_events.traffic.events()[-1]
     assert isinstance(ended, Disconnected) and ended.at is not None and ended.at > started + 4.0
+
+
+async def test_connections_of_a_page_that_is_left_are_not_replaced() -> None:
+    started = time.time() - 5.0
+    network_events = NetworkEvents(started)
+    for key in ("a", "b"):
+        network_events.connection(key, started + 0.1)
+    network_events.network.on_target_closed(PAGE.target_id)
+    network_events.connection("c", started + 0.6)
+    await network_events.network.drain()
+    network_events.network.close()
+    events = network_events.traffic.events()
+    assert {event.reason for event in events if isinstance(event, Disconnected)} == {PAGE_LEFT}
+    judge = Judge()
+    for event in events:
+        judge.feed(event)
+    assert "connection-replaced" not in {finding.rule for finding in judge.finish()}
 
 
 async def test_websockets_opened_together_are_opened_before_the_first_response() -> None:

@@ -23,6 +23,7 @@ from wscheck.model.disconnect_reasons import (
     CLOSED,
     IO_CLIENT_DISCONNECT,
     IO_SERVER_DISCONNECT,
+    PAGE_LEFT,
     TRANSPORT_CLOSE,
     TRANSPORT_ERROR,
 )
@@ -289,7 +290,7 @@ class TrafficDemux:
         """End every connection of a page or worker (`Initiator.target_id`)."""
         for session in self.sessions:
             if session.initiator.target_id == target_id:
-                session.end(at)
+                session.end(at, PAGE_LEFT)
 
     def open_sessions(self) -> list[TrafficSession]:
         """Return the sessions with at least one connected channel."""
