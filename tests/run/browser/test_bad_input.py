@@ -238,6 +238,22 @@ async def test_an_endless_script_does_not_block_the_report(site: Backend, monkey
     assert observation.notes == ["tab 1 did not answer for 0.5 s: its script is busy or never ends."]
 
 
+FLOOD = """globalThis.turns = 0; (function flood() {
+  for (let n = 0; n < 100; n++) console.log(new Error(n));
+  turns++; setTimeout(flood);
+})()"""
+
+
+async def test_a_flooded_console_does_not_delay_the_report(site: Backend) -> None:
+    async with launched() as browser:
+        page = await open_connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
+        await page.evaluate(FLOOD)
+        observation = await browser.observation()
+        turns = {await page.evaluate("turns") for _ in range(20)}
+    assert len(turns) == 1, "scripts of the page ran between the last commands"
+    assert [event.user for event in observation.events if isinstance(event, Connected)] == ["user_1"]
+
+
 def test_a_browser_that_does_not_exist_is_reported(tmp_path: Path) -> None:
     ran = wscheck("browser", "http://127.0.0.1:9/", "--browser", tmp_path / "none")
     assert ran.code == 2 and "is not a program" in ran.err, ran.said

@@ -329,6 +329,8 @@ class Browser:
 
         final  true if no more traffic follows
         """
+        if final and self._is_own:
+            self._stop_scripts()
         if not self.ended:
             await self._handlers.read_all()
         await self._network.drain()
@@ -337,9 +339,11 @@ class Browser:
         await self._scripts.wait_for_maps()
         if final:
             self.traffic.flush()
-        components = {} if self.ended else await self._read_components(self.traffic.sessions)
+        components: dict[str, MountedComponents] = {}
         if not self.ended:
-            await self._read_session_storage(self._targets.tabs.values())
+            components, _ = await asyncio.gather(
+                self._read_components(self.traffic.sessions), self._read_session_storage(self._targets.tabs.values())
+            )
         # Nothing may be awaited from here on: pages open further sessions at any time.
         sessions = list(self.traffic.sessions)
         resolved = {id(session): self._resolve_origin(session, components) for session in sessions}
@@ -361,6 +365,16 @@ class Browser:
         notes += self.traffic.notes
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
+
+    def _stop_scripts(self) -> None:
+        """Let the pages run no further script, so that a busy page does not delay the last commands.
+
+        A command waits for the script that runs, and a page that logs all the time runs one after the other. In the
+        browser of a user, the pages go on: a timer that is skipped would not be set again.
+        """
+        for target in self._targets.by_session.values():
+            if target.type in ("page", "iframe"):
+                self._devtools.send("Emulation.setScriptExecutionDisabled", {"value": True}, target.session)
 
     async def _read_components(self, sessions: Sequence[TrafficSession]) -> dict[str, MountedComponents]:
         """Return the mounted components of each page with connections, by DevTools session.
