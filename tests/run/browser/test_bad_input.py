@@ -231,7 +231,7 @@ async def test_an_endless_script_does_not_block_the_report(site: Backend, monkey
     monkeypatch.setattr("wscheck.observe.browser.handlers.BUSY_TIMEOUT_S", 0.5)
     async with launched() as browser:
         page = await open_connected(browser, f"{site.url}/fixed.html?user=user_1&token=token-of-user_1")
-        await page.evaluate("setTimeout(() => { for (;;); })")
+        browser._devtools.send("Runtime.evaluate", {"expression": "for (;;);"}, page.session)
         async with asyncio.timeout(10):
             observation = await browser.observation()
     assert [event.user for event in observation.events if isinstance(event, Connected)] == ["user_1"]
