@@ -1,4 +1,4 @@
-"""A server without Socket.IO, in the process of the test: a WebSocket at /chat, and server-sent events at /events.
+"""A server without Socket.IO, in the process of the test: WebSockets at /chat and /, server-sent events at /events.
 
 It keeps one connection per user, takes the user from the token, and answers a request for `status` to that user alone.
 """
@@ -40,6 +40,7 @@ class PlainServer:
         application.add_routes(
             [
                 web.get("/chat", self.chat, allow_head=False),
+                web.get("/", self.chat, allow_head=False),
                 web.get("/events", self.events, allow_head=False),
                 web.post("/status", self.status),
                 web.get("/hello", self.hello),

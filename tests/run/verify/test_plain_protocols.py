@@ -138,6 +138,8 @@ async def test_the_protocol_is_recognised() -> None:
     async with plain_server() as (address, _):
         outcome = await verify(STREAM.format(address), "single-connection")
         assert outcome.report.verdict is Verdict.PASSED
+        outcome = await verify(f"ws://{address}", "single-connection", contract=False)
+        assert outcome.report.verdict is Verdict.PASSED and outcome.report.target == f"ws://{address}"
         with pytest.raises(UsageError, match="the address of the server has a path, /nothing"):
             await verify(f"http://{address}/nothing")
         with pytest.raises(CannotCheck, match="does not open a WebSocket: it answers HTTP 404"):

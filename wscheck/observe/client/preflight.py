@@ -134,7 +134,7 @@ async def first_contact(
         return target.with_protocol(SOCKET_IO), await first_handshake(target, credentials, redactor, ca_file)
     except _GatewayError:
         raise
-    except NotSocketIO:
+    except (NotSocketIO, Rejected):
         if target.protocol:
             raise
         if target.url.startswith("ws") and await _is_websocket(target, credentials):
