@@ -47,9 +47,19 @@ def test_a_subscription_from_start_to_end(start: str, data: str, stop: str) -> N
     (subscribed,) = send(session, start, id="1", payload=payload)
     assert subscribed == Subscribed(at=1, id="1", name="Moved", same=payload)
     (received,) = receive(session, data, id="1", payload={"data": {"moved": 1}})
-    assert received == Received(at=2, name="Moved", payload={"data": {"moved": 1}})
+    assert received == Received(at=2, name="Moved", payload=[payload, {"data": {"moved": 1}}])
     assert send(session, stop, id="1") == [Unsubscribed(at=1, id="1")]
     assert receive(session, "complete", id="1") == [], "the server confirms"
+
+
+def test_equal_data_of_two_subscriptions_are_two_events() -> None:
+    session, found = GraphQlSession(), []
+    for id, yard in (("1", "a"), ("2", "b"), ("3", "b")):
+        send(session, "subscribe", id=id, payload={"query": QUERY, "variables": {"yard": yard}})
+        (received,) = receive(session, "next", id=id, payload={"data": {"moved": 1}})
+        assert isinstance(received, Received)
+        found.append(received)
+    assert found[0] != found[1] and found[1] == found[2]
 
 
 @pytest.mark.parametrize("type", ["complete", "error"])

@@ -76,6 +76,7 @@ class GraphQlSession(JsonSession):
     def __init__(self) -> None:
         super().__init__()
         self._operations: dict[str, Operation] = {}
+        self._same: dict[str, Any] = {}
 
     def process(self, direction: Direction, message: dict[str, Any], at: float) -> WireEvents:
         kind, id, payload = message.get("type"), message.get("id"), message.get("payload")
@@ -99,22 +100,25 @@ class GraphQlSession(JsonSession):
         operation = find_operation(str(request.get("query") or ""), request.get("operationName"))
         if len(self._operations) < MAX_OPERATIONS:
             self._operations[id] = operation
+        same = {key: request[key] for key in ("query", "variables", "operationName", "extensions") if request.get(key)}
+        if len(self._same) < MAX_OPERATIONS:
+            self._same[id] = same
         if operation.kind != "subscription":
             return [Sent(at=at, name=operation.name, arguments=[request.get("variables")])]
-        same = {key: request[key] for key in ("query", "variables", "operationName", "extensions") if request.get(key)}
         return [Subscribed(at=at, id=id, name=operation.name, same=same or payload)]
 
     def _process_received(self, kind: object, id: str, payload: Any, at: float) -> WireEvents:
         if kind in ("next", "data"):
             operation = self._operations.get(id)
             name = operation.name if operation is not None else "subscription"
-            return [Received(at=at, name=name, payload=payload)]
+            # Equal data of two subscriptions, such as those of two rows of a table, are two events.
+            return [Received(at=at, name=name, payload=[self._same.get(id), payload])]
         if kind in ("complete", "error"):
             return self._end(id, at, by_server=True)
         return []
 
     def _end(self, id: str, at: float, *, by_server: bool) -> WireEvents:
-        operation = self._operations.pop(id, None)
+        operation, _ = self._operations.pop(id, None), self._same.pop(id, None)
         if operation is None or operation.kind != "subscription":
             return []
         return [Unsubscribed(at=at, id=id, by_server=by_server)]
