@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
-.PHONY: verify test lint packages bench field field-logs field-pages field-protocols field-servers clean
+.PHONY: verify test lint packages bench field field-clients field-logs field-pages field-protocols field-servers clean
 
 $(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -30,7 +30,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 # Cases modelled on public reports, with their expected results (tests/field).
-field: field-logs field-pages field-protocols field-servers
+field: field-logs field-pages field-clients field-protocols field-servers
 
 # Logs of backends, collectors and frameworks with their expected results.
 field-logs: $(STAMP)
@@ -38,10 +38,18 @@ field-logs: $(STAMP)
 
 # Pages with their expected results; the first run builds them.
 field-pages: $(STAMP) tests/field/pages/public/dev
-	$(PYTHON) tests/field/pages/score.py $(BIN)/wscheck --kind socketio -j 2
+	$(PYTHON) tests/field/pages/score.py $(BIN)/wscheck -j 2
 
 tests/field/pages/public/dev: tests/field/pages/package-lock.json
 	cd tests/field/pages && npm ci --silent --no-audit --no-fund && npm run --silent build
+	@touch $@
+
+# Pages with the client libraries of other protocols, with their expected results.
+field-clients: $(STAMP) tests/field/clients/public
+	$(PYTHON) tests/field/pages/score.py $(BIN)/wscheck --corpus tests/field/clients -j 2
+
+tests/field/clients/public: tests/field/clients/package-lock.json
+	cd tests/field/clients && npm ci --silent --no-audit --no-fund && npm run --silent build
 	@touch $@
 
 # Pages of protocols on WebSocket, with the clients that applications use.

@@ -180,6 +180,10 @@ def judge(case, data, text, code):
         asked["advice"] = not bad and bool(good)
         if not asked["advice"]:
             wrong.append(("WRONG ADVICE", f"got {advice[:160]!r}; " + (f"must not /{bad}/" if bad else f"should /{'/ or /'.join(case['fix_should'])}/")))
+    unsaid = [p for p in case.get("says_should", []) if not re.search(p, text)]
+    if unsaid:
+        asked["places"] = False
+        wrong.append(("WRONG PLACE", f"does not say /{'/, /'.join(unsaid)}/"))
     hit = anyre(case.get("says_must_not", []), text)
     if hit:
         asked["count"] = False
@@ -224,7 +228,7 @@ def main():
     if ask.fifth:
         cases = cases[::5]
     left_out = {f"WRONG {part.strip().upper()}" for part in ask.without.split(",")}
-    if not (corpus / "public" / "dev").exists():
+    if not (corpus / "public").exists():
         sys.exit("There are no built pages: npm ci && npm run build")
     wscheck = str(Path(ask.wscheck).absolute()) if os.sep in ask.wscheck else ask.wscheck
 
