@@ -60,6 +60,7 @@ def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "FIRST_QUIET_S", loop.QUIET_S)
     monkeypatch.setattr(loop, "DELAYED_CLOSE_S", 0.2)
     monkeypatch.setattr(page_actions, "QUIET_S", 0.1)
+    monkeypatch.setattr(page_actions, "RECONNECT_TIMEOUT_S", 2.0)
 
 
 async def test_each_view_is_visited_repeatedly_and_only_the_leaks_are_found(site: Backend) -> None:

@@ -105,7 +105,7 @@ async def test_a_token_as_socket_id_is_redacted(tmp_path: Path) -> None:
     async with serving(talking(_named_after)) as url:
         ran = await asyncio.to_thread(
             wscheck,
-            *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "2s"),
+            *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "1s"),
             *("--scenario", "auth-refused", *formats(tmp_path)),
             WSCHECK_TOKEN=TOKEN,
         )
@@ -136,6 +136,7 @@ def test_the_configuration_is_shown_without_the_token(tmp_path: Path) -> None:
     assert ran.code == 0 and "WSCHECK_TOKEN" in ran.out and TOKEN not in ran.said
 
 
+USERS = "mira", "tomas"
 ODD_TOKENS = {
     "as-always": ("sesame-1", "sesame-2"),
     "user": ("mira", "tomas"),
@@ -147,13 +148,11 @@ ODD_TOKENS = {
 async def test_a_token_that_is_a_user_or_an_event_changes_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaks: bool
 ) -> None:
+    owners = {token: user for tokens in ODD_TOKENS.values() for token, user in zip(tokens, USERS, strict=True)}
+    monkeypatch.setattr("wscheck.backend.server.token_owner", owners.get)
     verdicts = set()
-    for tokens in ODD_TOKENS.values():
-        owners = dict(zip(tokens, ("mira", "tomas"), strict=True))
-        monkeypatch.setattr("wscheck.backend.server.token_owner", owners.get)
-        faults = frozenset({Fault.LEAK_EVENTS} if leaks else ())
-        async with serve_backend(ReferenceBackend(ServerLogWriter(None), faults=faults)) as url:
-            report, events = await checked(url, *tokens)
+    outcomes = await asyncio.gather(*(checked(*tokens, leaks=leaks) for tokens in ODD_TOKENS.values()))
+    for tokens, (report, events) in zip(ODD_TOKENS.values(), outcomes, strict=True):
         verdicts.add(tuple((each.id, each.verdict, tuple(f.rule for f in each.findings)) for each in report.scenarios))
         recording = tmp_path / "run.ndjson"
         recording.write_bytes(render(report, events))
@@ -167,12 +166,15 @@ async def test_a_token_that_is_a_user_or_an_event_changes_no_verdict(
     assert verdict_of["isolation"] is (Verdict.FAILED if leaks else Verdict.PASSED)
 
 
-async def checked(url: str, token: str, second_token: str) -> tuple[VerifyReport, list[AnyEvent]]:
-    """Check two scenarios as mira and tomas."""
-    settings = {
-        **{"target.url": url, "identity.user_id": "mira", "identity.second_user_id": "tomas"},
-        **{"identity.token": token, "identity.second_token": second_token, "verify.window": "300ms"},
-    }
-    config = load_config(settings, directory=None, environ={})
-    outcome = await run_verify(plan_verify_run(config, ["isolation", "event-handling"]))
-    return outcome.report, outcome.events
+async def checked(token: str, second_token: str, *, leaks: bool) -> tuple[VerifyReport, list[AnyEvent]]:
+    """Check two scenarios against a server of its own, as both users."""
+    user, second_user = USERS
+    faults = frozenset({Fault.LEAK_EVENTS} if leaks else ())
+    async with serve_backend(ReferenceBackend(ServerLogWriter(None), faults=faults)) as url:
+        settings = {
+            **{"target.url": url, "identity.user_id": user, "identity.second_user_id": second_user},
+            **{"identity.token": token, "identity.second_token": second_token, "verify.window": "300ms"},
+        }
+        config = load_config(settings, directory=None, environ={})
+        outcome = await run_verify(plan_verify_run(config, ["isolation", "event-handling"]))
+        return outcome.report, outcome.events
