@@ -70,13 +70,19 @@ class RecordingObserver:
 class Conversation:
     """One connection on scripted transports."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, upgrades: bool = False) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        upgrades: bool = False,
+        connection_class: type[Connection] = Connection,
+    ) -> None:
         self.transports: list[ScriptedTransport] = []
         monkeypatch.setattr(connection_module, "open_transport", self._open_transport)
         self.generator = offline_generator(monkeypatch, upgrades=upgrades)
         self.observer = RecordingObserver()
         identity = UserIdentity("/socket.io/?EIO=4&transport=", "Host: x\r\n", "40")
-        self.connection = Connection(self.generator, identity, self.observer)
+        self.connection = connection_class(self.generator, identity, self.observer)
         self.connection.open()
 
     def _open_transport(self, endpoint: Endpoint, reactor: Reactor, owner: TransportOwner) -> ScriptedTransport:

@@ -9,11 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.loadgen.generators import add_user, in_a_thread, is_open, load_generator, refusal_kinds, wait_until
+from tests.loadgen.test_connection import Conversation
+from tests.loadgen.test_websocket_frames import frame
 from tests.plain_servers import LATE_REFUSAL, LOGIN, plain_server
 from wscheck.config.connect import ConnectOptions, ConnectStep
 from wscheck.config.target import EVENT_STREAM, WEBSOCKET
+from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.handshake import HttpError, StreamBody
 from wscheck.loadgen.page_component import ReconnectPolicy
+from wscheck.loadgen.plain_connection import EventStreamConnection, WebSocketConnection
 
 CHUNKED = b"5\r\ndata:\r\n3;x=y\r\n a\n\r\n1\r\n\n\r\n0\r\n\r\n"
 
@@ -90,6 +94,91 @@ def test_a_close_after_the_acceptance_is_the_end_of_the_connection() -> None:
         counts = generator.counters.current
         wait_until(lambda: counts.disconnects)
         assert (counts.connects, counts.disconnects) == (1, {"io server disconnect": 1})
+
+
+MESSAGES = (
+    frame(0x81, b'{"type":"a"}'),
+    frame(0x89, b"are you there"),
+    frame(0x01, b'{"type"'),
+    frame(0x80, b':"b"}'),
+    frame(0x82, b"\x00\xff"),
+)
+RECEIVED = [("event_received", text) for text in ('{"type":"a"}', '{"type":"b"}', "00ff")]
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+EVENTS = [("event_received", "1"), ("event_received", "2")]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def talk(monkeypatch: pytest.MonkeyPatch, connection_class: type[Connection], *, is_open: bool = True) -> Conversation:
+    conversation = Conversation(monkeypatch, connection_class=connection_class)
+    if is_open:
+        head = STREAM_HEAD if connection_class is EventStreamConnection else conversation.upgrade_response()
+        conversation.receive(head)
+        assert conversation.observer.calls == [("connect_sent",), ("opened",)]
+        conversation.observer.calls.clear()
+    return conversation
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_messages_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation, data = talk(monkeypatch, WebSocketConnection), b"".join(MESSAGES)
+    conversation.receive(*(data[start : start + size] for start in range(0, len(data), size)))
+    assert conversation.observer.calls == RECEIVED
+    assert conversation.sent_payloads() == [b"are you there"]
+    assert conversation.counts.received == 3
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_a_stream_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = talk(monkeypatch, EventStreamConnection, is_open=False)
+    data = STREAM_HEAD + chunk(b": hello\n\ndata: 1\n") + chunk(b"\nevent: b\ndata: 2\n\n") + chunk(b"")
+    conversation.receive(*(data[start : start + size] for start in range(0, len(data), size)))
+    ended = [("ended", "io server disconnect")]
+    assert conversation.observer.calls == [("connect_sent",), ("opened",), *EVENTS, *ended]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"), [(4000, "io server disconnect"), (1000, "io client disconnect"), (None, "io client disconnect")]
+)
+def test_a_close_of_the_server_that_crosses_ours_is_its_own(
+    code: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(monkeypatch, WebSocketConnection)
+    conversation.connection.close()
+    conversation.receive(frame(0x88, b"" if code is None else code.to_bytes(2)))
+    assert conversation.observer.calls == [("ended", reason)]
+    assert conversation.sent_payloads() == [(1000).to_bytes(2)]
+
+
+@pytest.mark.parametrize("connection_class", [WebSocketConnection, EventStreamConnection])
+def test_an_end_that_the_server_does_not_announce_is_a_loss(
+    connection_class: type[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(monkeypatch, connection_class)
+    conversation.hang_up()
+    assert conversation.observer.calls == [("ended", "transport close")]
+
+
+@pytest.mark.parametrize(
+    ("connection_class", "data"), [(WebSocketConnection, b"\xff\xff"), (EventStreamConnection, b"no size\r\n")]
+)
+def test_bytes_that_break_the_protocol_end_the_connection(
+    connection_class: type[Connection], data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(monkeypatch, connection_class)
+    conversation.receive(data)
+    assert conversation.observer.calls == [("ended", "parse error")]
+    assert conversation.counts.protocol_errors == 1
+
+
+def test_a_connection_that_is_dropped_while_it_opens_is_closed_when_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = talk(monkeypatch, EventStreamConnection, is_open=False)
+    conversation.connection.close()
+    conversation.receive(STREAM_HEAD)
+    assert conversation.observer.calls == [("connect_sent",), ("opened",), ("ended", "io client disconnect")]
 
 
 @given(st.lists(st.integers(1, len(CHUNKED)), max_size=6))
