@@ -113,6 +113,7 @@ async def test_a_refusal_by_close_code_is_a_refusal() -> None:
     async with plain_server(LATE_REFUSAL) as (address, _):
         outcome = await verify(WEBSOCKET.format(address), "auth-refused")
         assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
+        assert not outcome.report.scenarios[0].connections_opened  # and no event of the contract was requested on one
         with pytest.raises(CannotCheck, match=r"accepted the connection of mira and ended it at once: close code 4401"):
             await verify(WEBSOCKET.format(address), identity__token="wrong")
 
@@ -158,3 +159,23 @@ async def test_the_protocol_is_recognised() -> None:
 async def test_what_the_protocol_cannot_carry_is_refused(settings: dict[str, Any], problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         await verify("ws://127.0.0.1:9/chat", **settings)
+
+
+async def test_a_step_with_an_acknowledgement_is_refused() -> None:
+    login = ConnectStep(emit="login", payload={"token": "{token}"}, ack=True)
+    with pytest.raises(UsageError, match="only Socket.IO acknowledges events"):
+        await verify("ws://127.0.0.1:9/chat", connect=ConnectOptions(steps=(login,)))
+
+
+async def test_what_a_client_emits_on_a_stream_is_a_request() -> None:
+    async with plain_server() as (address, _):
+        run = plan_run(
+            url=STREAM.format(address), **{name.replace(".", "__"): v for name, v in (USERS | QUERY).items()}
+        )
+        assert isinstance(run.servers, RemoteServer)
+        contract = Contract((ContractEvent(name="status", emit="status"),))
+        run.servers._settings = msgspec.structs.replace(
+            run.servers._settings, contract=contract, contract_is_assumed=False
+        )
+        with pytest.raises(UsageError, match="`emit` must be an HTTP request"):
+            await run_verify(run)
