@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.config.target import EVENT_STREAM, WEBSOCKET, Credentials, ServerTarget
+from wscheck.model.errors import UsageError
 from wscheck.observe.client import plain_connections
 from wscheck.observe.client.connection import ClientConnection
 from wscheck.observe.client.new_connection import new_connection
+from wscheck.observe.client.plain_connections import check_stream_requests
 from wscheck.observe.client.preflight import IgnoreEvents
 
 Serve = Callable[[Any], Awaitable[None]]
@@ -126,3 +129,9 @@ async def test_an_answer_of_another_media_type_is_no_stream() -> None:
     ):
         assert not connection.is_connected
         assert recorder.calls == [("refused", "HTTP 200 with the media type text/html, not text/event-stream")]
+
+
+def test_what_a_client_emits_on_a_stream_is_a_request() -> None:
+    check_stream_requests(Contract((ContractEvent(name="a", emit="POST /a?b=c"), ContractEvent(name="b"))))
+    with pytest.raises(UsageError, match="`emit` must be an HTTP request"):
+        check_stream_requests(Contract((ContractEvent(name="a", emit="a"),)))

@@ -21,6 +21,7 @@ from wscheck.config.connect import ConnectOptions, ConnectStep
 from wscheck.config.event_contract import Contract, ContractEvent
 from wscheck.model.errors import CannotCheck, UsageError
 from wscheck.model.findings import Severity, Verdict
+from wscheck.observe.client import plain_connections
 from wscheck.run.verify.run import VerifyOutcome, run_verify
 from wscheck.run.verify.targets import RemoteServer
 
@@ -86,7 +87,8 @@ async def test_scenarios_that_do_not_apply_are_skipped_with_the_reason() -> None
         assert result.verdict is Verdict.SKIPPED and result.reason, (case, describe_outcome(outcome))
 
 
-async def test_each_fault_of_a_server_is_found() -> None:
+async def test_each_fault_of_a_server_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_connections, "LATE_REFUSAL_S", 0.1)
     outcomes = await asyncio.gather(*(verified(url, scenario, fault) for url, fault, scenario, _ in FAULTS))
     for (url, fault, _, rule), outcome in zip(FAULTS, outcomes, strict=True):
         errors = {finding.rule for finding in outcome.report.findings if finding.severity is Severity.ERROR}
@@ -163,19 +165,5 @@ async def test_what_the_protocol_cannot_carry_is_refused(settings: dict[str, Any
 
 async def test_a_step_with_an_acknowledgement_is_refused() -> None:
     login = ConnectStep(emit="login", payload={"token": "{token}"}, ack=True)
-    with pytest.raises(UsageError, match="only Socket.IO acknowledges events"):
+    with pytest.raises(UsageError, match=r"only Socket\.IO acknowledges events"):
         await verify("ws://127.0.0.1:9/chat", connect=ConnectOptions(steps=(login,)))
-
-
-async def test_what_a_client_emits_on_a_stream_is_a_request() -> None:
-    async with plain_server() as (address, _):
-        run = plan_run(
-            url=STREAM.format(address), **{name.replace(".", "__"): v for name, v in (USERS | QUERY).items()}
-        )
-        assert isinstance(run.servers, RemoteServer)
-        contract = Contract((ContractEvent(name="status", emit="status"),))
-        run.servers._settings = msgspec.structs.replace(
-            run.servers._settings, contract=contract, contract_is_assumed=False
-        )
-        with pytest.raises(UsageError, match="`emit` must be an HTTP request"):
-            await run_verify(run)
