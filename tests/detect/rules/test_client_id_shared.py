@@ -57,7 +57,8 @@ def test_clients_of_two_pages_end_each_other(reason: str, delay: float) -> None:
     found = one(judged(ClientIdShared, said))
     assert (found.user, found.severity, found.confidence) == ("ann", Severity.ERROR, Confidence.HIGH)
     assert found.message == (
-        "src/a.js:3 and src/b.js:7 connect with the client id desk, and the broker ends the older connection each time"
+        "two clients have the client id desk, and the broker ends the older connection each time: "
+        "src/a.js:3 and src/b.js:7"
     )
     assert found.cause is not None and found.cause.id == "client-id-reused"
 

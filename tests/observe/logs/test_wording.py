@@ -160,8 +160,8 @@ def test_keys_of_structured_records_are_read(shape: str) -> None:
 def test_unquoted_pairs_are_a_structured_record(prefix: str) -> None:
     lines, expected = list[str](), list[tuple[str, ...]]()
     for number, user in enumerate((*USERS, *USERS)):
-        opened = "tag: CHANNEL, clientid: {}, msg: client_connected, peername: 10.0.0.{}:5120{}, proto_ver: 5"
-        ended = "tag: CHANNEL, clientid: {}, msg: terminate, peername: 10.0.0.{}:5120{}, reason: {{shutdown,normal}}"
+        opened = "tag: CHANNEL, client: {}, msg: client_connected, peername: 10.0.0.{}:5120{}, proto_ver: 5"
+        ended = "tag: CHANNEL, client: {}, msg: terminate, peername: 10.0.0.{}:5120{}, reason: {{shutdown,normal}}"
         lines += [prefix.format(s=number) + opened.format(user, number, number)]
         lines += [prefix.format(s=number + 9) + ended.format(user, number, number)]
         expected += [("+", user, f"10.0.0.{number}:5120{number}"), ("-", "", f"10.0.0.{number}:5120{number}")]

@@ -28,6 +28,9 @@ from wscheck.model.findings import Finding
 DOCUMENTED: tuple[type[Rule], ...] = (MultipleConnections, ConnectionReplaced, EventDuplicated, ExcessiveAttempts)
 """Rules for the four documented alerts, which every source of events can show."""
 
+OF_LOGS: tuple[type[Rule], ...] = (*DOCUMENTED, ClientIdShared)
+"""Rules for the logs of servers and brokers."""
+
 BEYOND: tuple[type[Rule], ...] = (
     ConnectionLeaked,
     ConnectionMissing,
@@ -82,6 +85,7 @@ __all__ = [
     "BEYOND",
     "BROWSER",
     "DOCUMENTED",
+    "OF_LOGS",
     "REGISTRY",
     "RULE_DOCS",
     "Occurrence",

@@ -7,9 +7,9 @@ import msgspec
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.detect.rules.rule import EventHandler, Rule, distinct_openers
-from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
-from wscheck.model.events import Connected, Connecting, Disconnected
-from wscheck.model.findings import Severity
+from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, IO_CLIENT_DISCONNECT
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected
+from wscheck.model.findings import Confidence, Severity
 from wscheck.model.replacement import REPLACED_WITHIN_S
 
 MIN_TAKEOVERS = 2
@@ -18,11 +18,28 @@ MIN_TAKEOVERS = 2
 A client that lost its network may take over its own old connection once.
 """
 
+MIN_REPORTED = 3
+"""Takeovers that a broker's log must report: it does not show whether the client is another one."""
+
 WINDOW_S = 60.0
 """Longest time between two takeovers of one loop (seconds)."""
 
 MAX_CLIENT_IDS = 10_000
 """Client ids, and connections, that are stored."""
+
+
+class _Takeovers(msgspec.Struct):
+    """Consecutive takeovers of a client id: their number, and the time of the latest."""
+
+    count: int = 0
+    at: float | None = None
+
+    def add(self, at: float | None, needed: int = MIN_TAKEOVERS) -> bool:
+        """Count a takeover. Return whether it belongs to a loop of at least `needed` takeovers."""
+        if self.at is not None and at is not None and at - self.at > WINDOW_S:
+            self.count = 0
+        self.count, self.at = self.count + 1, at
+        return self.count >= needed
 
 
 class _Client(msgspec.Struct):
@@ -32,23 +49,20 @@ class _Client(msgspec.Struct):
     newest     opening of the newest connection
     older      openings of earlier connections that are open, by sid
     ended_at   time at which the newest connection ended, None while it is open or if the client closed it
-    takeovers  number of consecutive takeovers
-    taken_at   time of the latest of them
     """
 
     owner: str | None
     newest: Connected
     older: dict[str | None, Connected] = msgspec.field(default_factory=dict)
     ended_at: float | None = None
-    takeovers: int = 0
-    taken_at: float | None = None
+    takeovers: _Takeovers = msgspec.field(default_factory=_Takeovers)
 
 
 class ClientIdShared(Rule):
     """Rule: the connections of one client id end each other, again and again.
 
     A takeover is an end that the client did not cause, after a newer connection with the id was requested. The users of
-    the connections may differ, for example if only their pages are known.
+    the connections may differ, for example if only their pages are known. A broker's log reports takeovers itself.
     """
 
     id = "client-id-shared"
@@ -64,6 +78,7 @@ class ClientIdShared(Rule):
     def handlers(self) -> Mapping[type, EventHandler]:
         self._requested_at = BoundedDict[str | None, float | None](MAX_CLIENT_IDS)
         self._clients = BoundedDict[tuple[ServerEndpoint, str], _Client](MAX_CLIENT_IDS)
+        self._reported = BoundedDict[str, _Takeovers](MAX_CLIENT_IDS)
         self._by_sid = BoundedDict[str | None, _Client](MAX_CLIENT_IDS)
         return {Connecting: self._connecting, Connected: self._connected, Disconnected: self._disconnected}
 
@@ -73,7 +88,7 @@ class ClientIdShared(Rule):
 
     def _connected(self, event: Connected) -> None:
         requested_at = self._requested_at.pop(event.eio, None)
-        if event.client_id is None:
+        if event.client_id is None or event.source == SOURCE_SERVER_LOG:
             return
         key = (ServerEndpoint.from_url(event.url or ""), event.client_id)
         client = self._clients.get(key)
@@ -90,6 +105,8 @@ class ClientIdShared(Rule):
         self._by_sid.put(event.sid, client)
 
     def _disconnected(self, event: Disconnected) -> None:
+        if event.reason == CLIENT_ID_TAKEN_OVER and event.user is not None:
+            self._reported_takeover(event.user, event)
         client = self._by_sid.pop(event.sid, None)
         if client is None:
             return
@@ -107,17 +124,32 @@ class ClientIdShared(Rule):
         if event.at - newer_at <= REPLACED_WITHIN_S:
             self._taken_over(client, old, event.at)
 
+    def _reported_takeover(self, client_id: str, event: Disconnected) -> None:
+        """Count a takeover in a broker's log, in which the client id is the user."""
+        takeovers = self._reported.get(client_id)
+        if takeovers is None:
+            takeovers = _Takeovers()
+            self._reported.put(client_id, takeovers)
+        if takeovers.add(event.at, MIN_REPORTED):
+            message = _describe(client_id, "")
+            self.report(client_id, message, event.at, event, key=client_id, confidence=Confidence.MEDIUM)
+
     def _taken_over(self, client: _Client, old: Connected, at: float) -> None:
-        if client.taken_at is not None and at - client.taken_at > WINDOW_S:
-            client.takeovers = 0
-        client.takeovers, client.taken_at = client.takeovers + 1, at
-        if client.takeovers >= MIN_TAKEOVERS:
-            name, message = client.newest.client_id or "", self._describe(client, old)
+        if client.takeovers.add(at):
+            name = client.newest.client_id or ""
+            message = _describe(name, _places(old, client.newest))
             self.report(client.owner, message, at, old, client.newest, key=name)
 
-    def _describe(self, client: _Client, old: Connected) -> str:
-        new = client.newest
-        first, second = sorted(distinct_openers(old, new))
-        pages = " and ".join(sorted({page for page in (old.page, new.page) if page}))
-        who = f"{first} and {second}" if first and first != second else first or second or pages or "two clients"
-        return f"{who} connect with the client id {new.client_id}, and the broker ends the older connection each time"
+
+def _describe(client_id: str, places: str) -> str:
+    return f"two clients have the client id {client_id}, and the broker ends the older connection each time{places}"
+
+
+def _places(old: Connected, new: Connected) -> str:
+    """Return where the two clients connect: their openers, or one opener and the pages that run it."""
+    openers = list(dict.fromkeys(filter(None, sorted(distinct_openers(old, new)))))
+    pages = sorted({page for page in (old.page, new.page) if page})
+    where = " and ".join(openers or pages)
+    if len(openers) == 1 and len(pages) > 1:
+        where = f"{where} on {' and '.join(pages)}"
+    return f": {where}" if where else ""

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from wscheck.model.events import (
     SOURCE_SERVER_LOG,
     Connected,
@@ -120,6 +122,12 @@ class EventBuilder:
             self._connected(span.line, span.begin, span.user, sid, "", "", "", "")
             self._disconnected(span.line, span.end, span.user, sid, "")
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
+
+    def add_broker_events(self, events: Iterable[Event]) -> None:
+        """Add the events that a reader of broker logs has built. They lack path and node."""
+        for event in events:
+            self.levels[FULL] += not isinstance(event, ServerRestarted | Refused)
+            self.events.append(replace(event, path=self._path, node=self._node))
 
     def add_lost_sessions(self, lost: Iterable[LostSession]) -> None:
         """Add a refused attempt for each session of an access log that the server process did not know.

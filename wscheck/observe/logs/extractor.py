@@ -18,6 +18,7 @@ from stringzilla import bytesum, count
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.access_log import AccessLog
+from wscheck.observe.logs.broker_log import MAX_FOREIGN_LINES, BrokerLog
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
@@ -120,6 +121,7 @@ class LogExtractor:
         self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
         self.access_log: AccessLog | None = None
+        self._broker_log: BrokerLog | None = None
         self.is_printed_json = False
         self._buffer: ReadBuffer | None = None
         self._dropped = self._position = self._retained_from = 0
@@ -280,6 +282,8 @@ class LogExtractor:
             opening = bytes(self._data[self._position : min(end, self._position + MAX_OPENING)])
             self.is_printed_json = opening.lstrip().partition(b"\n")[0].rstrip() in {b"[", b"{"}
             self._timestamps.detect_date_order(bytes(self._data[self._position : min(end, self._position + RETAINED)]))
+        if self._read_broker_log(end):
+            return
         if self._scout is not None:
             self._learn(self._scout, end)
             self._read_requests(end)
@@ -301,6 +305,26 @@ class LogExtractor:
             self._event_builder.add_websockets(spans)
         if self.access_log is not None and (lost := self.access_log.take_lost()) and not self.levels.total():
             self._event_builder.add_lost_sessions(lost)
+
+    def _read_broker_log(self, end: int) -> bool:
+        """Read the lines up to `end` if this is the log of an MQTT broker; return whether it is one.
+
+        Markers of a user say that the log has other records.
+        """
+        begin = self._position
+        may_be_one = self.lines < MAX_FOREIGN_LINES and not self.levels.total() and not self._wording.markers
+        if self._broker_log is None and may_be_one:
+            opening = bytes(self._data[begin : min(end, begin + RETAINED)])
+            self._broker_log = BrokerLog.recognise(self._timestamps, opening)
+        if self._broker_log is None:
+            return False
+        if self._skipping:
+            begin = self._finish_skipped_line(end)
+        lines = bytes(self._data[begin:end])
+        self._broker_log.read(lines, self.lines + 1)
+        self._event_builder.add_broker_events(self._broker_log.take_events())
+        self._position, self.lines = end, self.lines + lines.count(b"\n")
+        return True
 
     def _read_requests(self, end: int) -> None:
         """Count the requests of Engine.IO if this is an access log."""

@@ -11,6 +11,7 @@ from wscheck.detect.changes import LedgerChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.incidents import GROWTH, Incident, IncidentTracker
 from wscheck.detect.ledger import Ledger
+from wscheck.detect.rules import OF_LOGS
 from wscheck.model.event_counts import EventCounter
 from wscheck.model.events import SOURCE_SERVER_LOG, SOURCE_WSCHECK, AnyEvent, ConnectionExpired, Event, PhaseEnded
 from wscheck.model.findings import Finding, Severity
@@ -79,7 +80,7 @@ class LogWatch:
         reorder   time for which the events of several followed logs, or of a pipe, wait for earlier ones
         """
         self.logs, self.options = list(logs), options
-        self.judge = Judge(options, on_finding=self._on_finding)
+        self.judge = Judge(options, OF_LOGS, on_finding=self._on_finding)
         self.incidents = IncidentTracker(quiet_after, self._is_ongoing)
         self.counts, self.clock, self.ages = EventCounter(), LogClock(), ConnectionAges(stale_after)
         self.listeners: list[WatchListener] = []

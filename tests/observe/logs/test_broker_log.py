@@ -1,0 +1,170 @@
+"""Logs of MQTT brokers: lines as Mosquitto 2.0 wrote them, and as EMQX documents them."""
+
+import json
+
+import pytest
+
+from wscheck.detect.engine import Judge, RuleOptions
+from wscheck.detect.rules import OF_LOGS
+from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, PING_TIMEOUT, TRANSPORT_CLOSE
+from wscheck.model.events import Connected, Disconnected, Event, Refused, ServerRestarted
+from wscheck.observe.logs.extractor import LogExtractor
+from wscheck.observe.logs.vocabulary import LogVocabulary
+
+TAKEOVER = """\
+1796081249: mosquitto version 2.0.11 starting
+1796081263: New connection from 127.0.0.1:37800 on port 1883.
+1796081263: New client connected from 127.0.0.1:37800 as dash (p2, c1, k60, u'bob').
+1796081264: New connection from 127.0.0.1:37810 on port 1883.
+1796081264: Client dash already connected, closing old connection.
+1796081264: New client connected from 127.0.0.1:37810 as dash (p2, c1, k60, u'bob').
+"""
+
+
+def read(text: str, size: int = 1 << 16) -> list[Event]:
+    extractor, events = LogExtractor("mosquitto.log"), list[Event]()
+    data = text.encode()
+    for at in range(0, len(data), size):
+        events += extractor.feed(data[at : at + size])
+    return [*events, *extractor.flush(at_end=True)]
+
+
+def told(events: list[Event]) -> list[tuple[str, str | None, str | None]]:
+    kinds = (Connected, Disconnected)
+    return [(type(each).__name__, each.user, each.sid) for each in events if isinstance(each, kinds)]
+
+
+@pytest.mark.parametrize("size", [1, 40, 1 << 16])
+def test_mosquitto_reports_connections_and_takeovers(size: int) -> None:
+    events = read(TAKEOVER, size)
+    assert isinstance(events[0], ServerRestarted)
+    assert told(events) == [
+        ("Connected", "dash", "127.0.0.1:37800"),
+        ("Disconnected", "dash", "127.0.0.1:37800"),
+        ("Connected", "dash", "127.0.0.1:37810"),
+    ]
+    ended = events[2]
+    assert isinstance(ended, Disconnected) and ended.reason == CLIENT_ID_TAKEN_OVER
+    assert (ended.at, ended.line, ended.path, ended.protocol) == (1796081264, 5, "mosquitto.log", "mqtt")
+    assert ended.resolution == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Client dash disconnected.", TRANSPORT_CLOSE),
+        ("Client dash closed its connection.", TRANSPORT_CLOSE),
+        ("Client dash [127.0.0.1:37800] disconnected.", TRANSPORT_CLOSE),
+        ("Client dash disconnected due to malformed packet.", TRANSPORT_CLOSE),
+        ("Client dash has exceeded timeout, disconnecting.", PING_TIMEOUT),
+        ("Socket error on client dash, disconnecting.", TRANSPORT_CLOSE),
+        ("Bad socket read/write on client dash: Connection reset by peer", TRANSPORT_CLOSE),
+    ],
+)
+def test_a_connection_ends(line: str, reason: str) -> None:
+    *_, opened, ended = read(f"{''.join(TAKEOVER.splitlines(True)[:3])}1796081270: {line}\n")
+    assert isinstance(opened, Connected) and isinstance(ended, Disconnected)
+    assert (ended.user, ended.sid, ended.reason) == ("dash", opened.sid, reason)
+
+
+def test_the_late_end_of_a_websocket_that_was_taken_over_is_not_that_of_the_newer_one() -> None:
+    late = "1796081264: Client dash closed its connection.\n"
+    assert told(read(TAKEOVER + late)) == told(read(TAKEOVER))
+    assert told(read(TAKEOVER + late + "1796081268: Client dash closed its connection.\n"))[-1] == (
+        "Disconnected",
+        "dash",
+        "127.0.0.1:37810",
+    )
+
+
+def test_lines_of_version_1_and_of_containers() -> None:
+    lines = (
+        "mosquitto-1  | 2026-01-05T10:00:00: New client connected from 10.0.0.9 as pump/7 (c1, k60).\n"
+        "mosquitto-1  | 2026-01-05T10:00:02: Client pump/7 disconnected.\n"
+    )
+    assert told(read(lines)) == [
+        ("Connected", "pump/7", "10.0.0.9 in line 1"),
+        ("Disconnected", "pump/7", "10.0.0.9 in line 1"),
+    ]
+
+
+def test_a_client_that_is_not_authorised_is_refused() -> None:
+    events = read(TAKEOVER + "1796081270: Client pump disconnected, not authorised.\n")
+    assert isinstance(events[-1], Refused) and events[-1].user == "pump"
+
+
+def test_a_user_may_have_many_clients() -> None:
+    lines = [
+        f"17960812{n}: New client connected from 10.0.0.{n}:5000 as pump-{n} (p2, c1, k60, u'pumps').\n"
+        for n in range(10, 60)
+    ]
+    assert len(findings("".join(lines))) == 0
+
+
+EMQX = "2026-07-08T07:37:{:02}.678558+00:00 [info] {}\n"
+ENDS = [
+    "clientid: pump-1, msg: terminate, peername: 10.0.0.7:65354, reason: {shutdown,discarded}",
+    "msg: terminate, mfa: emqx_connection:terminate/2, line: 672, peername: 10.0.0.7:65354, clientid: pump-1, "
+    "reason: {shutdown,takenover}",
+    "pump-1@10.0.0.7:65354 file: emqx_connection.erl, line: 520, mfa: {emqx_connection,terminate,2}, msg: terminate, "
+    "pid: <0.24194.0>, reason: {shutdown,takeovered}",
+]
+
+
+@pytest.mark.parametrize("line", ENDS)
+def test_emqx_reports_takeovers(line: str) -> None:
+    (ended,) = read(EMQX.format(7, line))
+    assert isinstance(ended, Disconnected) and ended.reason == CLIENT_ID_TAKEN_OVER
+    assert (ended.user, ended.sid) == ("pump-1", "10.0.0.7:65354")
+
+
+@pytest.mark.parametrize(
+    ("reason", "told_reason"),
+    [
+        ("{shutdown,normal}", TRANSPORT_CLOSE),
+        ("{shutdown,keepalive_timeout}", PING_TIMEOUT),
+        ("closed", TRANSPORT_CLOSE),
+    ],
+)
+def test_other_ends_of_emqx(reason: str, told_reason: str) -> None:
+    (ended,) = read(EMQX.format(7, f"clientid: pump-1, msg: terminate, peername: 10.0.0.7:1, reason: {reason}"))
+    assert isinstance(ended, Disconnected) and ended.reason == told_reason
+
+
+def test_emqx_reports_connects_at_the_level_debug_and_in_json() -> None:
+    text = EMQX.format(
+        1,
+        "tag: MQTT, clientid: pump-1, msg: mqtt_packet_sent, peername: 10.0.0.7:65354, "
+        "packet: CONNACK(Q0, R0, D0, AckFlags=0, ReasonCode=0)",
+    )
+    refused = text.replace("ReasonCode=0", "ReasonCode=135")
+    record = {"time": "2026-07-08T07:37:09.678558+00:00", "level": "info", "msg": "terminate", "clientid": "pump-1"}
+    ended = json.dumps({**record, "peername": "10.0.0.7:65354", "reason": "{shutdown,normal}"})
+    events = read(f"{text}{ended}\n{refused}")
+    assert told(events) == [("Connected", "pump-1", "10.0.0.7:65354"), ("Disconnected", "pump-1", "10.0.0.7:65354")]
+    assert isinstance(events[-1], Refused)
+
+
+def findings(text: str) -> list[str]:
+    judge = Judge(RuleOptions(), OF_LOGS)
+    for event in read(text):
+        judge.feed(event)
+    return [f"{each.rule} {each.user}" for each in judge.finish()]
+
+
+def test_takeovers_in_a_row_are_a_finding() -> None:
+    loop = "".join(EMQX.format(second, ENDS[0]) for second in (7, 9, 11))
+    assert findings(loop) == ["client-id-shared pump-1"]
+    assert findings("".join(EMQX.format(second, ENDS[0]) for second in (7, 9))) == [], "a client that lost its network"
+
+
+def test_markers_of_the_user_come_first() -> None:
+    wording = LogVocabulary(markers=(("connected", "connected from {sid} as {user} ("),))
+    extractor = LogExtractor("a.log", wording=wording)
+    events = [*extractor.feed(TAKEOVER.encode()), *extractor.flush(at_end=True)]
+    assert not any(isinstance(each, Connected) and each.protocol for each in events)
+
+
+@pytest.mark.parametrize("line", ["Client ann connected", "msg=terminate clientid=7", "a new connection from ann"])
+def test_logs_of_other_servers_are_none_of_brokers(line: str) -> None:
+    assert not any(getattr(each, "protocol", None) for each in read(f"2026-07-08T07:37:09Z {line}\n"))

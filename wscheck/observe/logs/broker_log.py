@@ -1,0 +1,218 @@
+"""Logs of MQTT brokers: Mosquitto 1.4 to 2, and EMQX 4 and 5 in text and JSON.
+
+A broker keeps one connection for each client id, so the client id is the user of its connections. Many clients may have
+the same user name, for example all devices of a kind.
+
+Mosquitto logs connects and ends. EMQX logs ends at the level info, and connects (as sent CONNACK packets) at debug.
+
+Sources: mosquitto.conf(5), log_type; EMQX documentation, "Logs", and the FAQ "Reasons for common logs".
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, PING_TIMEOUT, TRANSPORT_CLOSE
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Refused, ServerRestarted
+from wscheck.observe.logs.formats.envelopes import decode_line, parse_json_object
+from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
+
+MAX_CLIENTS = 100_000
+"""Clients whose connection is stored."""
+
+MAX_FOREIGN_LINES = 200
+"""Lines at the start of a log without an event, after which it is no broker's log."""
+
+MAX_LINE = 1 << 14
+"""Longest line that is read, in bytes. EMQX logs the content of messages at the level debug."""
+
+PROTOCOL = "mqtt"
+
+_STAMP_WITHIN = 80
+_OLD_END_S = 3.0
+"""Longest time from a takeover to a line about the end of the old connection (seconds)."""
+
+_OPENING = lazy_pattern(
+    rb"\bmosquitto version \S+ (?:starting|running)|: New connection from \S+ on port \d+\."
+    rb"|\bNew client connected from \S+ as .{1,300} \((?:p\d, )?c[01], k\d+"
+    rb"|\bclientid: [^,]{1,300}, msg: (?:terminate|client_connected|mqtt_packet_\w+), |\bmfa: (?:\{emqx_|emqx_\w+:)"
+    rb"|\"msg\":\s?\"(?:terminate|mqtt_packet_(?:sent|received))\""
+)
+_RESTARTED = lazy_pattern(r"\bmosquitto version \S+ starting\s*$")
+_CONNECTED = lazy_pattern(
+    r"\bNew (?:client|bridge) connected from (?P<peer>\S+) as (?P<client>.{1,300}) "
+    r"\((?:p\d+, )?c[01], k\d+(?:, u'.*')?\)\.?\s*$"
+)
+_ENDED = lazy_pattern(
+    r"(?:^|:\s|\s\|\s|\d\s)Client (?P<client>.{1,300}?)(?: \[\S+\])?"
+    r"(?P<what> already connected, closing old connection| closed its connection| has exceeded timeout, disconnecting"
+    r"|,? disconnected(?:, not authori[sz]ed|,? due to [\w ,]+|: [\w ,]+)?"
+    r"| has been disconnected by administrative action)"
+    r"\.?\s*$"
+)
+_FAILED = lazy_pattern(
+    r"\b(?:Socket error|Bad socket (?:read|write)(?:/write)?) on client (?P<client>[^,:]{1,300})(?:, |: )"
+)
+
+_FIELD = lazy_pattern(
+    r"(?:^|[ ,])(?P<name>clientid|peername|msg|packet|reason): (?P<value>\{[^}]*\}|\w+\([^)]*\)|[^,]*)"
+)
+_EMQX_4 = lazy_pattern(
+    r"\[(?:debug|info|notice|warning|error)\] (?P<clientid>\S.{0,300})@(?P<peername>[\d.a-fA-F:\[\]]+:\d+) (?P<rest>.*)"
+)
+_CONNACK = lazy_pattern(r"\bCONNACK\([^)]{0,200}?ReasonCode=(?P<code>\d+)")
+_REASON = lazy_pattern(r"(?:\{shutdown,\s?)?(?P<name>\w+)")
+
+_EMQX_WORDS = ("CONNACK", "terminate", "client_connected")
+
+_TAKEN_OVER = frozenset({"takenover", "takeovered", "discarded"})
+_SILENT = frozenset({"keepalive_timeout"})
+
+
+class _Ended(msgspec.Struct):
+    """Latest takeover of a client: its time, and whether a line about the end of the old connection may follow."""
+
+    at: float | None
+    is_due: bool = True
+
+
+class BrokerLog:
+    """Reader of one broker's log.
+
+    events  events of the lines that were read since the last call of `take_events`; they lack path and node
+    """
+
+    def __init__(self, timestamps: TimestampParser) -> None:
+        self._timestamps = timestamps
+        self.events: list[Event] = []
+        self._open = BoundedDict[str, str](MAX_CLIENTS)
+        self._taken_over = BoundedDict[str, _Ended](MAX_CLIENTS)
+
+    @classmethod
+    def recognise(cls, timestamps: TimestampParser, opening: bytes) -> "BrokerLog | None":
+        """Return a reader if the start of a log is that of a broker, None otherwise."""
+        return cls(timestamps) if _OPENING.search(opening) is not None else None
+
+    def take_events(self) -> list[Event]:
+        """Return the events since the last call."""
+        events, self.events = self.events, []
+        return events
+
+    def read(self, data: bytes, line: int) -> None:
+        """Read complete lines, of which the first one has the number `line`."""
+        for number, raw in enumerate(data.split(b"\n"), start=line):
+            if raw and len(raw) <= MAX_LINE:
+                self._read_line(decode_line(raw), number)
+
+    def _read_line(self, text: str, line: int) -> None:
+        fields = parse_json_object(text) if text.startswith("{") else None
+        if fields is not None:
+            inner = fields.get("log") or fields.get("message") or fields.get("MESSAGE")
+            if isinstance(inner, str) and "msg" not in fields:
+                self._read_line(inner.rstrip("\n"), line)
+            else:
+                self._emqx(fields, self._timestamps.from_fields(fields), line)
+        elif not self._mosquitto(text, line):
+            self._emqx_text(text, line)
+
+    def _time(self, text: str) -> float | None:
+        return self._timestamps.find(text[:_STAMP_WITHIN])
+
+    # --- Mosquitto ----------------------------------------------------------------------------------------------------
+
+    def _mosquitto(self, text: str, line: int) -> bool:
+        """Read a line of Mosquitto. Return whether it is one that reports a connection."""
+        if (opened := _CONNECTED.search(text)) is not None:
+            self._connect(opened["client"], opened["peer"], self._time(text), line)
+        elif (ended := _ENDED.search(text)) is not None:
+            self._end(ended["client"], ended["what"], self._time(text), line)
+        elif (failed := _FAILED.search(text)) is not None:
+            self._disconnect(failed["client"], TRANSPORT_CLOSE, self._time(text), line)
+        elif _RESTARTED.search(text) is not None:
+            self._open.clear()
+            self.events.append(ServerRestarted(at=self._time(text), source=SOURCE_SERVER_LOG, line=line))
+        else:
+            return False
+        return True
+
+    def _end(self, client: str, what: str, at: float | None, line: int) -> None:
+        if "already connected" in what:
+            self._disconnect(client, CLIENT_ID_TAKEN_OVER, at, line)
+            self._taken_over.put(client, _Ended(at))
+        elif "not authori" in what and client not in self._open:
+            self._refuse(client, "not authorised", at, line)
+        elif not self._is_about_old(client, at):
+            self._disconnect(client, PING_TIMEOUT if "exceeded timeout" in what else TRANSPORT_CLOSE, at, line)
+
+    def _is_about_old(self, client: str, at: float | None) -> bool:
+        """Return whether the end of a client's connection is that of the one which a takeover ended before.
+
+        The broker reports it when the socket has closed, after the new connection, and only for WebSockets.
+        """
+        taken = self._taken_over.get(client)
+        if taken is None or not taken.is_due:
+            return False
+        taken.is_due = False
+        return at is None or taken.at is None or at - taken.at <= _OLD_END_S
+
+    # --- EMQX ---------------------------------------------------------------------------------------------------------
+
+    def _emqx_text(self, text: str, line: int) -> None:
+        if not any(word in text for word in _EMQX_WORDS):
+            return
+        fields = {match["name"]: match["value"] for match in _FIELD.finditer(text)}
+        old = _EMQX_4.search(text) if "clientid" not in fields else None
+        if old is not None:
+            fields |= {"clientid": old["clientid"], "peername": old["peername"]}
+            fields.setdefault("packet", old["rest"])
+        self._emqx(fields, self._time(text), line)
+
+    def _emqx(self, fields: Mapping[str, Any], at: float | None, line: int) -> None:
+        client, peer = fields.get("clientid"), fields.get("peername")
+        if not isinstance(client, str) or not isinstance(peer, str) or not client:
+            return
+        if fields.get("msg") == "terminate":
+            self._terminate(client, peer, str(fields.get("reason", "")), at, line)
+        elif fields.get("msg") == "client_connected":
+            self._connect(client, peer, at, line)
+        elif (answer := _CONNACK.search(str(fields.get("packet", "")))) is not None:
+            if answer["code"] == "0":
+                self._connect(client, peer, at, line)
+            else:
+                self._refuse(client, f"reason code {answer['code']}", at, line)
+
+    def _terminate(self, client: str, peer: str, reason: str, at: float | None, line: int) -> None:
+        name = match["name"] if (match := _REASON.match(reason)) is not None else ""
+        ended = CLIENT_ID_TAKEN_OVER if name in _TAKEN_OVER else PING_TIMEOUT if name in _SILENT else TRANSPORT_CLOSE
+        if self._open.get(client) == peer:
+            del self._open[client]
+        self._add_end(client, peer, ended, at, line)
+
+    # --- both ---------------------------------------------------------------------------------------------------------
+
+    def _connect(self, client: str, peer: str, at: float | None, line: int) -> None:
+        if client in self._open and self._open[client] != peer:
+            # The broker has at most one connection of a client: the end of the earlier one was not logged.
+            self._disconnect(client, TRANSPORT_CLOSE, at, line)
+        sid = peer if peer.rpartition(":")[2].isdigit() and not peer.endswith("::1") else f"{peer} in line {line}"
+        self._open.put(client, sid)
+        opened = Connected(
+            at=at, source=SOURCE_SERVER_LOG, user=client, sid=sid, client_id=client, line=line, protocol=PROTOCOL
+        )
+        self.events.append(opened)
+
+    def _disconnect(self, client: str, reason: str, at: float | None, line: int) -> None:
+        self._add_end(client, self._open.pop(client, None), reason, at, line)
+
+    def _add_end(self, client: str, sid: str | None, reason: str, at: float | None, line: int) -> None:
+        ended = Disconnected(
+            at=at, source=SOURCE_SERVER_LOG, user=client, sid=sid, reason=reason, line=line, protocol=PROTOCOL
+        )
+        self.events.append(ended)
+
+    def _refuse(self, client: str, message: str, at: float | None, line: int) -> None:
+        refused = Refused(at=at, source=SOURCE_SERVER_LOG, user=client, reason="refused", message=message, line=line)
+        self.events.append(msgspec.structs.replace(refused, protocol=PROTOCOL))
