@@ -1,5 +1,6 @@
 """Tests of ids: an id is read unchanged, or left out and reported."""
 
+import json
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from tests.observe.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, Entry
 from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
 from tests.observe.logs.reading import read_log, said
-from wscheck.model.events import Unreadable
+from wscheck.model.events import Connected, Unreadable
+from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS
 from wscheck.observe.logs.formats.key_values import NOTHING, find_key_values
 from wscheck.observe.logs.vocabulary import LogVocabulary, normalize_key
+from wscheck.observe.logs.wording.scout import WordingScout
 
 ALL = FORMATS | PLAIN_FORMATS
 SID, NEW = "JklrX0lA-3eoASGLAAAA", "bbbbX0lA-3eoASGLAAAC"
@@ -164,6 +167,18 @@ def test_time_is_linear_in_the_length_of_a_line(filling: str) -> None:
         line = f"WebSocket client connected userId=a{filling * (size // len(filling))}b\n"
         took.append(min(_cpu_seconds(line) for _ in range(3)))
     assert all(later < 30 * max(earlier, 0.01) for earlier, later in pairwise(took)), took
+
+
+@pytest.mark.parametrize("filling", ["x", "4f", "a.b ", '\\"', "<p>", " ", "│ ", "a=1 ", "Aa", "'", "eyJ"])
+@pytest.mark.parametrize("key_order", [("pad", "msg"), ("msg", "pad")])
+def test_a_long_value_in_a_record_is_read_in_linear_time(filling: str, key_order: tuple[str, ...]) -> None:
+    record = {"msg": "WebSocket client connected", "pad": filling * (100_000 // len(filling)), "userId": "u"}
+    line = json.dumps({key: record[key] for key in (*key_order, "userId")})
+    begin = time.process_time()
+    scouted = LogExtractor("", scout=WordingScout(LogVocabulary(), guesses=None))
+    events = [*scouted.feed(f"{line}\n".encode()), *scouted.flush(at_end=True)]
+    assert time.process_time() - begin < 8, "with a search that is quadratic it takes minutes"
+    assert [event.user for event in events if isinstance(event, Connected)] == ["u"]
 
 
 def _cpu_seconds(line: str) -> float:

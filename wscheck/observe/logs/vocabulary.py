@@ -160,7 +160,7 @@ _PORT = r"(?:(?:TCP )?[Pp]ort:? ?\d+|:\d+|[a-z]+:/|\d{1,3}(?:\.\d{1,3}){3}|local
 _START_LINE = "|".join(
     (
         # Node.js, Go, Puma, gunicorn, ASP.NET Core
-        rf"(?:[\w.-]+ )?(?:is |[Nn]ow )?[Ll]istening (?:now )?(?:for [\w -]{{1,40}} )?(?:on|at):? {_PORT}",
+        rf"(?:(?<![\w.-])[\w.-]+ )?(?:is |[Nn]ow )?[Ll]istening (?:now )?(?:for [\w -]{{1,40}} )?(?:on|at):? {_PORT}",
         # Flask, uvicorn, Express tutorials, Phoenix
         rf"[Rr]unning (?:now )?(?:on|at):? {_PORT}",
         r"Running [\w.]+\.Endpoint with \w+",

@@ -15,7 +15,7 @@ TOKEN = lazy_pattern(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
     |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{KEY_NAME}(?:[ ]id)?|"{KEY_NAME}"|'{KEY_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
         (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{KEY_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
-    |(?P<text>(?<![\w]){_QUOTED})
+    |(?P<text>(?<![\w\\]){_QUOTED})
     """,
     re.VERBOSE | re.DOTALL,
 )

@@ -6,9 +6,9 @@ from enum import Enum
 from wscheck.observe.logs.formats.timestamps import STAMP, STAMP_SOURCE
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
-_BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*)"
+_BULLETS = r"(?:•|·|∙|‣|▪|●|◦|\*|-|–|—|→|->|>|\+|â€¢|â\x80¢|â¢|Ã¢â‚¬Â¢|\?{1,3}|\ufffd{1,3}|[├└│][─ ]*+)"
 
-BULLET = lazy_pattern(rf"\s*{_BULLETS}\s*$")
+BULLET = lazy_pattern(rf"(?<!\s)\s*+{_BULLETS}\s*+$")
 """Bullet in front of a key, also with broken encoding."""
 
 _BLANKS = lazy_pattern(r"\s+")
