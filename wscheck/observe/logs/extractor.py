@@ -23,6 +23,7 @@ from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
+from wscheck.observe.logs.formats.paragraphs import Paragraphs
 from wscheck.observe.logs.formats.printed_json import PrintedJson
 from wscheck.observe.logs.formats.tables import parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
@@ -117,7 +118,8 @@ class LogExtractor:
         shared = (matcher, timestamps, self._event_builder, PrefixMemory() if prefix_memory is None else prefix_memory)
         self._general_reader = GeneralReader(path, *shared)
         self._fast_reader = FastReader(*shared, learns=not wording.markers)
-        self._scanner, self._encoding, self._printed_json = NeedleScanner(wording), Encoding(), PrintedJson()
+        self._scanner, self._encoding = NeedleScanner(wording), Encoding()
+        self._printed_json, self._paragraphs = PrintedJson(), Paragraphs()
         self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
         self.access_log: AccessLog | None = None
@@ -168,7 +170,8 @@ class LogExtractor:
         Building thousands of events at once takes half the time, because the log bytes between two records displace the
         program's data from the processor's cache.
         """
-        if self._encoding.settled and not self._printed_json.is_active and self._move_to_buffer(buffer):
+        are_unchanged = not self._printed_json.is_active and not self._paragraphs.is_active
+        if self._encoding.settled and are_unchanged and self._move_to_buffer(buffer):
             self.bytes += size
             end = buffer.reserve + size
             self._read(buffer.data.rfind(b"\n", self._position, end) + 1, buffer.scratch)
@@ -196,7 +199,7 @@ class LogExtractor:
     def _read_copy(self, data: Any) -> None:
         self.detach()
         self.bytes += len(data)
-        self._data += self._printed_json.convert(self._encoding.convert(data))
+        self._data += self._paragraphs.convert(self._printed_json.convert(self._encoding.convert(data)))
         self._read(self._data.rfind(b"\n", self._position) + 1)
         self._skip_long_line()
         surplus = self._position - RETAINED
@@ -248,9 +251,13 @@ class LogExtractor:
         """
         self.detach()
         if at_end:
-            self._data += self._printed_json.convert(self._encoding.end())
-            self._data += self._printed_json.end()
+            self._data += self._paragraphs.convert(self._printed_json.convert(self._encoding.end()))
+            self._data += self._paragraphs.convert(self._printed_json.end())
+            self._data += self._paragraphs.flush(at_end=True)
             self._read(len(self._data))
+        elif self._paragraphs.is_active and (found := self._paragraphs.flush(at_end=False)):
+            self._data += found
+            self._read(self._data.rfind(b"\n", self._position) + 1)
         self._fast_reader.flush()
         if len(self._data) == self._position:
             # A half-written last line may belong to an open record, so records are closed only if there is none.
@@ -260,16 +267,18 @@ class LogExtractor:
     @property
     def pending(self) -> bool:
         """Return whether further lines may belong to a record whose start has been read."""
-        return self._general_reader.busy
+        return self._general_reader.busy or (self._paragraphs.is_active and bool(self._paragraphs.waiting))
 
     @property
     def offset(self) -> int:
         """Return the number of bytes up to the end of the last complete record, where reading can resume."""
         first_open = self._general_reader.start_offset
         begin = max(0, first_open - self._dropped) if first_open is not None else self._position
-        if self._encoding.plain:
+        if self._encoding.plain and not self._paragraphs.is_active:
             return self._dropped + self._position if first_open is None else first_open
-        return self.bytes - self._encoding.input_size(self._data[begin : self._end] + self._printed_json.waiting)
+        unread = self._paragraphs.original(self._data[begin : self._end])
+        waiting = self._paragraphs.waiting + self._printed_json.waiting
+        return self.bytes - self._encoding.input_size(unread + waiting)
 
     def _read(self, end: int, marks: bytearray | None = None) -> None:
         """Read the complete lines up to `end`. `marks` is the scratch space of `NeedleScanner.scan`."""

@@ -1,0 +1,123 @@
+"""Records that are paragraphs: several lines without a prefix, one of which is the time, and then an empty line.
+
+Each is joined to one line.
+"""
+
+from collections.abc import Sequence
+
+from wscheck.observe.logs.formats.timestamps import STAMP
+
+MIN_LINES, MAX_LINES = 2, 12
+"""Number of lines of a paragraph that may be a record."""
+MIN_PARAGRAPHS = 2
+"""Number of paragraphs in the first piece of a log that show that its records are paragraphs."""
+MAX_OPENING = 1 << 13
+"""Bytes of the first piece that are searched for these paragraphs."""
+MAX_LINE = 1 << 11
+"""Longest line of a paragraph in bytes."""
+
+_JOINT = b",\t"
+"""Text between two joined lines. A line contains no tab afterwards, so each of these texts is a joint."""
+
+
+class Paragraphs:
+    """Conversion of a log to one line per paragraph.
+
+    The line ends within a paragraph are moved behind it, so that the line numbers stay.
+    """
+
+    def __init__(self) -> None:
+        self._is_first, self._are_records = True, False
+        self._rest = b""
+        self._lines, self._has_time = list[bytes](), False
+
+    @property
+    def is_active(self) -> bool:
+        """Return whether the records may be paragraphs, so that the bytes do not pass through unchanged."""
+        return self._is_first or self._are_records
+
+    @property
+    def waiting(self) -> bytes:
+        """Return the bytes that wait for the end of a paragraph or of a line."""
+        return b"".join([*(part for line in self._lines for part in (line, b"\n")), self._rest])
+
+    def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+        """Return `data` with each paragraph on one line. Bytes of an incomplete paragraph wait for the next call."""
+        if self._is_first and len(data):
+            self._is_first = False
+            self._are_records = _are_paragraphs(bytes(data[:MAX_OPENING]))
+        if not self._are_records:
+            return data
+        return self._join(bytes(data))
+
+    def flush(self, *, at_end: bool) -> bytes:
+        """Return the bytes of a paragraph that has a time, because no further lines follow for now.
+
+        at_end  the log has ended: return all bytes
+        """
+        if at_end and self._rest:
+            last, self._rest = self._rest, b""
+            found = b"".join([*self._add(last), self._end_paragraph()])
+            return found.removesuffix(b"\n")  # the last line has no end
+        return self._end_paragraph() if at_end or self._has_time else b""
+
+    def original(self, text: bytes | bytearray) -> bytes:
+        """Return a text of as many bytes as the log had for the converted `text`."""
+        return bytes(text.replace(_JOINT, b"") if self._are_records else text)
+
+    def _join(self, data: bytes) -> bytes:
+        found = list[bytes]()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.strip() and len(self._lines) < MAX_LINES and len(line) <= MAX_LINE:
+                found += self._add(line)
+            else:
+                found += self._end_paragraph(), line.replace(b"\t", b" "), b"\n"
+        if len(self._rest) > MAX_LINE:
+            found += self._end_paragraph(), self._rest.replace(b"\t", b" ")
+            self._rest = b""
+        return b"".join(found)
+
+    def _add(self, line: bytes) -> list[bytes]:
+        """Add a line to the paragraph. A second time begins another record: return the first one then."""
+        has_time = _has_time(line)
+        found = [self._end_paragraph()] if has_time and self._has_time else []
+        self._lines.append(line)
+        self._has_time = self._has_time or has_time
+        return found
+
+    def _end_paragraph(self) -> bytes:
+        lines = [line.replace(b"\t", b" ").replace(b"\r", b" ") for line in self._lines]
+        has_time, self._lines, self._has_time = self._has_time, [], False
+        if len(lines) < MIN_LINES or not has_time:
+            return b"".join(part for line in lines for part in (line, b"\n"))
+        return _JOINT.join(lines) + b"\n" * len(lines)
+
+
+def _are_paragraphs(opening: bytes) -> bool:
+    """Return whether the first piece of a log shows that its records are paragraphs.
+
+    A line prefix with a time, or a line of JSON, shows that they are not.
+    """
+    count, paragraph, times = 0, list[bytes](), 0
+    for line in opening.split(b"\n")[:-1]:
+        if line.strip():
+            paragraph.append(line)
+            times += _has_time(line)
+            if times > 1 or not _may_continue(paragraph, times):
+                return False
+        elif paragraph:
+            if len(paragraph) < MIN_LINES or not times:
+                return False
+            count, paragraph, times = count + 1, [], 0
+    return count >= MIN_PARAGRAPHS
+
+
+def _has_time(line: bytes) -> bool:
+    return STAMP.search(line[:MAX_LINE].decode("utf-8", "replace")) is not None
+
+
+def _may_continue(paragraph: Sequence[bytes], times: int) -> bool:
+    """Return whether a record may begin with these lines, of which `times` have a time."""
+    is_untimed_text = paragraph[0].lstrip()[:1] not in {b"{", b"["} and not (len(paragraph) == 1 and times)
+    return is_untimed_text and len(paragraph) <= MAX_LINES and len(paragraph[-1]) <= MAX_LINE
