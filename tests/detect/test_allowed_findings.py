@@ -8,7 +8,7 @@ import pytest
 from wscheck.detect.allowed_findings import IN_BASELINE, allow_notes, finding_key
 from wscheck.detect.verdict import Decision, verdict
 from wscheck.model.allow_list import AllowEntry, AllowList
-from wscheck.model.events import CodeLocation, Connected
+from wscheck.model.events import CodeLocation, Connected, Subscribed
 from wscheck.model.findings import Bar, Cause, Confidence, Finding, Severity, Verdict
 from wscheck.model.gaps import Gap
 
@@ -75,6 +75,13 @@ def test_a_baseline_knows_a_finding_by_rule_cause_and_place() -> None:
     for new in (finding(), finding("event-leaked", cause=cause), finding(cause=cause, evidence=[elsewhere])):
         assert decide(new, baseline=frozenset({known})).verdict is Verdict.FAILED
     assert decide(finding(cause=cause, scenario="race"), baseline=frozenset({known})).verdict is Verdict.FAILED
+
+
+def test_a_subscription_is_known_by_the_place_that_subscribes() -> None:
+    opener, site = CodeLocation("src/socket.ts", 4), CodeLocation("src/Orders.tsx", 9)
+    located = finding(evidence=[Subscribed(sid="s1", opener=opener, subscriber=site)])
+    assert finding_key(located).place == "src/Orders.tsx:9"
+    assert finding_key(finding(evidence=[Subscribed(sid="s1", opener=opener)])).place == "src/socket.ts:4"
 
 
 def test_an_expired_entry_is_a_warning_and_an_unused_one_a_note() -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.report import runs
 from wscheck.detect.rules import REGISTRY
 from wscheck.model.code_facts import Patch, Replacement
-from wscheck.model.events import CodeLocation, Connected, HandlersRegistered, Replaced
+from wscheck.model.events import CodeLocation, Connected, HandlersRegistered, Replaced, Subscribed
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
 from wscheck.model.report import Report
 from wscheck.report.sarif import render
@@ -125,6 +125,13 @@ def test_handlers_registered_twice_are_locations() -> None:
     for registered in (HandlersRegistered(sid="a", handlers=handlers), HandlersRegistered(sid="a", lost=handlers)):
         (result,) = run_of(report_of(finding(opened, registered)))["results"]
         assert places(result) == [("src/hooks/useBot.ts", 12)], "and not where the connection was opened"
+
+
+def test_a_subscription_is_located_where_the_code_subscribes() -> None:
+    site, opener = CodeLocation("src/Orders.tsx", 9, 5), CodeLocation("src/services/socket.ts", 4, 10)
+    opened = Connected(user="user_1", sid="a", page="p", opener=opener)
+    (result,) = run_of(report_of(finding(opened, Subscribed(sid="a", subscriber=site, opener=opener))))["results"]
+    assert places(result) == [("src/Orders.tsx", 9)]
 
 
 @pytest.mark.parametrize("file", ["http://localhost:3000/app.js", "<anonymous>", "blob:http://localhost/1"])

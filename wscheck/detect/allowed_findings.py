@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from wscheck.model.allow_list import AllowEntry, AllowList, FindingKey
-from wscheck.model.events import AttemptOutcome, CodeLocation, ConnectionEvent, HandlersRegistered
+from wscheck.model.events import AttemptOutcome, CodeLocation, ConnectionEvent, HandlersRegistered, Subscribed
 from wscheck.model.findings import AllowNote, Finding, Severity
 
 IN_BASELINE = "in the baseline"
@@ -71,7 +71,9 @@ def _code_locations(finding: Finding) -> Iterator[CodeLocation]:
     for event in finding.evidence:
         if isinstance(event, HandlersRegistered):
             yield from (*event.handlers, *event.lost)
-        if isinstance(event, ConnectionEvent) and event.opener is not None:
+        if isinstance(event, Subscribed) and event.subscriber is not None:
+            yield event.subscriber
+        elif isinstance(event, ConnectionEvent) and event.opener is not None:
             yield event.opener
 
 

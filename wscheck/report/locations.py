@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wscheck.detect import stack_frames
-from wscheck.model.events import EMBEDDED_BACKEND, CodeLocation, Connected, ConnectionEvent, HandlersRegistered
+from wscheck.model.events import (
+    EMBEDDED_BACKEND,
+    CodeLocation,
+    Connected,
+    ConnectionEvent,
+    HandlersRegistered,
+    Subscribed,
+)
 from wscheck.model.findings import Finding
 from wscheck.report.finding_text import ConnectionOpener, OpenerIndex, by_severity
 from wscheck.report.formatting import one_line
@@ -25,12 +32,13 @@ class FindingLocation:
 def finding_locations(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[FindingLocation]:
     """Return every file location of `finding` once, the most useful first.
 
-    Code precedes logs: first the finding's own places, then registered handlers, then openers of the connections, then
-    the rest of the evidence.
+    Code precedes logs: first the finding's own places, then registered handlers and subscriptions, then openers of the
+    connections, then the rest of the evidence.
     """
     locations = (
         *_code_locations(finding),
         *_handler_locations(finding),
+        *_subscriber_locations(finding),
         *_opener_locations(openers),
         *_caller_locations(finding),
         *_evidence_locations(finding),
@@ -97,6 +105,12 @@ def _handler_locations(finding: Finding) -> Iterator[FindingLocation]:
             name = one_line(event.name)
             yield from (FindingLocation(handler, f"a handler of {name}") for handler in event.handlers)
             yield from (FindingLocation(handler, f"a removed handler of {name}") for handler in event.lost)
+
+
+def _subscriber_locations(finding: Finding) -> Iterator[FindingLocation]:
+    for event in finding.evidence:
+        if isinstance(event, Subscribed) and event.subscriber is not None:
+            yield FindingLocation(event.subscriber, f"the code subscribes to {one_line(event.name)} here")
 
 
 def _opener_locations(openers: Sequence[ConnectionOpener]) -> Iterator[FindingLocation]:
