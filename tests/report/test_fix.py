@@ -34,7 +34,7 @@ def test_a_finding_without_cause_has_the_fix_of_its_rule(name: str) -> None:
 
 def test_a_warning_has_the_fix_of_its_rule() -> None:
     output = REPORTERS["terminal"]()(run_with(held(Severity.WARNING), Verdict.PASSED), [])
-    assert "Fix: Leave pingInterval" in str(output)
+    assert "Fix: Ping, and end the connection" in str(output)
 
 
 def test_the_first_fix_without_cause_is_that_of_the_rule() -> None:
