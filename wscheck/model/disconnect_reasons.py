@@ -33,9 +33,8 @@ SERVER_SHUTTING_DOWN = "server shutting down"
 SERVER_DISCONNECT = "server disconnect"
 CLIENT_DISCONNECT = "client disconnect"
 
-# Reasons that an MQTT broker gives: to the client, and in its log.
+# Reason that an MQTT broker gives.
 SESSION_TAKEN_OVER = "session taken over"
-CLIENT_ID_TAKEN_OVER = "client id taken over by a newer connection"
 
 # Reasons of the ledger, for a connection that it closed although no event reports its end.
 EXPIRED_SERVER_RESTART = "expired: the server restarted"

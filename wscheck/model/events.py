@@ -157,10 +157,14 @@ class Upgraded(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Replaced(Event, frozen=True, kw_only=True):
-    """The server reported that it closed `old_sid` in favour of `new_sid`."""
+    """The server reported that it closed `old_sid` in favour of `new_sid`.
+
+    client_id  name of both clients, if the server keeps one connection for each name (MQTT)
+    """
 
     old_sid: str | None = None
     new_sid: str | None = None
+    client_id: str | None = None
 
 
 class Disconnected(ConnectionEvent, frozen=True, kw_only=True):

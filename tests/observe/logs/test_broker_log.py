@@ -6,8 +6,8 @@ import pytest
 
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.rules import OF_LOGS
-from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, PING_TIMEOUT, TRANSPORT_CLOSE
-from wscheck.model.events import Connected, Disconnected, Event, Refused, ServerRestarted
+from wscheck.model.disconnect_reasons import PING_TIMEOUT, TRANSPORT_CLOSE
+from wscheck.model.events import Connected, Disconnected, Event, Refused, Replaced, ServerRestarted
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.vocabulary import LogVocabulary
 
@@ -30,8 +30,12 @@ def read(text: str, size: int = 1 << 16) -> list[Event]:
 
 
 def told(events: list[Event]) -> list[tuple[str, str | None, str | None]]:
-    kinds = (Connected, Disconnected)
-    return [(type(each).__name__, each.user, each.sid) for each in events if isinstance(each, kinds)]
+    kinds = (Connected, Disconnected, Replaced)
+    return [
+        (type(each).__name__, each.user, each.old_sid if isinstance(each, Replaced) else each.sid)
+        for each in events
+        if isinstance(each, kinds)
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 40, 1 << 16])
@@ -40,13 +44,13 @@ def test_mosquitto_reports_connections_and_takeovers(size: int) -> None:
     assert isinstance(events[0], ServerRestarted)
     assert told(events) == [
         ("Connected", "dash", "127.0.0.1:37800"),
-        ("Disconnected", "dash", "127.0.0.1:37800"),
+        ("Replaced", "dash", "127.0.0.1:37800"),
         ("Connected", "dash", "127.0.0.1:37810"),
     ]
-    ended = events[2]
-    assert isinstance(ended, Disconnected) and ended.reason == CLIENT_ID_TAKEN_OVER
-    assert (ended.at, ended.line, ended.path, ended.protocol) == (1796081264, 5, "mosquitto.log", "mqtt")
-    assert ended.resolution == 1.0
+    taken = events[2]
+    assert isinstance(taken, Replaced)
+    assert (taken.at, taken.line, taken.path, taken.client_id) == (1796081264, 5, "mosquitto.log", "dash")
+    assert taken.resolution == 1.0
 
 
 @pytest.mark.parametrize(
@@ -113,9 +117,8 @@ ENDS = [
 
 @pytest.mark.parametrize("line", ENDS)
 def test_emqx_reports_takeovers(line: str) -> None:
-    (ended,) = read(EMQX.format(7, line))
-    assert isinstance(ended, Disconnected) and ended.reason == CLIENT_ID_TAKEN_OVER
-    assert (ended.user, ended.sid) == ("pump-1", "10.0.0.7:65354")
+    (taken,) = read(EMQX.format(7, line))
+    assert isinstance(taken, Replaced) and (taken.user, taken.old_sid) == ("pump-1", "10.0.0.7:65354")
 
 
 @pytest.mark.parametrize(
@@ -149,13 +152,14 @@ def findings(text: str) -> list[str]:
     judge = Judge(RuleOptions(), OF_LOGS)
     for event in read(text):
         judge.feed(event)
-    return [f"{each.rule} {each.user}" for each in judge.finish()]
+    return [f"{each.rule} {each.user} {each.severity}" for each in judge.finish()]
 
 
 def test_takeovers_in_a_row_are_a_finding() -> None:
     loop = "".join(EMQX.format(second, ENDS[0]) for second in (7, 9, 11))
-    assert findings(loop) == ["client-id-shared pump-1"]
-    assert findings("".join(EMQX.format(second, ENDS[0]) for second in (7, 9))) == [], "a client that lost its network"
+    assert findings(loop) == ["client-id-shared pump-1 error", "connection-replaced pump-1 warning"]
+    lost_network = "".join(EMQX.format(second, ENDS[0]) for second in (7, 9))
+    assert findings(lost_network) == ["connection-replaced pump-1 warning"]
 
 
 def test_markers_of_the_user_come_first() -> None:

@@ -7,8 +7,8 @@ import msgspec
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.detect.rules.rule import EventHandler, Rule, distinct_openers
-from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, IO_CLIENT_DISCONNECT
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Connecting, Disconnected, Replaced
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.replacement import REPLACED_WITHIN_S
 
@@ -80,7 +80,12 @@ class ClientIdShared(Rule):
         self._clients = BoundedDict[tuple[ServerEndpoint, str], _Client](MAX_CLIENT_IDS)
         self._reported = BoundedDict[str, _Takeovers](MAX_CLIENT_IDS)
         self._by_sid = BoundedDict[str | None, _Client](MAX_CLIENT_IDS)
-        return {Connecting: self._connecting, Connected: self._connected, Disconnected: self._disconnected}
+        return {
+            Connecting: self._connecting,
+            Connected: self._connected,
+            Disconnected: self._disconnected,
+            Replaced: self._replaced,
+        }
 
     def _connecting(self, event: Connecting) -> None:
         if event.protocol is not None and event.eio is not None:
@@ -105,8 +110,6 @@ class ClientIdShared(Rule):
         self._by_sid.put(event.sid, client)
 
     def _disconnected(self, event: Disconnected) -> None:
-        if event.reason == CLIENT_ID_TAKEN_OVER and event.user is not None:
-            self._reported_takeover(event.user, event)
         client = self._by_sid.pop(event.sid, None)
         if client is None:
             return
@@ -124,15 +127,17 @@ class ClientIdShared(Rule):
         if event.at - newer_at <= REPLACED_WITHIN_S:
             self._taken_over(client, old, event.at)
 
-    def _reported_takeover(self, client_id: str, event: Disconnected) -> None:
-        """Count a takeover in a broker's log, in which the client id is the user."""
+    def _replaced(self, event: Replaced) -> None:
+        """Count a takeover that a broker's log reports."""
+        if (client_id := event.client_id) is None:
+            return
         takeovers = self._reported.get(client_id)
         if takeovers is None:
             takeovers = _Takeovers()
             self._reported.put(client_id, takeovers)
         if takeovers.add(event.at, MIN_REPORTED):
             message = _describe(client_id, "")
-            self.report(client_id, message, event.at, event, key=client_id, confidence=Confidence.MEDIUM)
+            self.report(event.user, message, event.at, event, key=client_id, confidence=Confidence.MEDIUM)
 
     def _taken_over(self, client: _Client, old: Connected, at: float) -> None:
         if client.takeovers.add(at):

@@ -8,7 +8,11 @@ from wscheck.model.findings import Confidence, Severity
 
 
 class ConnectionReplaced(Rule):
-    """Rule that reports each replacement, whether the server logs the replacement or wscheck infers it."""
+    """Rule that reports each replacement, whether the server logs the replacement or wscheck infers it.
+
+    A takeover in the log of an MQTT broker is a warning: a client that lost its network takes over its own connection.
+    Takeovers in a row are a finding of another rule, client-id-shared.
+    """
 
     id = "connection-replaced"
     severity = Severity.ERROR
@@ -33,6 +37,7 @@ class ConnectionReplaced(Rule):
             change.new,
             change.event,
             confidence=change.confidence if change.user is not None else Confidence.MEDIUM,
+            severity=Severity.WARNING if getattr(change.event, "client_id", None) is not None else None,
         )
 
     def _message(self, change: ReplacedChange) -> str:

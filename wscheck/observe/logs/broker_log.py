@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from wscheck.detect.bounded_dict import BoundedDict
-from wscheck.model.disconnect_reasons import CLIENT_ID_TAKEN_OVER, PING_TIMEOUT, TRANSPORT_CLOSE
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Refused, ServerRestarted
+from wscheck.model.disconnect_reasons import PING_TIMEOUT, TRANSPORT_CLOSE
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Refused, Replaced, ServerRestarted
 from wscheck.observe.logs.formats.envelopes import decode_line, parse_json_object
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
@@ -140,7 +140,7 @@ class BrokerLog:
 
     def _end(self, client: str, what: str, at: float | None, line: int) -> None:
         if "already connected" in what:
-            self._disconnect(client, CLIENT_ID_TAKEN_OVER, at, line)
+            self._replace(client, self._open.pop(client, None), at, line)
             self._taken_over.put(client, _Ended(at))
         elif "not authori" in what and client not in self._open:
             self._refuse(client, "not authorised", at, line)
@@ -186,10 +186,12 @@ class BrokerLog:
 
     def _terminate(self, client: str, peer: str, reason: str, at: float | None, line: int) -> None:
         name = match["name"] if (match := _REASON.match(reason)) is not None else ""
-        ended = CLIENT_ID_TAKEN_OVER if name in _TAKEN_OVER else PING_TIMEOUT if name in _SILENT else TRANSPORT_CLOSE
         if self._open.get(client) == peer:
             del self._open[client]
-        self._add_end(client, peer, ended, at, line)
+        if name in _TAKEN_OVER:
+            self._replace(client, peer, at, line)
+        else:
+            self._add_end(client, peer, PING_TIMEOUT if name in _SILENT else TRANSPORT_CLOSE, at, line)
 
     # --- both ---------------------------------------------------------------------------------------------------------
 
@@ -206,6 +208,10 @@ class BrokerLog:
 
     def _disconnect(self, client: str, reason: str, at: float | None, line: int) -> None:
         self._add_end(client, self._open.pop(client, None), reason, at, line)
+
+    def _replace(self, client: str, sid: str | None, at: float | None, line: int) -> None:
+        source = SOURCE_SERVER_LOG
+        self.events.append(Replaced(at=at, source=source, user=client, old_sid=sid, client_id=client, line=line))
 
     def _add_end(self, client: str, sid: str | None, reason: str, at: float | None, line: int) -> None:
         ended = Disconnected(
