@@ -40,6 +40,8 @@ def test_a_subscription_that_the_application_shares_from_the_first_visit_on_is_h
     assert judged(SubscriptionLeaked, visited(0, 1, 1, 1)) == []
     closes = OpenerCode(context=CallContext.EFFECT, cleanup=Cleanup.CLOSES)
     assert judged(SubscriptionLeaked, visited(0, 1, 1, 1, code=closes)) == []
+    store = OpenerCode(context=CallContext.EFFECT, cleanup=Cleanup.MISSING, guarded=True)
+    assert judged(SubscriptionLeaked, visited(0, 1, 1, 1, code=store)) == []
 
 
 def test_counts_of_connections_are_not_those_of_subscriptions() -> None:

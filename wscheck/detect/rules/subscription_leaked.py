@@ -108,6 +108,11 @@ def _is_kept(series: RoundSeries) -> bool:
 
 
 def is_never_ended(event: Subscribed) -> bool:
-    """Return whether the code shows that a component's effect subscribes and nothing ends the subscription."""
+    """Return whether the code shows that a component's effect subscribes and nothing ends the subscription.
+
+    Code that checks for an earlier subscription keeps one for all of its callers.
+    """
     code = event.code
-    return code is not None and code.context is CallContext.EFFECT and code.cleanup is Cleanup.MISSING
+    if code is None or code.guarded:
+        return False
+    return code.context is CallContext.EFFECT and code.cleanup is Cleanup.MISSING
