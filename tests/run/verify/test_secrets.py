@@ -106,7 +106,7 @@ async def test_a_token_as_socket_id_is_redacted(tmp_path: Path) -> None:
         ran = await asyncio.to_thread(
             wscheck,
             *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "1s"),
-            *("--scenario", "auth-refused", *formats(tmp_path)),
+            *("--scenario", "single-connection", *formats(tmp_path)),
             WSCHECK_TOKEN=TOKEN,
         )
     assert ran.code == 3, ran.said
