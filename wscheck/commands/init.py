@@ -57,7 +57,7 @@ def _with_observed_contract(starter: str, url: str) -> tuple[str, str]:
 
     config = load_config({"target.url": url})
     user = Credentials(config["identity.user_id"], config["identity.token"])
-    events = asyncio.run(observe_contract(configured_target(config), user))
+    events = asyncio.run(observe_contract(configured_target(config), user, config.redactor))
     if not events:
         raise CannotCheck(
             f"The server sent no event to {user.user}, neither unrequested nor on a documented request.",

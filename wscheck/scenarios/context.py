@@ -128,9 +128,9 @@ class ScenarioSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def redactor(self) -> Redactor:
-        """Redactor of both users' tokens."""
+        """Redactor of the tokens and of the secrets in [connect]."""
         second = self.second_user.token if self.second_user is not None else None
-        return Redactor([self.user.token, second, *self.target.connect.secrets])
+        return Redactor([self.user.token, second, self.expired_token, *self.target.connect.secrets])
 
 
 class ScenarioContext:

@@ -11,8 +11,9 @@ from wscheck.backend.log_writer import ServerLogWriter
 from wscheck.backend.server import ReferenceBackend, serve_backend
 from wscheck.config.event_contract import ContractEvent, contract_toml, read_contract
 from wscheck.config.target import Credentials, ServerTarget
-from wscheck.model.secrets import Secret
+from wscheck.model.secrets import Redactor, Secret
 
+REDACTOR = Redactor([Secret("another token"), Secret("a third token")])
 ANN = Credentials("ann", Secret(token_for("ann")))
 
 
@@ -25,13 +26,16 @@ async def test_greetings_and_answers_become_the_contract(monkeypatch: pytest.Mon
     async def greet(sid: str, environ: Any, auth: Any = None) -> Any:
         accepted = await accept(sid, environ, auth)
         await backend.sio.emit("welcome", {"for": {"id": "ann"}}, to=sid)
+        await backend.sio.emit("secret", {"another token": "ann"}, to=sid)
+        await backend.sio.emit("a third token", {}, to=sid)
         return accepted
 
     backend.sio.on("connect", greet)
     async with serve_backend(backend) as url:
-        events = await observed.observe_contract(ServerTarget(url=url, timeout_s=5.0), ANN)
+        events = await observed.observe_contract(ServerTarget(url=url, timeout_s=5.0), ANN, REDACTOR)
     by_name = {event.name: event for event in events}
     assert (by_name["welcome"].emit, by_name["welcome"].user) == (None, "for.id")
+    assert by_name["secret"].user is None and "a third token" not in by_name
     assert (by_name["message_sync"].emit, by_name["message_sync"].user) == ("request_message_sync", "userId")
 
 

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from tests import planted
 from tests.bad_servers import answering, serving, talking
 from tests.cli import wscheck
 from tests.node_backend import Backend, node_backend
@@ -76,24 +77,35 @@ def assert_every_scenario_passed(folder: Path, backend: Backend) -> None:
     assert {Connected, Replaced, Disconnected} <= logged
 
 
+KNOWN = planted.KNOWN[:3]
+PLANTED = [text for text in planted.written() if not planted.found_in(text, planted.KNOWN[3:])]
+
+
 async def _echo(ws: web.WebSocketResponse) -> None:
-    await ws.send_str('40{"sid":"s1"}')
-    await ws.send_str(f'42["bot_status_update",{{"you sent":"{TOKEN}"}}]')
-    await ws.send_str(f'42["{TOKEN}",1]')
+    await ws.send_str(f"40{json.dumps({'sid': PLANTED[0]})}")
+    for text in PLANTED:
+        await ws.send_str(f"42{json.dumps(['bot_status_update', {'you sent': text, text: 1}])}")
+        await ws.send_str(f"42{json.dumps([text, 1])}")
     await asyncio.sleep(0.1)
-    await ws.send_str(f"44{TOKEN}")
+    await ws.send_str(f"44{json.dumps({'message': PLANTED[1]})}")
 
 
-async def test_a_token_that_the_server_sends_back_is_redacted(tmp_path: Path) -> None:
+async def test_secrets_that_the_server_sends_back_are_redacted(tmp_path: Path) -> None:
     async with serving(talking(_echo)) as url:
         ran = await asyncio.to_thread(
             wscheck,
             *("verify", url, "--transports", "websocket", "--window", "300ms", "--timeout", "2s", "--narrate"),
-            *("--scenario", "single-connection", *formats(tmp_path)),
-            WSCHECK_TOKEN=TOKEN,
+            *("--scenario", "single-connection", "--second-user-id", "user_456", *formats(tmp_path)),
+            WSCHECK_TOKEN=KNOWN[0],
+            WSCHECK_SECOND_TOKEN=KNOWN[1],
+            WSCHECK_EXPIRED_TOKEN=KNOWN[2],
         )
-    assert "Traceback" not in ran.said
-    assert_clean(tmp_path, ran.said, TOKEN)
+    assert "Traceback" not in ran.said and "hidden-3" in ran.said
+    artefacts = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert len(artefacts) == len(REPORTERS)
+    assert {name: planted.found_in(text) for name, text in {**artefacts, "the screen": ran.said}.items()} == {
+        name: [] for name in (*artefacts, "the screen")
+    }
 
 
 async def _named_after(ws: web.WebSocketResponse) -> None:

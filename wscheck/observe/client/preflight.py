@@ -454,8 +454,8 @@ class _PayloadCollector(IgnoreEvents):
             self.payloads.setdefault(name, payload)
 
 
-async def observe_contract(target: ServerTarget, user: Credentials) -> list[ContractEvent]:
-    """Return the events that the server sends to `user`.
+async def observe_contract(target: ServerTarget, user: Credentials, redactor: Redactor) -> list[ContractEvent]:
+    """Return the events that the server sends to `user`, without those whose names contain a secret.
 
     The client first waits, and then emits each request of docs/origin.md (`request_*`). An event that first arrives
     after a request is its answer.
@@ -463,7 +463,6 @@ async def observe_contract(target: ServerTarget, user: Credentials) -> list[Cont
     Raises:
         CannotCheck: The server is unreachable, or refuses the credentials.
     """
-    redactor = Redactor([user.token])
     target = await preflight(target, user, redactor)
     collector = _PayloadCollector()
     connection = new_connection(target, user, collector, page="observed", component="observed")
@@ -479,11 +478,13 @@ async def observe_contract(target: ServerTarget, user: Credentials) -> list[Cont
                     requests |= {name: event.emit for name in collector.payloads if name not in requests}
     finally:
         await connection.close()
-    return [
-        ContractEvent(name=name, emit=emit, user=user_path(collector.payloads[name], user.user))
-        for name, emit in requests.items()
-        if redactor.redact(name) == name
-    ]
+    events = []
+    for name, emit in requests.items():
+        path = user_path(collector.payloads[name], user.user)
+        if redactor.redact(name) == name:
+            shown = path if path is None or redactor.redact(path) == path else None
+            events.append(ContractEvent(name=name, emit=emit, user=shown))
+    return events
 
 
 def user_path(payload: object, user: str) -> str | None:
