@@ -31,6 +31,7 @@ class Api(StrEnum):
     EVENT_SOURCE = "event-source"
     PUSHER = "pusher"
     ECHO = "laravel-echo"
+    MQTT = "mqtt"
     STOMP = "stomp"
     SIGNALR = "signalr"
     PHOENIX = "phoenix"
@@ -42,7 +43,7 @@ class Api(StrEnum):
     @property
     def opens_at_once(self) -> bool:
         """Return whether the call itself opens the connection."""
-        return self in (Api.SOCKET_IO, Api.WEBSOCKET, Api.EVENT_SOURCE, Api.PUSHER, Api.ECHO)
+        return self in (Api.SOCKET_IO, Api.WEBSOCKET, Api.EVENT_SOURCE, Api.PUSHER, Api.ECHO, Api.MQTT)
 
 
 class CallContext(StrEnum):

@@ -13,6 +13,7 @@ _API_NAMES = {
     Api.EVENT_SOURCE: "EventSource",
     Api.PUSHER: "Pusher",
     Api.ECHO: "Laravel Echo",
+    Api.MQTT: "MQTT",
     Api.STOMP: "STOMP",
     Api.SIGNALR: "SignalR",
     Api.PHOENIX: "Phoenix",

@@ -74,6 +74,14 @@ def test_every_way_to_name_socket_io_is_found(code: str) -> None:
         ('import { Centrifuge } from "centrifuge"; new Centrifuge(URL)', Api.CENTRIFUGE, "URL"),
         ('import { supabase } from "./client"; supabase.channel("room")', Api.SUPABASE, "room"),
         (
+            'import { createClient } from "@supabase/supabase-js"; const db = createClient(U, K); db.channel("room")',
+            Api.SUPABASE,
+            "room",
+        ),
+        ('import mqtt from "mqtt"; mqtt.connect("wss://a", {})', Api.MQTT, "wss://a"),
+        ('import * as mqtt from "mqtt/dist/mqtt.min"; mqtt.connect(URL)', Api.MQTT, "URL"),
+        ('import { connect } from "mqtt"; connect(URL)', Api.MQTT, "URL"),
+        (
             'import { fetchEventSource } from "@microsoft/fetch-event-source"; fetchEventSource(A)',
             Api.EVENT_SOURCE,
             "A",
@@ -84,6 +92,16 @@ def test_other_clients_are_listed(code: str, api: Api, url: str) -> None:
     call = opened(code)
     assert (call.api, call.url, call.context) == (api, url, CallContext.MODULE)
     assert may_have_facts(code.encode())
+
+
+@pytest.mark.parametrize(
+    ("rest", "cleanup"),
+    [("", Cleanup.MISSING), ("return () => c.end();", Cleanup.UNKNOWN), ("gone.then(() => c.end());", Cleanup.UNKNOWN)],
+)
+def test_an_mqtt_client_is_closed_by_end(rest: str, cleanup: Cleanup) -> None:
+    effect = f"useEffect(() => {{ const c = mqtt.connect(URL); c.subscribe('a'); {rest} }}, [])"
+    call = opened(f'import mqtt from "mqtt"; function Moves() {{ {effect}; return <p/> }}')
+    assert (call.api, call.context, call.cleanup) == (Api.MQTT, CallContext.EFFECT, cleanup)
 
 
 @pytest.mark.parametrize("module", ["react-use-websocket", "@vueuse/core"])

@@ -49,6 +49,7 @@ _CLOSING_METHODS = {
     Api.SOCKET_IO: "disconnect()",
     Api.PUSHER: "disconnect()",
     Api.ECHO: "disconnect()",
+    Api.MQTT: "end()",
     Api.WEBSOCKET: "close()",
     Api.EVENT_SOURCE: "close()",
 }

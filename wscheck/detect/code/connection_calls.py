@@ -14,7 +14,8 @@ CANDIDATE = re.compile(
     rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b|\bSockJS\b|\bfetchEventSource\b"
     rb"|\b(?:sockjs-client|reconnecting-websocket|partysocket|isomorphic-ws)\b"
     rb"|\buse(?:WebSocket|SocketIO|EventSource)\b|@stomp/|\b(?:pusher-js|laravel-echo|graphql-ws|actioncable|centrifuge)\b"
-    rb"|[\"']phoenix[\"']|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\("
+    rb"|[\"']phoenix[\"']|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\(|@supabase/"
+    rb"|[\"']mqtt(?:/dist/|[\"'])"
 )
 """Text that a file with an opening call contains. Other files need not be parsed."""
 
@@ -41,6 +42,13 @@ _FUNCTIONS = {
     ("graphql-ws", "createClient"): Api.GRAPHQL,
     ("@rails/actioncable", "createConsumer"): Api.ACTION_CABLE,
     ("@microsoft/fetch-event-source", "fetchEventSource"): Api.EVENT_SOURCE,
+    ("mqtt", "connect"): Api.MQTT,
+    ("mqtt", "connectAsync"): Api.MQTT,
+}
+_SUPABASE_CLIENTS = {
+    ("@supabase/supabase-js", "createClient"),
+    ("@supabase/ssr", "createBrowserClient"),
+    ("@supabase/realtime-js", "RealtimeClient"),
 }
 _HOOKS = {
     ("react-use-websocket", "default"): Api.WEBSOCKET,
@@ -82,6 +90,10 @@ class Binding(NamedTuple):
     export: str
 
 
+_SUPABASE_CLIENT = Binding("@supabase", "client")
+"""Binding of a variable of the file to which a client of Supabase is assigned."""
+
+
 class ConnectionCall(NamedTuple):
     """Call that opens a connection.
 
@@ -100,6 +112,7 @@ class ConnectionCall(NamedTuple):
 def connection_calls(source: SourceCode) -> list[ConnectionCall]:
     """Return the calls in `source` that open a connection, in the order of the file."""
     bindings = imported_names(source)
+    bindings |= _supabase_clients(source, bindings)
     declared = _declared_names(source)
     calls = []
     for node in source.nodes("call_expression", "new_expression"):
@@ -113,6 +126,21 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
             given = _arguments(node)
             calls.append(ConnectionCall(node, api, given, _url_expression(node, api, given), managed))
     return calls
+
+
+def _supabase_clients(source: SourceCode, bindings: dict[str, Binding]) -> dict[str, Binding]:
+    """Return the variables to which the file assigns a client of Supabase, with their binding."""
+    if not any(binding.module.startswith("@supabase/") for binding in bindings.values()):
+        return {}
+    found = {}
+    for declarator in source.nodes("variable_declarator"):
+        value = declarator.child_by_field_name("value")
+        if value is not None and value.type in ("call_expression", "new_expression"):
+            maker = value.child_by_field_name("function") or value.child_by_field_name("constructor")
+            binding = bindings.get(node_text(maker))
+            if binding is not None and (binding.module, binding.export) in _SUPABASE_CLIENTS:
+                found[node_text(declarator.child_by_field_name("name"))] = _SUPABASE_CLIENT
+    return found
 
 
 def _arguments(call: Node) -> tuple[Node, ...]:
@@ -250,11 +278,12 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
 
 def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | None:
     """Return the library whose client a call creates, or Supabase for `supabase.channel(...)`; None for other calls."""
-    if member == "channel" and re.search(r"supabase", name, re.I):
-        return Api.SUPABASE
     binding = bindings.get(name)
+    if member == "channel" and (binding == _SUPABASE_CLIENT or re.search(r"supabase", name, re.I)):
+        return Api.SUPABASE
     if binding is None:
         return None
+    binding = binding._replace(module=binding.module.partition("/dist/")[0])
     if (binding.module, binding.export, member) == ("@stomp/stompjs", "Stomp", "client"):
         return Api.STOMP
     if binding.export in ("*", "default") and member:

@@ -55,6 +55,9 @@ MAX_FRAMES = 12
 MAX_TEXT, MAX_DEPENDENCIES = 80, 20
 """Longest name, and largest number of dependencies, that are taken over from the source."""
 
+_ENDS = re.compile(r"\.end(?:Async)?\(")
+"""Method that closes the connection of an MQTT client. Other clients have a method with a more telling name."""
+
 _CALLS = ("call_expression", "new_expression")
 _HOOK = re.compile(r"^use[A-Z0-9]")
 _PROVIDES = re.compile(r"(?:^|\.)(?:provide|setContext)$")
@@ -76,6 +79,8 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
     """Return the facts about one call that opens a connection in a parsed file."""
     context = most_telling(call_contexts(source, call.node))
     cleanup = find_cleanup(source, call.node, context)
+    if cleanup is Cleanup.MISSING and call.api is Api.MQTT and _ENDS.search(node_text(source.root)):
+        cleanup = Cleanup.UNKNOWN
     if cleanup is Cleanup.MISSING and not opens_at_once(call):
         cleanup = Cleanup.UNKNOWN
     row, byte_column = call.node.start_point
