@@ -39,10 +39,21 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1c2VyXzEyMyJ9.c2lnbmF0dXJl"
         ("sk_live_0123456789abcdefghij!", f"{HIDDEN}!"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----.", f"{HIDDEN}."),
         ("api_key=k-1234 apiKey: k-5678", f"api_key={HIDDEN} apiKey: {HIDDEN}"),
+        (JWT.replace(".", "%2E"), HIDDEN),
+        (JWT.replace(".", "%252e"), HIDDEN),
+        ("https%3A%2F%2Fann%3Apw1%40host%2Fx", f"https%3A%2F%2F{HIDDEN}%40host%2Fx"),
+        ("Cookie: theme=dark; session=abc1", f"Cookie: {HIDDEN}"),
+        ('{"set-cookie":"sid=abc1"}', f'{{"set-cookie":"{HIDDEN}"}}'),
+        ("connect.sid=s%3Aabc JSESSIONID=7F", f"connect.sid={HIDDEN} JSESSIONID=7F"),
+        ('{"sessionId":"9f3a77"}', f'{{"sessionId":"{HIDDEN}"}}'),
+        ("?jwt=abcd&auth=efgh&session=ijkl", f"?jwt={HIDDEN}&auth={HIDDEN}&session={HIDDEN}"),
+        ("ApiKey k1234567 and Token t1234567", f"ApiKey {HIDDEN} and Token {HIDDEN}"),
+        ('Digest username="a", uri="/", response="9f3a77aa"', f'Digest username="a", uri="/", response="{HIDDEN}"'),
     ],
 )
 def test_text_that_looks_like_a_credential_is_redacted(text: str, kept: str) -> None:
     assert Redactor(distinct=False).redact(text) == kept
+    assert Redactor(distinct=False).redact_id(text) == kept
     redacted = Redactor().redact(text)
     assert re.sub(r"hidden-[0-9a-f]{8}", HIDDEN, redacted) == kept
     assert Redactor().redact(redacted) == redacted
@@ -67,6 +78,27 @@ def test_text_about_credentials_is_not_redacted(text: str) -> None:
     assert Redactor().redact(text) == text
 
 
+@pytest.mark.parametrize("name", ["token:refreshed", "auth:login", "session:list:changed", "password:reset", "jwt:ok"])
+def test_the_name_of_an_event_about_credentials_is_not_redacted(name: str) -> None:
+    assert Redactor().redact_id(name) == name
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *("https://a.b/?token={}", "access_token={}", "refresh_token={}", "password={}", "client_secret={}"),
+        *("X-Auth-Token: {}", "Proxy-Authorization: Basic {}", '{{"token":"{}"}}', "token%3D{}", "connect.sid={}"),
+        *("sessionid={}", "jwt={}", "auth={}", "ApiKey {}", "Token {}", "token%253D{}", "id_token: {}", "token:{}"),
+    ],
+)
+def test_a_named_credential_that_is_an_id_is_redacted_in_data(named: str) -> None:
+    value = "Bd0Kh8oOOL8dKq"
+    events = [Connected(user=named.format(value), sid=named.format(value))]
+    redacted = Redactor().redact_data([*events, Disconnected(user="u", reason=named.format(value))])
+    assert value not in str(redacted)
+    assert redacted[0].user == redacted[0].sid
+
+
 def test_known_secrets_are_redacted_everywhere_and_within_one_another() -> None:
     redactor = Redactor([Secret("abcd"), Secret("abcdef"), None])
     assert redactor.redact("xabcdefx abcd") == "xhidden-2x hidden-1"
@@ -84,7 +116,21 @@ def test_a_secret_is_not_shown_by_repr() -> None:
     assert (secret.reveal(), secret == Secret("hunter2"), secret == Secret("other")) == ("hunter2", True, False)
 
 
-@pytest.mark.parametrize("text", ["token='" + "\\" * 100_000, 'token="' * 20_000, "bearer " * 20_000, "eyJ" * 50_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token='" + "\\" * 100_000,
+        'token="' * 20_000,
+        "bearer " * 20_000,
+        "eyJ" * 50_000,
+        "Cookie:" * 20_000,
+        "digest " * 20_000,
+        "%3A%2F%2F" * 20_000,
+        "%25" * 50_000,
+        "token%25" * 20_000,
+        "-eyJaaaaaa" * 10_000,
+    ],
+)
 def test_no_text_makes_it_slow(text: str) -> None:
     began = time.process_time()
     Redactor().redact(text)

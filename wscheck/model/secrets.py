@@ -24,8 +24,8 @@ from wscheck.model.errors import WscheckError
 HIDDEN = "(hidden)"
 """Stand-in for text that looks like a credential."""
 
-SHORTEST_APPARENT = 13
-"""Length of the shortest text that is a credential by its form, without an address: `dpop` with a value."""
+SHORTEST_APPARENT = 8
+"""Length of the shortest text that contains an apparent credential, without an address: `jwt=` with a value."""
 
 CACHED_TEXTS = 1 << 16
 """Number of texts whose redaction is remembered."""
@@ -35,16 +35,23 @@ SHORTEST_SECRET = 4
 
 _STAND_INS = ("hidden", "masked", "redacted")
 _SCHEMES = ("bearer", "basic", "token", "digest", "negotiate", "jwt", "apikey", "dpop", "oauth")
+_OWN_WORDS = frozenset({"bearer", "dpop", "negotiate"})
+"""Schemes whose names are no other words, so that any long text after them is a credential."""
 _SCHEME = re.compile(rf"(?i)(?:{'|'.join(_SCHEMES)})\s+(?=\S)")
 """Authentication scheme in front of a credential (RFC 9110, section 11.1), which is no secret."""
 
-_STAND_IN = r"(?:hidden|masked|redacted|\*)-[0-9a-f]{1,8}(?![\w-])"
-_BLANK, _SIGN = r"(?:[ \t]|%20|\+)", r"[ \t]*(?:[:=]|%3[AaDd])(?:[ \t]|%20)*"
+_STAND_IN = r"(?:(?:hidden|masked|redacted|\*)-[0-9a-f]{1,8}|~[0-9a-f]{6})(?![\w-])"
+"""Stand-in of a secret, or short digest of a value in a URL."""
+_BLANK, _EQUALS = r"(?:[ \t]|%20|\+)", r"(?:=|%(?:25)*3[Dd])"
+_SIGN = r"[ \t]*(?:[:=]|%(?:25)*3[AaDd])(?:[ \t]|%20)*"
+_QUOTE = r"""(?:\\{0,15}["'])"""
 _NAME = r"(?:token|passw(?:or)?d|passphrase|secret|(?:api|access)[_-]?key|authorization)"
+_SESSION_NAME = r"(?:auth|jwt|connect\.sid|sess(?:ion)?(?:[_-]?(?:id|key))?)"
+"""Names of credentials that are also words of prose ("auth: failed"): only an equals sign or quotes show a value."""
 
 _MARKED = re.compile(
     r"""(?xs)(?<![A-Za-z0-9])(?:
-    eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)*                            # JSON Web Token: base64 of JSON
+    eyJ[\w-]{5,}(?:\.|%(?:25)*2[Ee])[\w-]{5,}(?:(?:\.|%(?:25)*2[Ee])[\w-]*)*  # JSON Web Token: base64 of JSON
     |eyJ[\w+/-]{20,}={0,2}                                          # other base64 of JSON, such as a session
     |ZXlK[\w+/-]{20,}={0,2}                                         # base64 of one of these
     |(?:gh[pousr]_|github_pat_|gl(?:pat|dt|rt|cbt|ptt|ft)-|xox[a-z]-|[rs]k_(?:live|test)_|[ps]k-|npm_|hf_|whsec_|dop_v1_)[\w-]{16,}
@@ -56,17 +63,40 @@ secrets, so that scanners find them.
 """
 
 _SCHEME_VALUE = re.compile(
-    rf"""(?ix)(?<![\w-])(?P<before>(?P<scheme>bearer|dpop|basic|negotiate){_BLANK}+)
+    rf"""(?ix)(?<![\w-])(?P<before>(?P<scheme>bearer|dpop|basic|negotiate|token|api-?key){_BLANK}+)
     (?!{_STAND_IN})(?P<value>[\w.~+/-]{{8,}}(?:=|%3[Dd])*)"""
 )
-_USER_INFO_VALUE = re.compile(rf"""(?<=://)(?!{_STAND_IN})(?P<value>[^/\s@"'`]+)(?=@)""")
-_NAMED = re.compile(
-    rf"""(?imx)(?P<before>{_NAME}(?:\\{{0,15}}["'])?{_SIGN}(?:(?:bearer|basic|dpop|digest|token){_BLANK}+)?+)
-    (?P<quote>(?:\\{{0,15}}["'])?)(?!{_STAND_IN})(?P<value>
-    (?<=\\["'])(?:(?!(?P=quote))[^\n])+
-    |(?<=["'])(?:\\.|(?!(?P=quote))[^\\\n])+
-    |(?<!["'])[^\s"',;&}}\\]{{4,}})"""
+_DIGEST_VALUE = re.compile(
+    rf"""(?i)(?<![\w-])(?P<before>digest{_BLANK}[^\n]{{0,400}}?\bresponse=)
+    (?P<quote>{_QUOTE}?)(?!{_STAND_IN})(?P<value>[\w.~+/=-]{{8,}})""",
+    re.VERBOSE,
 )
+_COOKIE_VALUE = re.compile(
+    rf"""(?ix)(?P<before>(?<![\w-])(?:set-)?cookie{_QUOTE}?:[ \t]*{_QUOTE}?)
+    (?P<value>[^\s=;,"'\\]{{1,256}}=[^\s;,"'\\]+(?:;[ \t]*[^\s=;,"'\\]{{1,256}}=[^\s;,"'\\]*)*)"""
+)
+_USER_INFO_VALUE = re.compile(rf"""(?<=://)(?!{_STAND_IN})(?P<value>[^/\s@"'`]+)(?=@)""")
+_ENCODED_USER_INFO_VALUE = re.compile(
+    rf"""(?ix)(?P<before>%(?:25)*3A(?:%(?:25)*2F){{2}})(?!{_STAND_IN})
+    (?P<value>(?:(?!%(?:25)*(?:2F|40))[^/\s@"'`])+)(?=%(?:25)*40)"""
+)
+
+
+def _named(not_value: str) -> re.Pattern[str]:
+    """Return the pattern of a value after the name of a credential. `not_value` is no value after such a name."""
+    return re.compile(
+        rf"""(?imx)(?P<before>(?:{_NAME}{_QUOTE}?{_SIGN}|{_SESSION_NAME}(?:[ \t]*{_EQUALS}|{_QUOTE}[ \t]*:)[ \t]*)
+            (?:(?:bearer|basic|dpop|digest|token){_BLANK}+)?+)
+        (?P<quote>{_QUOTE}?)(?!{_STAND_IN}){not_value}(?P<value>
+        (?<=\\["'])(?:(?!(?P=quote))[^\n])+
+        |(?<=["'])(?:\\.|(?!(?P=quote))[^\\\n])+
+        |(?<!["'])[^\s"',;&}}\\]{{4,}})"""
+    )
+
+
+_NAMED = _named("")
+_NAMED_IN_ID = _named(r"(?!(?<=:)(?-i:[a-z]+(?:[:._-][a-z]+)*)(?![\w:.-]))")
+"""Value after a name in an id. A word after a colon is no value, as in the event "token:refreshed"."""
 
 _USER_INFO = re.compile(r"""(?<=://)[^/\s@"'`]+(?=@)""")
 _QUERY_VALUE = re.compile(r"""([?&][\w.-]+=)[^&"'`\s#$<>{}]+""")
@@ -180,13 +210,15 @@ class Redactor:
 
         An apparent credential has the form of a credential, or follows a name such as `token=`.
         """
-        return _NAMED.sub(self._apparent, self.redact_id(text))
+        return _NAMED.sub(self._apparent, self._redact_forms(text))
 
     def redact_id(self, text: str) -> str:
-        """Return `text` with stand-ins for known secrets, and for values that have the form of a credential.
+        """Return `text` as `redact`, but with words in the name of an event, such as `token:refreshed`."""
+        text = self._redact_forms(text)
+        return _NAMED_IN_ID.sub(self._apparent, text) if _may_name_value(text) else text
 
-        In contrast to `redact`, a value after a name such as `token=` is not replaced for its name alone.
-        """
+    def _redact_forms(self, text: str) -> str:
+        """Return `text` with stand-ins for known secrets, and for values that have the form of a credential."""
         text = self.redact_known(text)
         has_address = "://" in text
         if len(text) < SHORTEST_APPARENT and not has_address:
@@ -194,6 +226,10 @@ class Redactor:
         text = _MARKED.sub(lambda found: self._stand_in_for(found[0]), text)
         if has_address:
             text = _USER_INFO_VALUE.sub(self._apparent, text)
+        if "%" in text:
+            text = _ENCODED_USER_INFO_VALUE.sub(self._apparent, text)
+        if "=" in text:
+            text = _COOKIE_VALUE.sub(self._apparent, _DIGEST_VALUE.sub(self._apparent, text))
         return _SCHEME_VALUE.sub(self._apparent, text)
 
     def redact_known(self, text: str) -> str:
@@ -266,7 +302,7 @@ class Redactor:
     def _apparent(self, found: re.Match[str]) -> str:
         """Return the text of a match with a stand-in for its value."""
         groups = found.groupdict()
-        if (groups.get("scheme") or "").lower() == "basic" and not _is_basic(groups["value"]):
+        if (scheme := groups.get("scheme")) and not _is_value_of(scheme.lower(), groups["value"]):
             return found[0]
         return f"{groups.get('before', '')}{groups.get('quote', '')}{self._stand_in_for(groups['value'])}"
 
@@ -331,6 +367,21 @@ def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 def _process_key() -> bytes:
     """Return a random key, so that nobody can find out whether a stand-in belongs to a value that they guess."""
     return os.urandom(16)
+
+
+def _may_name_value(text: str) -> bool:
+    """Return whether a text may contain a name and its value."""
+    return len(text) >= SHORTEST_APPARENT and ("=" in text or ":" in text or "%" in text)
+
+
+def _is_value_of(scheme: str, value: str) -> bool:
+    """Return whether a word after the name of a scheme is its credential.
+
+    Schemes that are also ordinary words need more evidence: base64 of USER:PASSWORD, or a digit.
+    """
+    if scheme == "basic":
+        return _is_basic(value)
+    return scheme in _OWN_WORDS or any(map(str.isdigit, value))
 
 
 def _is_basic(value: str) -> bool:
