@@ -42,6 +42,20 @@ def test_users_without_ids_are_learned_although_several_processes_write_the_log(
     assert {user for _, user, _ in told(read(log, guesses=True))} == {*users}
 
 
+@pytest.mark.parametrize("words", [("logged in from", "lost connection"), ("sat down at", "dropped socket")])
+def test_ends_of_users_are_read_whatever_their_reasons(words: tuple[str, str]) -> None:
+    reasons = ("timed out", "Internal Exception: io.NetError: reset", "kicked by an operator", "no pong: read: refused")
+    lines = list[tuple[int, str]]()
+    for number, user in enumerate(("x_lee", "m_kim", "jdoe7", "Zed_")):
+        for turn in range(4):
+            begin = 60 * turn + 7 * number
+            lines.append((begin, f"{user} {words[0]} 10.0.{number}.{turn}"))
+            lines.append((begin + 29, f"{user} {words[1]}: {reasons[(number + turn) % len(reasons)]}"))
+    log = "".join(f"[10:{at // 60:02}:{at % 60:02}] [Main/INFO]: {text}\n" for at, text in sorted(lines))
+    events = told(read(log, guesses=True))
+    assert [kind for kind, *_ in events].count("+") == [kind for kind, *_ in events].count("-") == 16
+
+
 def test_unknown_words_are_only_a_guess() -> None:
     log, _ = conversation(PREFIXES["iso"], DOMAINS["kiosks"])
     assert read(log) == []

@@ -33,7 +33,7 @@ from wscheck.observe.logs.wording.id_places import (
     share,
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage
-from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id
+from wscheck.observe.logs.wording.pieces import REASON_SIGNS, SLOT, Slot, may_be_id
 from wscheck.observe.logs.wording.statements import (
     Group,
     Reading,
@@ -56,6 +56,9 @@ from wscheck.observe.logs.wording.words import (
 
 MIN_PAIRS = 2
 """Smallest number of ids with a start and an end that show a pair of statements."""
+
+NEAR = 4
+"""Largest distance of two lines about the same end of a connection of a user."""
 
 MIN_LIFE_S = 1.0
 """Half of the connections live at least this long (seconds). A shorter time is that of a request, or of one event told
@@ -389,6 +392,15 @@ class Pairing:
                 if len(other) == 1 and other[0] != SLOT:
                     yield group
 
+    def with_reasons(self, end: Group) -> Iterator[Group]:
+        """Yield the statements that differ from the statement `end` only by a reason behind it, which has values."""
+        prefix, pattern = end.statement
+        for group in self.groups:
+            its_prefix, its_pattern = group.statement
+            begun, rest = its_pattern[: len(pattern)], its_pattern[len(pattern) :]
+            if its_prefix == prefix and begun == pattern and rest and rest[0] in REASON_SIGNS:
+                yield group
+
     # --- replacements -------------------------------------------------------------------------------------------------
 
     def replacements(
@@ -538,15 +550,26 @@ def learn_structure(
             found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
     for group in pairing.refusals(pair.start.group):
         found[group.statement] = make_reading(group, REFUSED, roles, certain=certain, by_structure=True)
-    ended = set[str]()
+    ended = defaultdict[str, list[int]](list)
     for end in ends:
-        fresh = [value for value in end.lines if value not in ended]
-        if end.group.statement not in found and 2 * len(fresh) >= len(end.lines):
-            ended.update(end.lines)
+        fresh = [
+            (value, at)
+            for value, lines in end.lines.items()
+            for at in lines
+            if not any(not is_by_user or abs(at - other) <= NEAR for other in ended[value])
+        ]
+        if end.group.statement not in found and 2 * len(fresh) >= end.count:
+            for value, at in fresh:
+                ended[value].append(at)
             places = {USER if is_by_user else SID: end.place}
             found[end.group.statement] = make_reading(
                 end.group, DISCONNECTED, places, certain=certain, by_structure=True
             )
+            for group in pairing.with_reasons(end.group):
+                if group.statement not in found:
+                    found[group.statement] = make_reading(
+                        group, DISCONNECTED, places, certain=certain, by_structure=True
+                    )
     return found
 
 

@@ -53,7 +53,7 @@ _COUNT_LABELS = word_set(
 """Labels of numbers of connections or users."""
 AROUND_REASON = " \t-–—:;,.|()[]"
 """Characters around the reason of a disconnect that do not belong to it."""
-_REASON_SIGNS = frozenset(":(-–—")
+REASON_SIGNS = frozenset(":(-–—")
 _CLOSE_CODE = lazy_pattern(r"[1-4]\d{3}")
 _NAMING_WORDS = HOLDER_NOUNS | CONNECTION_NOUNS | word_set("for by as of from")
 """Words in front of a name."""
@@ -226,8 +226,9 @@ def may_be_id(slot: Slot) -> bool:
 def core_length(pieces: Sequence[Piece]) -> int:
     """Return the number of pieces at the start of a message that report the event.
 
-    They end with the last id or the last verb, whichever is later. The remaining pieces may differ from line to line:
-    a reason, or the number of open connections.
+    They end with the last id or the last verb, whichever is later; a noun for a connection in front of a reason belongs
+    to the verb ("ann lost connection: timed out"). The remaining pieces may differ from line to line: a reason, or the
+    number of open connections.
     """
     end, spoken = 0, False
     for at, piece in enumerate(pieces):
@@ -237,6 +238,9 @@ def core_length(pieces: Sequence[Piece]) -> int:
         elif piece.kind == WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text)):
             end = end if spoken and is_connection_count(pieces[end : at + 1]) else at + 1
             spoken = True
+    behind = pieces[end + 1].text if end + 1 < len(pieces) else ":"
+    if spoken and end < len(pieces) and pieces[end].text.lower() in CONNECTION_NOUNS and behind in REASON_SIGNS:
+        end += 1
     while end < len(pieces) and pieces[end].text in {")", "]", ">", "}"}:
         end += 1
     return end
@@ -249,7 +253,7 @@ def reason_position(pieces: Sequence[Piece]) -> int:
     """
     spoken, fewest = False, 0
     for at, piece in enumerate(pieces):
-        if spoken and fewest and piece.text in _REASON_SIGNS and _is_reason_text(pieces[at + 1 :], fewest):
+        if spoken and fewest and piece.text in REASON_SIGNS and _is_reason_text(pieces[at + 1 :], fewest):
             return at
         spoken |= piece.kind == WORD and not EVENT_VERBS.isdisjoint(word_parts(piece.text))
         if piece.kind == VALUE and may_be_id(slot_at(pieces, at)):
