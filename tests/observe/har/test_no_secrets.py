@@ -10,6 +10,7 @@ from tests.cli import wscheck
 from tests.observe.har.test_bad import entry, har
 from tests.observe.har.test_endings import STARTED_AT, document
 from wscheck.report import REPORTERS
+from wscheck.run.har.run import HarPlan, run_har
 
 SHAKE = '0{"sid":"E%d","upgrades":[],"pingInterval":25000,"pingTimeout":20000}'
 
@@ -57,3 +58,19 @@ def test_no_format_contains_a_secret_of_the_traffic(tmp_path: Path) -> None:
     assert len(reports) == len(REPORTERS) and json.loads(reports["report.json"])["connections"]
     leaks = {name: found for name, text in {**reports, "": ran.said}.items() if (found := planted.found_in(text))}
     assert leaks == {}
+
+
+def test_a_cookie_that_is_also_an_id_or_part_of_a_name_is_hidden_with_the_same_verdict(tmp_path: Path) -> None:
+    cookie, answer = "8DwkNhFdnXsiVpzz63Ff", "NPjc01T5GOBUSZGi6HWG"
+    verdicts = []
+    for secret, given in ((cookie, answer), ("S1", "news")):
+        socket, other = connections(["a", "b"])
+        socket["request"] = {**socket["request"], "headers": [{"name": "Cookie", "value": f"x={cookie}; y=1"}]}  # type: ignore[dict-item]
+        socket["response"] = {"status": 101, "headers": [{"name": "Set-Cookie", "value": f"s={answer}; Path=/"}]}
+        frames = json.dumps([socket, other]).replace("S0", secret).replace("message", given)
+        contents = har(tmp_path / "page.har", *json.loads(frames))
+        outcome = run_har(HarPlan(files=(contents,)))
+        assert cookie not in str(outcome) and answer not in str(outcome)
+        verdicts.append(outcome.report.verdict)
+        assert len(outcome.report.connections) == 2
+    assert verdicts[0] is verdicts[1]

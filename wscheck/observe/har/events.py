@@ -35,6 +35,7 @@ from wscheck.observe.traffic import (
     IdentityRule,
     Initiator,
     TrafficDemux,
+    TrafficRedactor,
     TrafficSession,
     UrlFormatter,
 )
@@ -63,11 +64,18 @@ TrafficStep = tuple[float, int, Callable[[], Any]]
 
 
 class HarContents(msgspec.Struct):
-    """Events and pages of HAR files. `notes` are sentences for the report about what was read only in part."""
+    """Events and pages of HAR files.
+
+    notes     sentences for the report about what was read only in part
+    redactor  knows the secrets of the traffic
+    cookies   values of all cookies in the files
+    """
 
     events: list[Event]
     pages: list[PageSummary]
     notes: list[str]
+    redactor: TrafficRedactor
+    cookies: frozenset[str]
 
 
 class HarScripts:
@@ -195,7 +203,19 @@ def read_har_files(
         call()
     events = _events(traffic, scripts, readers)
     notes = [*_notes(readers, scripts), *traffic.notes]
-    return HarContents(events, _pages(readers, traffic), notes)
+    cookies = frozenset(value for reader in readers for value in _cookies(reader.har))
+    return HarContents(events, _pages(readers, traffic), notes, traffic.redactor, cookies)
+
+
+def _cookies(har: HarFile) -> Iterator[str]:
+    """Yield the value of each cookie in the headers of a HAR file."""
+    for entry in har.entries:
+        for name, value in _headers(entry.request).items():
+            if name.lower() == "cookie":
+                yield from (pair.partition("=")[2].strip() for pair in value.split(";"))
+        for name, value in _headers(entry.response).items():
+            if name.lower() == "set-cookie":
+                yield from (line.partition(";")[0].partition("=")[2].strip() for line in value.splitlines())
 
 
 def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:

@@ -8,18 +8,22 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from wscheck.model.secrets import SHORTEST_SECRET, Redactor, is_scheme
+from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret, is_scheme
 
 MAX_TEXT_LENGTH = 200
+
+T = TypeVar("T")
 
 _SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|passcode|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
+_DISTINCTIVE = re.compile(r"(?=.*\d)\S{8,}$|\S{20,}$")
+"""Value that no report contains by chance."""
 SHORTEST_TOKEN = 20
 """Shortest value that is assumed to be a token although its name does not say so."""
 
@@ -53,6 +57,7 @@ class TrafficRedactor:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(16)
         self._redactor = Redactor()
+        self._learned = set[str]()
 
     def digest(self, payload: object, *attachments: bytes) -> str:
         """Return the keyed digest of a payload; equal payloads of one run have equal digests."""
@@ -89,6 +94,16 @@ class TrafficRedactor:
         """Redact `secret` in every text from now on."""
         if len(secret) >= SHORTEST_SECRET and not is_scheme(secret):
             self._redactor.learn(secret)
+            self._learned.add(secret)
+
+    def redact_finished(self, data: T, cookies: Iterable[str] = (), users: Iterable[str | None] = ()) -> T:
+        """Return the finished report and its events without the secrets that occurred in the traffic, and its cookies.
+
+        Some texts were stored before the traffic showed that they are secret. A value that may be a word, or that is
+        one of the `users`, stays.
+        """
+        found = {each for each in (*self._learned, *cookies) if _DISTINCTIVE.match(each)} - {*users}
+        return Redactor(map(Secret, sorted(found))).redact_data(data)
 
     def learn_token(self, value: str) -> None:
         """Redact `value` from now on if it looks like a token, independently of its name."""

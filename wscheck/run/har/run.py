@@ -76,4 +76,6 @@ def run_har(plan: HarPlan) -> PageOutcome:
     times = [event.at for event in contents.events if event.at is not None]
     if times:
         report.started_at, report.duration_s = min(times), round(max(times) - min(times), 3)
-    return PageOutcome(report, page_report.in_evaluation_order(contents.events))
+    outcome = PageOutcome(report, page_report.in_evaluation_order(contents.events))
+    users = {getattr(event, "user", None) for event in contents.events}
+    return contents.redactor.redact_finished(outcome, contents.cookies, users)
