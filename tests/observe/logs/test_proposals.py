@@ -9,8 +9,10 @@ import pytest
 
 from tests.observe.logs.conversations import LETTERS
 from tests.observe.logs.reading import read, said
+from wscheck.model.secrets import Redactor, Secret
 from wscheck.observe.logs.extractor import LogExtractor, read_events
-from wscheck.observe.logs.proposals import MarkerProposal, propose, readings_about
+from wscheck.observe.logs.options import reader_factory
+from wscheck.observe.logs.proposals import EXCERPT, MarkerProposal, excerpt, propose, readings_about
 from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.scout import WordingScout
@@ -85,12 +87,20 @@ def proposals(log: str, own: LogVocabulary = LogVocabulary()) -> list[MarkerProp
     scout = WordingScout(own, guesses=False)
     extractor = LogExtractor("app.log", wording=own, scout=scout)
     assert [event for event in (*extractor.feed(log.encode()), *extractor.flush(at_end=True)) if event.line] == []
-    return propose(scout.likely_lines(), own, read_events)
+    return propose(scout.likely_lines(), own, read_events, scout.redactor)
 
 
 def proposed_about(log: str, *sids: str, user: str) -> list[MarkerProposal]:
     readings = readings_about(log.encode(), Ids(set(sids), {user}), LogVocabulary(), KINDS)
-    return propose(readings, LogVocabulary(), read_events)
+    return propose(readings, LogVocabulary(), read_events, Redactor())
+
+
+def test_a_quoted_line_shows_no_part_of_a_secret_at_its_end() -> None:
+    secret = "correct horse battery"
+    factory = reader_factory([], [], {}, redactor=Redactor([Secret(secret)]))
+    line = f"{'Socket opened':.<{EXCERPT - 10}}{secret}"
+    assert line[:EXCERPT].endswith("correct ho")
+    assert "corr" not in excerpt(line, factory.scout_for("app.log").redactor)
 
 
 def vocabulary(proposed: list[MarkerProposal]) -> LogVocabulary:

@@ -60,7 +60,7 @@ class ReaderFactory:
         The current file of a log and its rotated files share one search.
         """
         if log not in self._scouts:
-            self._scouts[log] = WordingScout(self._wording, guesses=self._guess)
+            self._scouts[log] = WordingScout(self._wording, guesses=self._guess, redactor=self._redactor)
         return self._scouts[log]
 
 

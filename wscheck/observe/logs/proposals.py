@@ -7,7 +7,7 @@ proposal is tried: with it, a reader must find the same ids in the lines of the 
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from wscheck.model.events import Connected, Disconnected, Event, Replaced
@@ -91,19 +91,21 @@ class MarkerProposal(NamedTuple):
 
 
 def propose(
-    readings: Iterable[tuple[Reading, Sequence[Row]]], vocabulary: LogVocabulary, read: Read
+    readings: Iterable[tuple[Reading, Sequence[Row]]], vocabulary: LogVocabulary, read: Read, redactor: Redactor
 ) -> list[MarkerProposal]:
     """Return options for those statements that a marker can describe.
 
     readings  each reading with some lines of its statement
     read      function that reads lines with a vocabulary
+    redactor  redactor of the example lines
     """
     found = list[MarkerProposal]()
     for reading, rows in readings:
         if reading.kind not in KINDS:
             continue
         for text, keys in dict.fromkeys(_candidates(reading, rows[0], vocabulary)):
-            proposal = MarkerProposal(reading.kind, text, keys, reading.lines, excerpt(reading.example))
+            example = excerpt(reading.example, redactor)
+            proposal = MarkerProposal(reading.kind, text, keys, reading.lines, example)
             if _reads(proposal, reading, rows[:MAX_TRIED], vocabulary, read):
                 found.append(proposal)
                 break
@@ -114,7 +116,7 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
     """Return options for the statements that probably report connections and are not read."""
     found: dict[tuple[str, str], MarkerSuggestion] = {}
     for scout in islice(scouts, MOST_LOGS):
-        for each in propose(scout.likely_lines(), scout.vocabulary, read):
+        for each in propose(scout.likely_lines(), scout.vocabulary, read, scout.redactor):
             known = found.setdefault((each.kind, each.text), suggestion := each.to_report())
             known.lines += each.lines if known is not suggestion else 0
     return list(found.values())
@@ -122,18 +124,21 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
 
 def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
     """Return the statements that `--guess` would read. Logs that are read with `--no-guess` are left out."""
-    return sentences(scout.likely.values() for scout in scouts if scout.guesses is not False)
+    return sentences((scout.redactor, scout.likely.values()) for scout in scouts if scout.guesses is not False)
 
 
-def sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
-    """Return the statements of several logs as sentences, each once, those with most lines first."""
+def sentences(readings: Iterable[tuple[Redactor, Iterable[Reading]]]) -> list[AssumedSentence]:
+    """Return the statements of several logs as sentences, each once, those with most lines first.
+
+    readings  the redactor of each log, and its readings
+    """
     found: dict[tuple[str, str], AssumedSentence] = {}
-    for reading in chain.from_iterable(readings):
+    for redactor, reading in ((redactor, each) for redactor, of_log in readings for each in of_log):
         each = AssumedSentence(
             kind=reading.kind,
             sentence=reading.described,
             lines=reading.lines,
-            example=excerpt(reading.example),
+            example=excerpt(reading.example, redactor),
             ids=dict(reading.ids),
         )
         known = found.setdefault((reading.kind, reading.described), each)
@@ -141,9 +146,9 @@ def sentences(readings: Iterable[Iterable[Reading]]) -> list[AssumedSentence]:
     return sorted(found.values(), key=lambda each: -each.lines)
 
 
-def excerpt(line: str) -> str:
-    """Return the start of a line without credentials."""
-    return Redactor().redact(line.strip())[:EXCERPT]
+def excerpt(line: str, redactor: Redactor) -> str:
+    """Return the start of a line without secrets. They are replaced first, so that none is cut in two."""
+    return redactor.redact(line.strip())[:EXCERPT]
 
 
 def _candidates(

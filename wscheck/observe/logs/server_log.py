@@ -75,7 +75,8 @@ class RawLogWindow:
             {each for each in ids.sids if len(each) >= MIN_ID_LENGTH},
             {each for each in ids.users if len(each) >= MIN_ID_LENGTH},
         )
-        return propose(readings_about(bytes(self._text), long, vocabulary, kinds), vocabulary, read_events)
+        redactor = scout.redactor if scout is not None else Redactor()
+        return propose(readings_about(bytes(self._text), long, vocabulary, kinds), vocabulary, read_events, redactor)
 
     def find_mention(self, ids: Iterable[str]) -> str:
         """Return the first line that contains one of `ids`, "" if there is none.

@@ -11,9 +11,8 @@ from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
 from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
-from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.extractor import read_events
-from wscheck.observe.logs.proposals import EXCERPT, guessable, proposals, sentences
+from wscheck.observe.logs.proposals import excerpt, guessable, proposals, sentences
 from wscheck.observe.logs.sources import FollowedLog
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.run.tail.watch import LogWatch
@@ -88,7 +87,7 @@ def build_logs_report(
         most_open=most_open,
         users={user: _holdings(watch.judge, user) for user in listed},
         suggested=proposals(scouts, read_events),
-        assumed=sentences(scout.wording.all_readings() for scout in scouts),
+        assumed=sentences((scout.redactor, scout.wording.all_readings()) for scout in scouts),
         guessable=guessable(scouts),
         access=sorted(requests.clients, key=lambda client: -client.handshakes)[:users],
         polling_share=round(requests.polling_share, 3),
@@ -106,10 +105,10 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
 
     With such a gap, several open connections of a user prove nothing.
     """
-    loss = next((scout.loss for scout in scouts if scout.loss), "")
+    loser = next((scout for scout in scouts if scout.loss), None)
     gaps = []
-    if loss:
-        quoted = Redactor().redact(loss.strip())[:EXCERPT]
+    if loser is not None:
+        quoted = excerpt(loser.loss, loser.redactor)
         reason = f"the log says that records of it are missing, so ends of connections may be, too: {quoted}"
         gaps.append(Gap(reason=reason, closes_with="a log with all records", rules=_OVERLAPS))
     ledger = watch.judge.ledger

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import stringzilla
 
+from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
 from wscheck.observe.logs.formats.tables import Table, parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
@@ -115,11 +116,12 @@ class WordingScout:
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
     keys      roles and names of the ids on these other lines, if the vocabulary does not contain them
     guesses   which statements are read: True for all, None for those whose reading is certain, False for none
+    redactor  redactor of the lines that a report quotes
     loss      line of the log which says that records are missing, "" if none was found
     """
 
-    def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None) -> None:
-        self.vocabulary = vocabulary
+    def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None, redactor: Redactor | None = None) -> None:
+        self.vocabulary, self.redactor = vocabulary, redactor or Redactor()
         self._known = vocabulary.needle_pattern()
         self._markers = vocabulary.marker_pattern()
         self._keys = {normalize_key(key): role for role, key in vocabulary.keys}
