@@ -104,7 +104,7 @@ def test_an_mqtt_client_is_closed_by_end(rest: str, cleanup: Cleanup) -> None:
     assert (call.api, call.context, call.cleanup) == (Api.MQTT, CallContext.EFFECT, cleanup)
 
 
-@pytest.mark.parametrize("module", ["react-use-websocket", "@vueuse/core"])
+@pytest.mark.parametrize("module", ["react-use-websocket", "@vueuse/core", "partysocket/react"])
 def test_a_hook_of_a_library_closes_its_connection(module: str) -> None:
     call = opened(f'import {{ useWebSocket }} from "{module}"; function A() {{ useWebSocket(URL); return <p/> }}')
     assert (call.api, call.url, call.context, call.cleanup) == (

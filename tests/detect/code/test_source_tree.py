@@ -54,6 +54,21 @@ def test_one_component_that_calls_both_hooks_is_an_error() -> None:
     assert (finding.severity, finding.cause and finding.cause.because) == (Severity.ERROR, "Both calls useA, useB")
 
 
+@pytest.mark.parametrize(
+    ("module", "opens", "fix"),
+    [
+        ("", 'new EventSource("/a")', "return () => socket.close()"),
+        ('import W from "partysocket";', 'new W("/a")', "return () => socket.close()"),
+        ('import Pusher from "pusher-js";', 'new Pusher("key")', "return () => socket.disconnect()"),
+        ('import { io } from "socket.io-client";', 'io("/a")', "return () => socket.disconnect()"),
+    ],
+)
+def test_a_fix_has_the_words_of_the_client(module: str, opens: str, fix: str) -> None:
+    code = f"{module} function A() {{ useEffect(() => {{ const s = {opens}; s.x = 1 }}, []); return <p/> }}"
+    (finding,) = found_in(a_jsx=code)
+    assert finding.cause is not None and fix in finding.cause.fix
+
+
 def test_functions_of_the_same_name_in_other_files_are_no_users() -> None:
     page = IMPORTS.replace("./a", "./other") + BOTH
     (finding,) = found_in(a_ts=HOOK.replace("NAME", "useA"), b_ts=HOOK.replace("NAME", "useB"), page_tsx=page)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from wscheck.model.code_facts import Api
 from wscheck.model.events import CodeLocation, Connected
 
 _PACKAGE = re.compile(r"(?:^|(?<=/))node_modules/((?:@[\w.-]+/)?[\w.-]+)/")
@@ -294,13 +295,32 @@ def subscription_fix(protocol: str | None, cause: str, place: CodeLocation | Non
     return f"End the subscription when the component leaves{where}: {words.end}."
 
 
+_PROTOCOL_BY_API = {
+    Api.EVENT_SOURCE: "event-stream",
+    Api.ECHO: "pusher",
+    Api.GRAPHQL: "graphql-ws",
+    Api.SUPABASE: "phoenix",
+}
+"""Interface to the id of its protocol, where the two names differ."""
+
+
 def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
     """Return the fix of a cause in the words of the client that opened a connection. For Socket.IO, it is `fix`."""
     if opening.protocol is None:
         return fix
     by_library = LIBRARIES.get(opening_library(opening.stack), {}).get(cause)
-    words = PROTOCOLS.get(opening.protocol, _WEBSOCKET)
-    return by_library or words.fixes.get(cause) or words.translate(fix)
+    return by_library or fix_for_protocol(opening.protocol, cause, fix)
+
+
+def fix_for_api(api: Api, cause: str, fix: str) -> str:
+    """Return the fix of a cause in the words of the interface that opens a connection in the source code."""
+    return fix if api is Api.SOCKET_IO else fix_for_protocol(_PROTOCOL_BY_API.get(api, api.value), cause, fix)
+
+
+def fix_for_protocol(protocol: str, cause: str, fix: str) -> str:
+    """Return the fix of a cause in the words of the protocol's usual clients."""
+    words = PROTOCOLS.get(protocol, _WEBSOCKET)
+    return words.fixes.get(cause) or words.translate(fix)
 
 
 def opening_library(stack: Sequence[CodeLocation]) -> str:

@@ -55,6 +55,9 @@ _HOOKS = {
     ("react-use-websocket", "useWebSocket"): Api.WEBSOCKET,
     ("react-use-websocket", "useSocketIO"): Api.SOCKET_IO,
     ("react-use-websocket", "useEventSource"): Api.EVENT_SOURCE,
+    ("partysocket/react", "default"): Api.WEBSOCKET,
+    ("partysocket/react", "usePartySocket"): Api.WEBSOCKET,
+    ("partysocket/react", "useWebSocket"): Api.WEBSOCKET,
     ("@vueuse/core", "useWebSocket"): Api.WEBSOCKET,
     ("@vueuse/core", "useEventSource"): Api.EVENT_SOURCE,
 }
