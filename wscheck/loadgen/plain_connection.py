@@ -70,7 +70,7 @@ class PlainConnection(Connection):
         return True
 
     def _accepted(self) -> None:
-        """Handle the acceptance of the connection by the server: perform the steps, or open the connection."""
+        """Handle the acceptance by the server: start the configured steps, or without steps count as open at once."""
         self._handshake = None
         self.sid, self.acknowledged_at = str(next(_numbers)), time.monotonic()
         if self.identity.steps:

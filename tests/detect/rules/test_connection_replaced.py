@@ -16,6 +16,19 @@ def test_a_logged_replacement_is_certain() -> None:
     assert [type(event).__name__ for event in found.evidence] == ["Connected", "Connected", "Replaced"]
 
 
+def test_one_replacement_that_a_log_only_implies_is_a_warning() -> None:
+    """A client that lost its network comes back while the server still keeps its dead connection."""
+
+    def severity(times: int) -> Severity:
+        conversation = log_of("A").connects("s0", at=0)
+        for number in range(times):
+            at = 60.0 * (number + 1)
+            conversation.connects(f"s{number + 1}", at=at).disconnects(f"s{number}", at=at + 0.01, reason=KICKED_SERVER)
+        return one(judged(ConnectionReplaced, conversation)).severity
+
+    assert (severity(1), severity(2)) == (Severity.WARNING, Severity.ERROR)
+
+
 def test_both_components_are_named_where_they_are_known() -> None:
     conversation = (
         user("A").connects("s1", at=0, by="Dashboard").connects("s2", at=1, by="Wizard").is_replaced("s1", "s2", at=1)

@@ -1,9 +1,11 @@
 """Rule: the server closed a user's connection in favour of a newer one."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from wscheck.detect.changes import ReplacedChange
 from wscheck.detect.rules.rule import EventHandler, Rule, distinct_openers
+from wscheck.model.events import SOURCE_SERVER_LOG
 from wscheck.model.findings import Confidence, Severity
 
 
@@ -26,6 +28,7 @@ class ConnectionReplaced(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._described: dict[str | None, str] = {}
+        self._implied = Counter[str]()
         return {ReplacedChange: self._replaced}
 
     def _replaced(self, change: ReplacedChange) -> None:
@@ -37,8 +40,20 @@ class ConnectionReplaced(Rule):
             change.new,
             change.event,
             confidence=change.confidence if change.user is not None else Confidence.MEDIUM,
-            severity=Severity.WARNING if getattr(change.event, "client_id", None) is not None else None,
+            severity=self._severity(change),
         )
+
+    def _severity(self, change: ReplacedChange) -> Severity:
+        """Return WARNING for the takeover of a client id, and for a user's first replacement that a log only implies.
+
+        A client that lost its network, or a second tab, causes one such end. A fault causes it again and again.
+        """
+        if getattr(change.event, "client_id", None) is not None:
+            return Severity.WARNING
+        if change.explicit or change.event.source != SOURCE_SERVER_LOG or change.user is None:
+            return Severity.ERROR
+        self._implied[change.user] += 1
+        return Severity.WARNING if self._implied[change.user] == 1 else Severity.ERROR
 
     def _message(self, change: ReplacedChange) -> str:
         """Return a message that names the openers of the replaced and of the newer connection.

@@ -362,7 +362,7 @@ class PageObstacles:
         self._exceptions.append(_Exception(session, tab, text, known))
 
     def on_network_event(self, session: str, tab: str, method: str, params: dict[str, Any]) -> None:
-        """Process an event of the Network domain."""
+        """Record a script that did not load, from a DevTools event of the Network domain."""
         if method == "Network.requestWillBeSent" and params.get("type") == "Script":
             if len(self._script_urls) < MAX_SCRIPT_REQUESTS:
                 self._script_urls[session, params["requestId"]] = params["request"]["url"]

@@ -415,7 +415,8 @@ class TrafficSession:
     ) -> list[Event]:
         """Return all events, each with the session id, the user and the origin, even if these became known later.
 
-        `resolve` returns the call site of a stack in `senders`.
+        origin   call site that opened the connection
+        resolve  returns the call site that sent a frame, from this session and a stack in `self.senders`
         """
         if self._closing_at is not None:
             self.end(self._closing_at)

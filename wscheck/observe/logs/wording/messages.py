@@ -175,7 +175,9 @@ _OWN_IDS = {
 
 
 def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMessage | None:
-    """Return the message of an unwrapped line, None if it reports no event in known words.
+    """Return a log message divided into words and values, None if no known words in it report an event.
+
+    message  text of the line without the prefix of its logger and without an envelope, such as JSON of a container
 
     words  additional words of the server. If they are given, a message is returned even if its words report no event,
            and paths and quotations are divided into words
