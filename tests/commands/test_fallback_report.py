@@ -67,7 +67,7 @@ def test_stdout_has_the_chosen_format_and_the_terminal_one_message(nowhere: str)
 def test_an_input_file_is_not_overwritten(tmp_path: Path, written: str) -> None:
     (tmp_path / "before.json").write_text("no report")
     ran = wscheck("compare", "before.json", "after.json", "--format", f"json={written}", cwd=tmp_path)
-    assert ran.code == 3 and (tmp_path / "before.json").read_text() == "no report"
+    assert ran.code == 2 and (tmp_path / "before.json").read_text() == "no report"
 
 
 def test_an_unwritable_file_hides_neither_the_error_nor_other_files(tmp_path: Path, nowhere: str) -> None:

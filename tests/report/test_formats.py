@@ -12,8 +12,16 @@ import pytest
 
 from tests.report import runs
 from wscheck.model.errors import UsageError
-from wscheck.report import REPORTERS
-from wscheck.report.formats import ReportOutput, create_directories, parse_outputs, write_atomically, write_outputs
+from wscheck.report import REPORTERS, formats
+from wscheck.report.formats import (
+    ReportOutput,
+    create_directories,
+    parse_outputs,
+    prepare_outputs,
+    reject_inputs,
+    write_atomically,
+    write_outputs,
+)
 
 
 class _Stdout(io.TextIOWrapper):
@@ -119,6 +127,36 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
 def test_a_directory_is_refused_before_the_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a directory"):
         create_directories([ReportOutput("json", tmp_path)])
+
+
+def test_a_file_that_the_run_reads_is_refused_also_through_a_link(tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    log.write_text("read")
+    (tmp_path / "link").symlink_to(log)
+    (tmp_path / "twin").hardlink_to(log)
+    for name in ("app.log", "link", "twin", "./app.log"):
+        with pytest.raises(UsageError, match="the run reads it"):
+            prepare_outputs([f"json={tmp_path}/{name}"], inputs=[log])
+    with pytest.raises(UsageError, match="would both be written"):
+        parse_outputs([f"json={log}", f"html={tmp_path}/link"])
+    with pytest.raises(UsageError, match="the run reads it"):
+        reject_inputs([tmp_path / "new"], [tmp_path / "x" / ".." / "new"])
+    assert prepare_outputs([f"json={tmp_path}/other"], inputs=[log, None])
+    assert log.read_text() == "read"
+
+
+@pytest.mark.parametrize("name", ["loop", "a" * 300])
+def test_a_path_that_cannot_exist_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UsageError, match="cannot be written"):
+        prepare_outputs([f"json={tmp_path}/{name}"])
+
+
+def test_a_pipe_without_a_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MAX_WAIT_FOR_READER_S", 0.0)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="nobody reads"):
+        write_atomically(tmp_path / "pipe", b"lost")
 
 
 def test_a_parent_that_is_a_file_is_refused_before_the_run(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def compare(
     from wscheck.run.compare import compare as compare_reports
     from wscheck.run.compare import empty_comparison, read_reports
 
-    outputs = formats.prepare_outputs(format, FORMATS)
+    outputs = formats.prepare_outputs(format, FORMATS, inputs=[before, after])
     with write_on_abort(outputs, lambda: empty_comparison(str(before), str(after)), inputs=[before, after]):
         config = load_config({"verify.strict": strict})
         report = compare_reports(*read_reports(before, after), config.bar)

@@ -52,7 +52,7 @@ def har(
     from wscheck.run.har.run import plan_har_run, run_har
     from wscheck.run.page_report import empty_page_report
 
-    outputs = formats.prepare_outputs(format)
+    outputs = formats.prepare_outputs(format, inputs=files)
     flags = {
         "browser.identity": identity,
         "browser.source_root": source_root,

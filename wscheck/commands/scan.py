@@ -51,7 +51,7 @@ def scan(
 
     if diff and (fix or any("=" not in each for each in format or ())):
         raise UsageError("--diff uses stdout.", "Leave out --fix, and give each --format a file: --format json=PATH.")
-    outputs = formats.prepare_outputs(format) if format or not diff else []
+    outputs = formats.prepare_outputs(format, inputs=[folder]) if format or not diff else []
     flags = {"policy.baseline": baseline, "verify.fail_on": fail_on, "verify.strict": strict}
     empty = ScanReport(schema="wscheck.scan/1", target=str(folder), verdict=Verdict.INCONCLUSIVE)
     with write_on_abort(outputs, lambda: empty):

@@ -123,7 +123,9 @@ def tail_logs(
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
     }
-    outputs = formats.prepare_outputs(format)
+    inputs = _input_files(paths or [])
+    outputs = formats.prepare_outputs(format, inputs=[*inputs, checkpoint])
+    formats.reject_inputs([checkpoint], inputs)
     # A recording is written while the logs are read, and a later run with the same checkpoint continues it.
     reports = [output for output in outputs if output.format != "ndjson"]
     options = {"names": paths or [], "from_start": from_start, "follow": not no_follow, "users": users, "exec": exec_}
@@ -137,6 +139,14 @@ def tail_logs(
     for recording in (output for output in outputs if output.format == "ndjson"):
         formats.print_written_path(recording)
     raise typer.Exit(exit_codes.exit_code(report.verdict, interrupted=interrupted))
+
+
+def _input_files(names: list[str]) -> list[Path]:
+    """Return the logs that `names` stand for, with their rotated files."""
+    from wscheck.observe.tailing.generations import find_generations
+    from wscheck.observe.tailing.log_paths import log_files
+
+    return [path for log in log_files(names) for path in (log, *find_generations(log, include_packed_twins=True))]
 
 
 def _empty_report(names: list[str]) -> "LogsReport":

@@ -186,7 +186,7 @@ def verify(
     from wscheck.config.loading import load_config
     from wscheck.report import formats
 
-    outputs = formats.prepare_outputs(format)
+    outputs = formats.prepare_outputs(format, inputs=[recording, *map(Path, server_log or [])])
 
     def run() -> "VerifyOutcome":
         with write_on_abort(outputs, lambda: _empty_report(flags, recording), inputs=[recording]):

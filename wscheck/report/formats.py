@@ -1,7 +1,11 @@
 """Option `--format FORMAT[=PATH]`: parsing the requested formats, and writing them to files or stdout."""
 
+import contextlib
+import errno
 import os
+import stat
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,9 @@ from wscheck.model.report import Report
 from wscheck.model.secrets import Redactor
 from wscheck.report import REPORTERS
 
+MAX_WAIT_FOR_READER_S = 5.0
+"""Longest time that a report for a named pipe waits for the reader of the pipe."""
+
 
 @dataclass(frozen=True)
 class ReportOutput:
@@ -22,13 +29,16 @@ class ReportOutput:
     path: Path | None = None
 
 
-def prepare_outputs(values: Sequence[str] | None, choices: Iterable[str] = REPORTERS) -> list[ReportOutput]:
-    """Parse the values of `--format` and create the directories of their files.
+def prepare_outputs(
+    values: Sequence[str] | None, choices: Iterable[str] = REPORTERS, inputs: Iterable[Path | None] = ()
+) -> list[ReportOutput]:
+    """Parse the values of `--format` and create the directories of their files. The command reads the files `inputs`.
 
     Raises:
-        UsageError: As `parse_outputs` and `create_directories` do.
+        UsageError: As `parse_outputs`, `reject_inputs` and `create_directories` do.
     """
     outputs = parse_outputs(values or (), choices)
+    reject_inputs([output.path for output in outputs], inputs)
     create_directories(outputs)
     return outputs
 
@@ -47,6 +57,26 @@ def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> 
     return outputs
 
 
+def reject_inputs(written: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Reject an output that would replace a file which the command reads, also through a link.
+
+    Raises:
+        UsageError: One of the files `written` is one of `inputs`.
+    """
+    outputs = {_identity(path): path for path in written if path is not None}
+    for path in inputs if outputs else ():
+        if path is not None and (output := outputs.get(_identity(path))) is not None:
+            raise UsageError(f"{output} would be written, and the run reads it ({path}).", "Choose another path.")
+
+
+def _identity(path: Path) -> object:
+    """Return a value that is equal for two names of one file, whether the file exists or not."""
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        return status.st_dev, status.st_ino
+    return os.path.realpath(path)
+
+
 def create_directories(outputs: Iterable[ReportOutput]) -> None:
     """Create the parent directories of all outputs.
 
@@ -58,10 +88,13 @@ def create_directories(outputs: Iterable[ReportOutput]) -> None:
     for output in outputs:
         if output.path is None:
             continue
-        if output.path.is_dir():
-            raise UsageError(f"{output.path} is a directory.", f"Name a file: `report.format={output.format}=PATH`.")
         try:
             output.path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISDIR(output.path.stat().st_mode):
+                    raise UsageError(
+                        f"{output.path} is a directory.", f"Name a file: `report.format={output.format}=PATH`."
+                    )
         except OSError as error:
             raise _unwritable(output.path, error) from error
 
@@ -102,12 +135,32 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not path.is_file():
+        if path.is_fifo():
+            _write_to_pipe(path, content)
+        elif path.exists() and not path.is_file():
             path.write_bytes(content)
         else:
             _replace(path.resolve(), content)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _write_to_pipe(path: Path, content: bytes) -> None:
+    """Write to a named pipe. Its reader may open it a little later, but without a reader nothing can be written."""
+    deadline = time.monotonic() + MAX_WAIT_FOR_READER_S
+    while True:
+        try:
+            pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise UsageError(f"{path} is a pipe that nobody reads.", "Start its reader, or name a file.") from None
+            time.sleep(0.05)
+    os.set_blocking(pipe, True)
+    with os.fdopen(pipe, "wb") as file:
+        file.write(content)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -136,9 +189,9 @@ def _parse_one(value: str, choices: Sequence[str]) -> ReportOutput:
 
 
 def _reject_shared_files(outputs: Sequence[ReportOutput]) -> None:
-    formats_by_path: dict[Path | None, str] = {}
+    formats_by_path: dict[object, str] = {}
     for output in outputs:
-        path = output.path.absolute() if output.path else None
+        path = _identity(output.path) if output.path else None
         if path in formats_by_path:
             where = f"the file {output.path}" if output.path else "stdout"
             first = formats_by_path[path]

@@ -51,6 +51,15 @@ class DuplicateLog(NamedTuple):
     relation: str
 
 
+def log_files(names: Iterable[str]) -> list[Path]:
+    """Return every file that `names` stand for, also copies of one log. Names that stand for nothing are left out."""
+    try:
+        _, found, aliases = _find_files([name for name in names if name != STDIN], rotated=True)
+    except (OSError, UsageError):
+        return []  # reading the logs will report it
+    return [*found, *(alias.path for alias in aliases)]
+
+
 class LogPaths:
     """The log files that `names` stand for, without `-`.
 
