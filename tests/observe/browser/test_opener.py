@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from wscheck.model.code_facts import CodeLocation, OpenerCode
+from wscheck.observe.browser import opener
 from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, resolve_origin
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
@@ -73,13 +74,18 @@ class OneFile:
 
 
 def code_of(file: str, text: str) -> OpenerCode:
+    code, _ = read_code(file, text)
+    assert code is not None
+    return code
+
+
+def read_code(file: str, text: str) -> tuple[OpenerCode | None, list[str]]:
     scripts, redactor = OneFile(file, text), TrafficRedactor()
     redactor.learn("sesame-4711")
     frame = {"scriptId": "1", "lineNumber": 0, "columnNumber": 0, "functionName": "Feed"}
     stack = DevToolsStack("s", {"callFrames": [frame]})
-    code = OpenerCodeReader(scripts, redactor).read(stack, resolve_origin(stack, scripts))
-    assert code is not None
-    return code
+    reader = OpenerCodeReader(scripts, redactor)
+    return reader.read(stack, resolve_origin(stack, scripts)), reader.notes
 
 
 def test_a_missing_cleanup_has_a_patch_without_the_secrets_of_the_traffic() -> None:
@@ -93,3 +99,11 @@ def test_code_that_closes_and_a_bundle_without_a_map_have_no_patch() -> None:
     closes = LEAKS.replace("  }, []);", "    return () => s.close();\n  }, []);")
     assert code_of("src/feed.jsx", closes).patch is None
     assert code_of("http://h/app.js", LEAKS).patch is None
+
+
+def test_code_that_takes_too_long_to_read_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_code("src/feed.jsx", LEAKS)[1] == []
+    monkeypatch.setattr(opener, "MAX_FILE_S", -1.0)
+    code, notes = read_code("src/sesame-4711.jsx", LEAKS)
+    assert code is None
+    assert notes == ["The code in src/hidden-1.jsx takes too long to read: causes may be missing."]

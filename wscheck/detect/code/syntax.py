@@ -5,7 +5,9 @@ has a tree too: the parser skips what it cannot read.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
@@ -36,6 +38,32 @@ _SCRIPT_ELEMENT = re.compile(rb"<script\b([^>]*)>(.*?)</script\s*>", re.S | re.I
 _TYPE_ATTRIBUTE = re.compile(rb"""\btype\s*=\s*["']?([^"'\s>]+)""", re.I)
 _SCRIPT_TYPES = frozenset({b"module", b"text/javascript", b"application/javascript", b"text/babel", b"text/typescript"})
 _NOT_A_LINE_END = re.compile(rb"[^\r\n]")
+
+
+_is_over: ContextVar[Callable[[], bool] | None] = ContextVar("_is_over", default=None)
+
+SMALL_BYTES = 4_096
+"""Largest file that is parsed without a limit: even text that the parser reads slowest takes a moment only."""
+
+
+class TooComplex(Exception):
+    """Error: reading a file took too long. Text that nobody wrote by hand needs far more steps than its length."""
+
+
+@contextmanager
+def limited(is_over: Callable[[], bool]) -> Iterator[None]:
+    """Raise TooComplex in the `with` block when a file is read while `is_over` returns True."""
+    token = _is_over.set(is_over)
+    try:
+        yield
+    finally:
+        _is_over.reset(token)
+
+
+def _check_limit() -> None:
+    is_over = _is_over.get()
+    if is_over is not None and is_over():
+        raise TooComplex
 
 
 @dataclass(frozen=True)
@@ -97,14 +125,30 @@ def _run_by(call: Node) -> Iterator[Node]:
 
 
 def parse_source(path: str, content: bytes, package: Package | None = None) -> SourceCode:
-    """Parse the scripts of a file. Text outside of scripts is replaced by spaces, so that positions stay correct."""
+    """Parse the scripts of a file. Text outside of scripts is replaced by spaces, so that positions stay correct.
+
+    Raises:
+        TooComplex: It takes longer than the limit of the caller (`limited`).
+    """
     suffix = PurePath(path).suffix.lower()
     typescript, module_script, markup = suffix in TYPESCRIPT_SUFFIXES, None, ""
     if suffix in MARKUP_SUFFIXES:
         markup = _SCRIPT_ELEMENT.sub(b" ", content).decode("utf-8", "replace")
         content, typescript, module_script = _scripts_only(content)
-    root = _parser(typescript).parse(content).root_node
+    parser, is_over = _parser(typescript), _is_over.get()
+    if is_over is not None and len(content) > SMALL_BYTES:
+        _try_parser(parser, content, is_over)
+    root = parser.parse(content).root_node
     return SourceCode(path, suffix, root, typescript, package or Package(), module_script, markup)
+
+
+def _try_parser(parser: Parser, content: bytes, is_over: Callable[[], bool]) -> None:
+    """Parse a file within the limit. The tree is not used, because it would read its text from the callback."""
+    try:
+        parser.parse(lambda at, _: content[at : at + 65_536], progress_callback=lambda at, has_error: is_over())
+    except ValueError:
+        parser.reset()
+        raise TooComplex from None
 
 
 def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:
@@ -158,6 +202,7 @@ def ancestors(node: Node) -> Iterator[Node]:
 def _all_ancestors(node: Node) -> Iterator[Node]:
     parent = node.parent
     while parent is not None:
+        _check_limit()
         yield parent
         parent = parent.parent
 
@@ -171,6 +216,7 @@ def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
     """Yield all named nodes inside `node` in the order of the file, optionally without those in nested functions."""
     waiting = node.named_children[::-1]
     while waiting:
+        _check_limit()
         child = waiting.pop()
         yield child
         if into_functions or child.type not in FUNCTIONS:

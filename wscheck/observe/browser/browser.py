@@ -361,7 +361,7 @@ class Browser:
         pages = [PageSummary(type="page", url=self.traffic.urls.page(target.url)) for target in tabs.values()]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
         loads, obstacles = list(self._page_loads.notes(tabs, connected)), self._obstacles.reasons()
-        notes = [*loads, *self._handlers.notes, *self._scripts.notes]
+        notes = [*loads, *self._handlers.notes, *self._scripts.notes, *self._code.notes]
         notes += self.traffic.notes
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])

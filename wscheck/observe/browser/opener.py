@@ -5,9 +5,10 @@ the code that called io() for the first connection.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise, takewhile
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -15,12 +16,17 @@ from wscheck.detect import stack_frames
 from wscheck.detect.code.openings import MAX_FRAMES, opener_code
 from wscheck.detect.code.rendered_hooks import rendered_hook
 from wscheck.detect.code.source_tree import opener_patch
-from wscheck.detect.code.syntax import SourceCode, parse_source
+from wscheck.detect.code.syntax import SourceCode, TooComplex, limited, parse_source
 from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
 from wscheck.model.events import CodeLocation
 from wscheck.observe.traffic import ConnectionOrigin, TrafficRedactor, TrafficSession
 
+T = TypeVar("T")
+
 MAX_STACK_DEPTH = 80
+
+MAX_FILE_S, MAX_TOTAL_S = 3.0, 9.0
+"""Longest time to read the code of one opener, and of all. Code that people write takes a fraction of a second."""
 
 _IO_FUNCTION_FILE = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+)*\.js$")
 
@@ -115,6 +121,8 @@ def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[di
 class OpenerCodeReader:
     """Reader of the facts about the code of openers. Each source file is parsed once.
 
+    A page or a HAR file can contain any text as source code: reading it is bounded in time.
+
     redactor  replaces the secrets of the traffic, which the source may contain as well
     """
 
@@ -122,6 +130,16 @@ class OpenerCodeReader:
         self._scripts, self._redactor = scripts, redactor
         self._parsed: dict[tuple[str, bytes], SourceCode] = {}
         self._found: dict[tuple[CodeLocation, ...], OpenerCode | None] = {}
+        self._too_complex: dict[str, None] = {}
+        self._left_s = MAX_TOTAL_S
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences about source files whose code could not be read."""
+        return [
+            f"The code in {self._redactor.redact(file)} takes too long to read: causes may be missing."
+            for file in self._too_complex
+        ]
 
     def resolve_origin(self, raw_stack: DevToolsStack) -> ConnectionOrigin:
         """Return the call site that opened a connection, with its stack and the facts about its code."""
@@ -151,7 +169,7 @@ class OpenerCodeReader:
         if found is None:
             return None
         place, text = found
-        hook = rendered_hook(self._parse(place.file, text), place)
+        hook = self._within_limit([place], lambda: rendered_hook(self._parse(place.file, text), place))
         return msgspec.structs.replace(hook, file=origin.opener.file) if hook is not None else None
 
     def read(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> OpenerCode | None:
@@ -164,13 +182,31 @@ class OpenerCodeReader:
             sources.append(found)
         key = tuple(place for place, _ in sources)
         if key not in self._found:
-            code = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
-            self._found[key] = _with_patch(code, sources[0], origin) if code is not None else None
+            self._found[key] = self._within_limit(key, lambda: self._facts(sources, origin))
         found_code = self._found[key]
         if found_code is None or found_code.patch is None:
             return found_code
         diff = self._redactor.redact_known(found_code.patch.diff)
         return msgspec.structs.replace(found_code, patch=msgspec.structs.replace(found_code.patch, diff=diff))
+
+    def _facts(self, sources: Sequence[tuple[CodeLocation, bytes]], origin: ConnectionOrigin) -> OpenerCode | None:
+        code = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
+        return _with_patch(code, sources[0], origin) if code is not None else None
+
+    def _within_limit(self, places: Sequence[CodeLocation], read: Callable[[], T | None]) -> T | None:
+        """Return the result of `read`, or None if it takes too long or needs a file that took too long before."""
+        if any(place.file in self._too_complex for place in places):
+            return None
+        begin = time.perf_counter()
+        deadline = begin + min(MAX_FILE_S, self._left_s)
+        try:
+            with limited(lambda: time.perf_counter() > deadline):
+                return read()
+        except TooComplex:
+            self._too_complex |= dict.fromkeys(place.file for place in places)
+            return None
+        finally:
+            self._left_s -= time.perf_counter() - begin
 
     def _parse(self, file: str, content: bytes) -> SourceCode:
         source = self._parsed.get((file, content))

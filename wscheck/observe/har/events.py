@@ -201,8 +201,9 @@ def read_har_files(
     steps = sorted((step for reader in readers for step in reader.steps()), key=lambda step: step[:2])
     for _, _, call in steps:
         call()
-    events = _events(traffic, scripts, readers)
-    notes = [*_notes(readers, scripts), *traffic.notes]
+    code = OpenerCodeReader(scripts, traffic.redactor)
+    events = _events(traffic, code, readers)
+    notes = [*_notes(readers, scripts), *code.notes, *traffic.notes]
     cookies = frozenset(value for reader in readers for value in _cookies(reader.har))
     return HarContents(events, _pages(readers, traffic), notes, traffic.redactor, cookies)
 
@@ -218,9 +219,8 @@ def _cookies(har: HarFile) -> Iterator[str]:
                 yield from (line.partition(";")[0].partition("=")[2].strip() for line in value.splitlines())
 
 
-def _events(traffic: TrafficDemux, scripts: HarScripts, readers: Sequence["_HarReader"]) -> list[Event]:
+def _events(traffic: TrafficDemux, code: OpenerCodeReader, readers: Sequence["_HarReader"]) -> list[Event]:
     traffic.flush()
-    code = OpenerCodeReader(scripts, traffic.redactor)
     resolved = {id(session): _resolve_origin(session, code) for session in traffic.sessions}
     origins = attribute_reconnects(traffic.sessions, resolved, ())
     events: list[Event] = traffic.events(lambda session: origins[id(session)])
