@@ -17,7 +17,7 @@ from wscheck.config.target import EVENT_STREAM, WEBSOCKET
 from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.handshake import HttpError, StreamBody
 from wscheck.loadgen.page_component import ReconnectPolicy
-from wscheck.loadgen.plain_connection import EventStreamConnection, WebSocketConnection
+from wscheck.loadgen.plain_connection import EventStreamLoadConnection, WebSocketLoadConnection
 
 CHUNKED = b"5\r\ndata:\r\n3;x=y\r\n a\n\r\n1\r\n\n\r\n0\r\n\r\n"
 
@@ -115,7 +115,7 @@ def chunk(data: bytes) -> bytes:
 def talk(monkeypatch: pytest.MonkeyPatch, connection_class: type[Connection], *, is_open: bool = True) -> Conversation:
     conversation = Conversation(monkeypatch, connection_class=connection_class)
     if is_open:
-        head = STREAM_HEAD if connection_class is EventStreamConnection else conversation.upgrade_response()
+        head = STREAM_HEAD if connection_class is EventStreamLoadConnection else conversation.upgrade_response()
         conversation.receive(head)
         assert conversation.observer.calls == [("connect_sent",), ("opened",)]
         conversation.observer.calls.clear()
@@ -124,7 +124,7 @@ def talk(monkeypatch: pytest.MonkeyPatch, connection_class: type[Connection], *,
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_messages_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    conversation, data = talk(monkeypatch, WebSocketConnection), b"".join(MESSAGES)
+    conversation, data = talk(monkeypatch, WebSocketLoadConnection), b"".join(MESSAGES)
     conversation.receive(*(data[start : start + size] for start in range(0, len(data), size)))
     assert conversation.observer.calls == RECEIVED
     assert conversation.sent_payloads() == [b"are you there"]
@@ -133,7 +133,7 @@ def test_messages_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pyte
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_a_stream_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    conversation = talk(monkeypatch, EventStreamConnection, is_open=False)
+    conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=False)
     data = STREAM_HEAD + chunk(b": hello\n\ndata: 1\n") + chunk(b"\nevent: b\ndata: 2\n\n") + chunk(b"")
     conversation.receive(*(data[start : start + size] for start in range(0, len(data), size)))
     ended = [("ended", "io server disconnect")]
@@ -146,14 +146,14 @@ def test_a_stream_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pyte
 def test_a_close_of_the_server_that_crosses_ours_is_its_own(
     code: int | None, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversation = talk(monkeypatch, WebSocketConnection)
+    conversation = talk(monkeypatch, WebSocketLoadConnection)
     conversation.connection.close()
     conversation.receive(frame(0x88, b"" if code is None else code.to_bytes(2)))
     assert conversation.observer.calls == [("ended", reason)]
     assert conversation.sent_payloads() == [(1000).to_bytes(2)]
 
 
-@pytest.mark.parametrize("connection_class", [WebSocketConnection, EventStreamConnection])
+@pytest.mark.parametrize("connection_class", [WebSocketLoadConnection, EventStreamLoadConnection])
 def test_an_end_that_the_server_does_not_announce_is_a_loss(
     connection_class: type[Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +163,7 @@ def test_an_end_that_the_server_does_not_announce_is_a_loss(
 
 
 @pytest.mark.parametrize(
-    ("connection_class", "data"), [(WebSocketConnection, b"\xff\xff"), (EventStreamConnection, b"no size\r\n")]
+    ("connection_class", "data"), [(WebSocketLoadConnection, b"\xff\xff"), (EventStreamLoadConnection, b"no size\r\n")]
 )
 def test_bytes_that_break_the_protocol_end_the_connection(
     connection_class: type[Connection], data: bytes, monkeypatch: pytest.MonkeyPatch
@@ -175,7 +175,7 @@ def test_bytes_that_break_the_protocol_end_the_connection(
 
 
 def test_a_connection_that_is_dropped_while_it_opens_is_closed_when_it_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    conversation = talk(monkeypatch, EventStreamConnection, is_open=False)
+    conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=False)
     conversation.connection.close()
     conversation.receive(STREAM_HEAD)
     assert conversation.observer.calls == [("connect_sent",), ("opened",), ("ended", "io client disconnect")]

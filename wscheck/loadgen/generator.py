@@ -11,7 +11,7 @@ from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.endpoint import Endpoint
 from wscheck.loadgen.handshake import EventStreamHandshake, PlainHandshake, PollingHandshake, WebSocketHandshake
 from wscheck.loadgen.page_component import PageComponent
-from wscheck.loadgen.plain_connection import EventStreamConnection, WebSocketConnection
+from wscheck.loadgen.plain_connection import EventStreamLoadConnection, WebSocketLoadConnection
 from wscheck.loadgen.reactor import Reactor
 from wscheck.loadgen.user_connections import UserConnections
 from wscheck.model.load_statistics import LoadStatistics, SecondCounts, WorkerReport
@@ -28,8 +28,8 @@ ConnectCallback = Callable[[float, str | None], None]
 
 
 _CONNECTION_CLASSES: dict[str, type[Connection]] = {
-    WEBSOCKET: WebSocketConnection,
-    EVENT_STREAM: EventStreamConnection,
+    WEBSOCKET: WebSocketLoadConnection,
+    EVENT_STREAM: EventStreamLoadConnection,
 }
 
 
@@ -124,9 +124,9 @@ class LoadGenerator:
 
     def new_handshake(self, connection: Connection) -> WebSocketHandshake:
         """Return the handshake for a new connection."""
-        if isinstance(connection, EventStreamConnection):
+        if isinstance(connection, EventStreamLoadConnection):
             return EventStreamHandshake(connection)
-        if isinstance(connection, WebSocketConnection):
+        if isinstance(connection, WebSocketLoadConnection):
             return PlainHandshake(connection)
         return PollingHandshake(connection) if self.endpoint.upgrades else WebSocketHandshake(connection)
 

@@ -13,7 +13,7 @@ from wscheck.protocols.event_stream import MEDIA_TYPE
 
 if TYPE_CHECKING:
     from wscheck.loadgen.connection import Connection
-    from wscheck.loadgen.plain_connection import EventStreamConnection
+    from wscheck.loadgen.plain_connection import EventStreamLoadConnection
 
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -338,7 +338,7 @@ class EventStreamHandshake(WebSocketHandshake):
 
     __slots__ = ("_head",)
 
-    def __init__(self, connection: "EventStreamConnection") -> None:
+    def __init__(self, connection: "EventStreamLoadConnection") -> None:
         super().__init__(connection)
         self._head = b""
 
@@ -369,7 +369,7 @@ class EventStreamHandshake(WebSocketHandshake):
             self._connection.handshake_failed("not an event stream")
         else:
             is_chunked = "chunked" in headers.get("transfer-encoding", "").lower()
-            connection = cast("EventStreamConnection", self._connection)
+            connection = cast("EventStreamLoadConnection", self._connection)
             connection.stream_opened(StreamBody(is_chunked=is_chunked), self._head[end:])
 
     def hung_up(self) -> bool:

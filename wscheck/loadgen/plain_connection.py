@@ -46,7 +46,7 @@ class PlainMessage:
         return [self._name or message_name(payload) or MESSAGE, payload]
 
 
-class PlainConnection(Connection):
+class PlainLoadConnection(Connection):
     """One connection that carries the messages of the application only. `sid` is its number in this process."""
 
     __slots__ = ()
@@ -102,7 +102,7 @@ class PlainConnection(Connection):
         self.generator.reactor.clear_deadline(self)
 
 
-class WebSocketConnection(PlainConnection):
+class WebSocketLoadConnection(PlainLoadConnection):
     """One raw WebSocket."""
 
     __slots__ = ()
@@ -141,7 +141,7 @@ class WebSocketConnection(PlainConnection):
         self._send_websocket_close()
 
 
-class EventStreamConnection(PlainConnection):
+class EventStreamLoadConnection(PlainLoadConnection):
     """One stream of server-sent events."""
 
     __slots__ = ("_body", "_decode", "_parser")

@@ -65,7 +65,7 @@ class ClientConnection(ABC):
         self.ping_count = 0
         self._listener = listener
         self._closed_by_us = False
-        self._steps = StepRun(self)
+        self._steps = ClientSteps(self)
         self._early_events: list[list[Any]] = []
         self._ended, self._pinged = asyncio.Event(), asyncio.Event()
 
@@ -197,7 +197,7 @@ class ClientConnection(ABC):
         self._listener.unreadable(self, f"the server sent {problem}")
 
 
-class StepRun:
+class ClientSteps:
     """Steps of one connection after it was accepted, and the server's answers to them."""
 
     def __init__(self, connection: ClientConnection) -> None:
