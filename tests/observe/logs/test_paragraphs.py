@@ -4,7 +4,7 @@ import pytest
 
 from tests.observe.logs.test_wording import read, told
 from wscheck.observe.logs.extractor import LogExtractor
-from wscheck.observe.logs.formats.paragraphs import Paragraphs
+from wscheck.observe.logs.formats.multiline_records import Paragraphs
 from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.observe.logs.wording.scout import WordingScout
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.observe.logs.test_wording import read, sid, told
-from wscheck.observe.logs.formats.printed_json import MAX_LINES, PrintedJson
+from wscheck.observe.logs.formats.multiline_records import MAX_PRINTED_LINES, PrintedJson
 
 WORDS = ("open", "open", "close", "close") * 2
 RECORDS = [
@@ -47,7 +47,7 @@ def test_size_and_number_of_lines_stay(form: str, size: int) -> None:
     "log",
     [
         "plain\n{\n  text\n}\n",
-        "{\n" + '  "a": 1,\n' * (MAX_LINES + 5) + "}\n",
+        "{\n" + '  "a": 1,\n' * (MAX_PRINTED_LINES + 5) + "}\n",
         '{\n  "half": 1,\n',
     ],
     ids=["text", "a document", "an incomplete record"],

@@ -23,8 +23,7 @@ from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line
-from wscheck.observe.logs.formats.paragraphs import Paragraphs
-from wscheck.observe.logs.formats.printed_json import PrintedJson
+from wscheck.observe.logs.formats.multiline_records import Paragraphs, PrintedJson
 from wscheck.observe.logs.formats.tables import parse_table_header
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.general_reader import GeneralReader
