@@ -38,6 +38,13 @@ def told(events: list[Event]) -> list[tuple[str, str | None, str | None]]:
     ]
 
 
+@pytest.mark.parametrize("size", [1, 40, 150])
+def test_a_log_that_begins_in_the_middle_is_read_in_pieces(size: int) -> None:
+    text = "1796081260: Client dash closed its connection.\n" + "".join(TAKEOVER.splitlines(True)[1:])
+    assert told(read(text, size)) == told(read(text))
+    assert told(read(text))[-1] == ("Connected", "dash", "127.0.0.1:37810")
+
+
 @pytest.mark.parametrize("size", [1, 40, 1 << 16])
 def test_mosquitto_reports_connections_and_takeovers(size: int) -> None:
     events = read(TAKEOVER, size)

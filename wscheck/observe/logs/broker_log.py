@@ -79,6 +79,12 @@ class _Ended(msgspec.Struct):
     is_due: bool = True
 
 
+def broker_line(log: bytes) -> int | None:
+    """Return the start of the first line that only a broker writes, None if there is none."""
+    found = _OPENING.search(log)
+    return None if found is None else log.rfind(b"\n", 0, found.start()) + 1
+
+
 class BrokerLog:
     """Reader of one broker's log.
 
@@ -90,11 +96,6 @@ class BrokerLog:
         self.events: list[Event] = []
         self._open = BoundedDict[str, str](MAX_CLIENTS)
         self._taken_over = BoundedDict[str, _Ended](MAX_CLIENTS)
-
-    @classmethod
-    def recognise(cls, timestamps: TimestampParser, opening: bytes) -> "BrokerLog | None":
-        """Return a reader if the start of a log is that of a broker, None otherwise."""
-        return cls(timestamps) if _OPENING.search(opening) is not None else None
 
     def take_events(self) -> list[Event]:
         """Return the events since the last call."""

@@ -18,7 +18,7 @@ from stringzilla import bytesum, count
 from wscheck.model.events import Event
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.access_log import AccessLog
-from wscheck.observe.logs.broker_log import MAX_FOREIGN_LINES, BrokerLog
+from wscheck.observe.logs.broker_log import MAX_FOREIGN_LINES, BrokerLog, broker_line
 from wscheck.observe.logs.event_builder import FULL, EventBuilder, PrefixMemory
 from wscheck.observe.logs.fast_reader.reader import FastReader
 from wscheck.observe.logs.formats.browser_console import NEEDLES
@@ -317,22 +317,37 @@ class LogExtractor:
     def _read_broker_log(self, end: int) -> bool:
         """Read the lines up to `end` if this is the log of an MQTT broker; return whether it is one.
 
-        Markers of a user say that the log has other records.
+        The lines before the first one that only a broker writes are read as those of any log.
         """
-        begin = self._position
-        may_be_one = self.lines < MAX_FOREIGN_LINES and not self.levels.total() and not self._wording.markers
-        if self._broker_log is None and may_be_one:
-            opening = bytes(self._data[begin : min(end, begin + RETAINED)])
-            self._broker_log = BrokerLog.recognise(self._timestamps, opening)
         if self._broker_log is None:
-            return False
-        if self._skipping:
-            begin = self._finish_skipped_line(end)
+            start = self._broker_start(end)
+            if start is None:
+                return False
+            self._read(start)
+            if self.levels.total():
+                return False
+            self._broker_log = BrokerLog(self._timestamps)
+        begin = self._finish_skipped_line(end) if self._skipping else self._position
         lines = bytes(self._data[begin:end])
         self._broker_log.read(lines, self.lines + 1)
         self._event_builder.add_broker_events(self._broker_log.take_events())
         self._position, self.lines = end, self.lines + lines.count(b"\n")
         return True
+
+    def _broker_start(self, end: int) -> int | None:
+        """Return the start of the first line before `end` that only a broker writes, None if there is none.
+
+        Only the first lines of a log without events are searched. Markers of a user say that it has other records.
+        """
+        if self._skipping or self._wording.markers or self.lines >= MAX_FOREIGN_LINES or self.levels.total():
+            return None
+        stop = self._position
+        for _ in range(MAX_FOREIGN_LINES - self.lines):
+            stop = self._data.find(b"\n", stop, end) + 1 or end
+            if stop >= end:
+                break
+        found = broker_line(bytes(self._data[self._position : stop]))
+        return None if found is None else self._position + found
 
     def _read_requests(self, end: int) -> None:
         """Count the requests of Engine.IO if this is an access log."""
