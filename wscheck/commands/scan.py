@@ -75,7 +75,7 @@ def _fix(plan: "ScanPlan", report: "ScanReport", redactor: "Redactor", write: bo
     output = sys.stderr.buffer if write else sys.stdout.buffer
     for change in changes:
         difference = unified_diff(change.path, change.before, change.after)
-        shown = redactor.redact_id(redact_credentials_in_code(difference))
+        shown = redactor.redact_forms(redact_credentials_in_code(difference))
         output.write(shown.encode())
         if shown != difference and not write:
             hint = "the diff hides a credential and cannot be applied; --fix makes the change."

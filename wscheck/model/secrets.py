@@ -210,14 +210,14 @@ class Redactor:
 
         An apparent credential has the form of a credential, or follows a name such as `token=`.
         """
-        return _NAMED.sub(self._apparent, self._redact_forms(text))
+        return _NAMED.sub(self._apparent, self.redact_forms(text))
 
     def redact_id(self, text: str) -> str:
         """Return `text` as `redact`, but with words in the name of an event, such as `token:refreshed`."""
-        text = self._redact_forms(text)
+        text = self.redact_forms(text)
         return _NAMED_IN_ID.sub(self._apparent, text) if _may_name_value(text) else text
 
-    def _redact_forms(self, text: str) -> str:
+    def redact_forms(self, text: str) -> str:
         """Return `text` with stand-ins for known secrets, and for values that have the form of a credential."""
         text = self.redact_known(text)
         has_address = "://" in text

@@ -1,6 +1,7 @@
 """Runs of `wscheck scan` on folders: which files are read, verdicts, reports and exit codes."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -93,8 +94,32 @@ def test_unreadable_and_broken_files_end_nothing(tmp_path: Path) -> None:
     (root / "d.js").symlink_to(root / "missing")
     (root / "e.js").write_bytes(b"\xff\xfe\x00io(\x00")
     report = run_scan(ScanPlan(root=root))
-    assert report.verdict is Verdict.PASSED
+    assert report.verdict is Verdict.INCONCLUSIVE
     assert "1 source file could not be read" in [gap.reason for gap in report.gaps]
+
+
+def test_a_pipe_is_no_source_file_and_utf_16_is_read(tmp_path: Path) -> None:
+    root = write(tmp_path, {"a.js": SHARED})
+    os.mkfifo(root / "pipe.js")
+    (root / "wide.js").write_bytes("new WebSocket('ws://wide')\n".encode("utf-16"))
+    report = run_scan(ScanPlan(root=root))
+    assert (report.verdict, report.files) == (Verdict.PASSED, 2)
+    assert [call.location.file for call in report.openings if call.location.file.endswith("wide.js")]
+
+
+def test_folders_below_one_another_are_read_at_any_depth(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(os.open("x.js", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    try:
+        assert run_scan(ScanPlan(root=tmp_path)).files == 1
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # too deep for the cleanup of pytest
 
 
 def test_a_folder_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:

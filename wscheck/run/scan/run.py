@@ -1,8 +1,10 @@
 """Run of `wscheck scan`: the source files of a folder, the facts about them, and the report."""
 
+import codecs
 import os
 import re
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -126,7 +128,7 @@ def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
     sources = SourceFiles(plan.root)
     allowed = {_identity(finding) for finding in report.allowed}
     for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
-        before = sources.read_content(path)
+        before = sources.read_original(path)
         if before is not None:
             after, fixed = _without_faults(path, before, sources.find_package(path), allowed)
             if fixed:
@@ -254,12 +256,18 @@ def _gaps(sources: "SourceFiles", facts: list[FileFacts], plan: ScanPlan) -> Ite
         if file.unchecked:
             yield Gap(reason=f"{file.path} opens connections in too many places: {file.unchecked:,} were not checked")
     if sources.unreadable:
-        yield Gap(reason=f"{_files(sources.unreadable)} could not be read", blocks=False)
+        yield Gap(reason=f"{_files(sources.unreadable)} could not be read")
+    if sources.unread_folders:
+        yield Gap(reason=f"{_folders(sources.unread_folders)} could not be read")
     if sources.skipped:
         yield NotTried(
             reason=f"not checked: {_files(sources.skipped)} (tests, type declarations, minified or large files)",
             blocks=False,
         )
+
+
+def _folders(count: int) -> str:
+    return "1 folder" if count == 1 else f"{count:,} folders"
 
 
 def _files(count: int) -> str:
@@ -272,14 +280,16 @@ class SourceFiles:
     files       number of source files
     skipped     number of tests, type declarations, minified and large files
     unreadable  number of files that could not be read
+    unread_folders  number of folders that could not be read
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root if root.is_dir() else root.parent
         is_inside = self._root.is_absolute() and self._root.is_relative_to(Path.cwd())
         self._prefix = (self._root.relative_to(Path.cwd()) if is_inside else self._root).as_posix()
-        listed = _listed(root) if root.is_dir() else [root.name]
+        listed, self.unread_folders = _listed(root) if root.is_dir() else ([root.name], 0)
         sources = [path for path in listed if PurePosixPath(path).suffix.lower() in SUFFIXES][:MAX_FILES]
+        sources = [path for path in sources if _is_file_or_broken_link(self._root / path)]
         self._paths = [path for path in sources if root.is_file() or not _is_excluded(path)]
         self.files, self.skipped, self.unreadable = len(self._paths), len(sources) - len(self._paths), 0
         self._readable: list[str] | None = None
@@ -321,12 +331,38 @@ class SourceFiles:
         """Return the content of a file by the path that reports show, None if it cannot be read."""
         return self._content(str(Path(shown).absolute()))
 
+    def read_original(self, shown: str) -> bytes | None:
+        """Return the bytes of a file in which text can be replaced, None if it is in UTF-16 or cannot be read."""
+        content = self._bytes(str(Path(shown).absolute()))
+        return None if content is None or content.startswith(_UTF_16) else content
+
     def _content(self, path: str) -> bytes | None:
+        content = self._bytes(path)
+        if content is not None and content.startswith(_UTF_16):
+            return content.decode("utf-16", "replace").encode("utf-8", "replace")
+        return content
+
+    def _bytes(self, path: str) -> bytes | None:
         try:
-            with (self._root / path).open("rb") as file:
-                return file.read(MAX_FILE_BYTES + 1)
+            # A pipe that got the name of a file meanwhile must not stop the scan.
+            with os.fdopen(os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                return file.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except OSError:
             return None
+
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def _is_file_or_broken_link(path: Path) -> bool:
+    """Return whether a path is that of a source file, also of one that cannot be read.
+
+    Pipes and devices are none, and neither is a file that Git knows but that was deleted.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return os.path.lexists(path)
 
 
 def _is_excluded(path: str) -> bool:
@@ -337,25 +373,42 @@ def _is_minified(content: bytes) -> bool:
     return len(content) > LONGEST_LINE and max(map(len, content.split(b"\n"))) > LONGEST_LINE
 
 
-def _listed(root: Path) -> list[str]:
-    """Return the relative paths of the files below `root`, sorted, without those that Git ignores."""
+def _listed(root: Path) -> tuple[list[str], int]:
+    """Return the relative paths of the files below `root`, sorted, without those that Git ignores.
+
+    The second value is the number of folders that could not be read.
+    """
     try:
         command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
         listed = ran.stdout.decode("utf-8", "surrogateescape").split("\0") if ran.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired):
         listed = None
+    unread = 0
     if listed is None or not any(listed):
-        listed = list(_walk(root))
-    return sorted(path for path in dict.fromkeys(listed) if path and not _is_in_ignored_folder(path))
+        listed, unread = _walk(root)
+    return sorted(path for path in dict.fromkeys(listed) if path and not _is_in_ignored_folder(path)), unread
 
 
 def _is_in_ignored_folder(path: str) -> bool:
     return not IGNORED_FOLDERS.isdisjoint(PurePosixPath(path).parts[:-1])
 
 
-def _walk(root: Path) -> Iterator[str]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in IGNORED_FOLDERS and not name.startswith(".")]
-        for name in files:
-            yield (Path(folder) / name).relative_to(root).as_posix()
+def _walk(root: Path) -> tuple[list[str], int]:
+    """Return the relative paths of the files below `root`, and the number of folders that could not be read.
+
+    Folders may be nested so deeply that `os.walk` exceeds the limit of recursion.
+    """
+    found, unread, waiting = list[str](), 0, [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(root / folder) as entries:
+                for entry in entries:
+                    if not entry.is_dir(follow_symlinks=False):
+                        found.append(folder + entry.name)
+                    elif entry.name not in IGNORED_FOLDERS and not entry.name.startswith("."):
+                        waiting.append(f"{folder}{entry.name}/")
+        except OSError:
+            unread += 1
+    return found, unread
