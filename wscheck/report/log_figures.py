@@ -133,9 +133,10 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
 def command_with_markers(report: LogsReport) -> str:
     """Return the command that reads the logs again with the suggested markers.
 
-    Return "" if events about connections were read, so that no marker is missing.
+    Return "" if events about connections were read, so that no marker is missing. If only ends were read, and the lines
+    about openings are known to be likely, the markers of the openings are missing.
     """
-    if not _has_no_connection_event(report) or report.access:
+    if report.access or not (_has_no_connection_event(report) or _has_proposed_openings(report)):
         return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     paths = " ".join(names) if len(names) < 4 else "..."
@@ -145,6 +146,12 @@ def command_with_markers(report: LogsReport) -> str:
 
 def _has_no_connection_event(report: LogsReport) -> bool:
     return bool(report.lines) and not report.unreadable and not any(map(report.events.get, _ALWAYS_SHOWN))
+
+
+def _has_proposed_openings(report: LogsReport) -> bool:
+    """Return whether ends of connections were read, and the lines about their openings were only proposed."""
+    proposed = {*(each.kind for each in report.guessable), *(each.kind for each in report.suggested)}
+    return not report.events.get("connected") and not report.events.get("replaced") and "connected" in proposed
 
 
 def totals(report: LogsReport) -> str:
