@@ -2,12 +2,14 @@
 
 from typing import Any, cast
 
-from wscheck.observe.browser.handlers import SocketHandlers
+import pytest
+
+from wscheck.observe.browser.handlers import SocketHandlers, _Change, _SocketState
 
 
-def socket(sid: str | None, *events: str) -> dict[str, Any]:
+def socket(sid: str | None, *events: str) -> _SocketState:
     """What a read finds: a socket whose handlers of these events changed. None is left, so no position is looked up."""
-    return {"index": 0, "sid": sid, "nsp": "/", "changed": {name: {"count": 0, "lost": 0} for name in events}}
+    return _SocketState(index=0, sid=sid, nsp="/", changed={name: _Change(0, 0) for name in events})
 
 
 async def test_handlers_that_were_read_before_the_socket_connected_belong_to_its_connection() -> None:
@@ -17,3 +19,43 @@ async def test_handlers_that_were_read_before_the_socket_connected_belong_to_its
     await handlers._record_socket(socket("s1"), at=2.0)
     await handlers._record_socket(socket("s2", "chat"), at=3.0)
     assert [(event.name, event.sid) for event in handlers.events()] == [("order", "s1"), ("chat", "s2")]
+
+
+class FakePage:
+    """DevTools connection to a page in which every call of a function returns one value."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def send(self, method: str, params: dict[str, Any], session: str) -> None:
+        pass
+
+    async def call(self, method: str, params: dict[str, Any], session: str) -> dict[str, Any]:
+        result = {"type": "object", "value": self.value, "objectId": "1"}
+        return {"result": result, "objects": result}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        "x",
+        {},
+        [5],
+        [{}],
+        [{"index": "0", "nsp": "/", "changed": {}}],
+        [{"index": 0, "nsp": "/", "changed": 5}],
+    ],
+)
+async def test_values_of_a_page_that_replaces_built_in_functions_are_no_handlers(value: object) -> None:
+    handlers = SocketHandlers(cast("Any", FakePage(value)), "session", None, cast("Any", None))
+    await handlers.find_sockets()
+    assert handlers.is_malformed and handlers.events() == []
+
+
+async def test_a_well_formed_answer_is_read() -> None:
+    value = [{"index": 0, "sid": "s1", "nsp": "/", "changed": {"order": {"count": 0, "lost": 1}}}]
+    handlers = SocketHandlers(cast("Any", FakePage(value)), "session", None, cast("Any", None))
+    await handlers.find_sockets()
+    assert [event.name for event in handlers.events()] == ["order"] and not handlers.is_malformed

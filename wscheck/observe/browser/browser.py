@@ -19,7 +19,7 @@ from wscheck.model.events import SOURCE_BROWSER, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser import launch
-from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection, MalformedValue, page_value
 from wscheck.observe.browser.handlers import MAX_CONTEXTS, HandlerPoller
 from wscheck.observe.browser.mounted_components import MountedComponents, read_mounted_components
 from wscheck.observe.browser.network import NetworkFeed, PageRest
@@ -402,8 +402,9 @@ class Browser:
         arguments = {"expression": _SESSION_STORAGE, "returnByValue": True, "silent": True}
         calls = (self._devtools.call("Runtime.evaluate", arguments, each.session) for each in tabs)
         for tab, result in zip(tabs, await asyncio.gather(*calls, return_exceptions=True), strict=True):
-            if isinstance(result, dict) and isinstance(items := result["result"].get("value"), list):
-                self._session_storage[tab.tab] = {(str(key), str(value)) for key, value in items}
+            with contextlib.suppress(MalformedValue):
+                if isinstance(result, dict):
+                    self._session_storage[tab.tab] = page_value(result["result"], set[tuple[str, str]])
 
     def _resolve_origin(self, session: TrafficSession, components: Mapping[str, MountedComponents]) -> ConnectionOrigin:
         return self._resolve_stack(session, session.initiator.raw_stack, components)

@@ -9,12 +9,15 @@ import itertools
 import json
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import aiohttp
+import msgspec
 
 from wscheck.config.settings import redact_url
 from wscheck.model.errors import CannotCheck, Unreachable, failure_reason
+
+T = TypeVar("T")
 
 RESPONSE_TIMEOUT_S = 30.0
 
@@ -49,6 +52,22 @@ class BrowserEnded(CannotCheck):
 
 class CommandFailed(Exception):
     """Error: the browser refused a command, because the page or worker is gone or does not support the command."""
+
+
+class MalformedValue(CommandFailed):
+    """Error: code that ran in a page returned a value of another form: the page replaced built-in functions."""
+
+
+def page_value(result: dict[str, Any], form: type[T]) -> T:
+    """Return the value that code in a page returned, in the form that the code gives it (`Runtime.RemoteObject`).
+
+    Raises:
+        MalformedValue: The value has another form.
+    """
+    try:
+        return msgspec.convert(result.get("value"), form)
+    except msgspec.ValidationError:
+        raise MalformedValue from None
 
 
 class DevToolsConnection:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from wscheck.model.events import Connected, Event, HandlersRegistered
-from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection, MalformedValue, page_value
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
 from wscheck.observe.traffic.demux import TrafficDemux
@@ -29,6 +29,8 @@ POLLS_PER_READ = 4
 
 BUSY_TIMEOUT_S = 5.0
 """Seconds within which a page must evaluate `0`. The handlers of a slower page are not read."""
+
+MALFORMED = "{} replaces built-in functions of JavaScript, so that its event handlers could not all be read."
 
 OBJECT_GROUP = "wscheck"
 
@@ -96,6 +98,22 @@ _REMOVAL = re.compile(
 _NEW_FUNCTION = re.compile(r"=>|^\(|^(?:async\s+)?function\b|\.bind\(")
 
 
+class _Change(msgspec.Struct, frozen=True):
+    """Number of handlers that one event has, and had before a call of off(event)."""
+
+    count: int
+    lost: int
+
+
+class _SocketState(msgspec.Struct, frozen=True):
+    """One socket of a page, with the events whose handlers have changed, as `READ_CHANGES` returns it."""
+
+    index: int
+    nsp: str
+    changed: dict[str, _Change]
+    sid: str | None = None
+
+
 class HandlerSnapshot(msgspec.Struct, frozen=True):
     """Handlers that one socket has for one event, from time `at` until the next snapshot of that event.
 
@@ -123,6 +141,7 @@ class SocketHandlers:
     Call `find_sockets` when there may be new sockets, `read_changes` periodically, and `events` at the end.
 
     sids_by_socket  list of socket ids for each socket object, oldest id first; a reconnection gives the object a new id
+    is_malformed    the page returned values that the code which read the handlers does not return
     """
 
     def __init__(self, devtools: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
@@ -133,6 +152,7 @@ class SocketHandlers:
         self._removal: dict[tuple[ScriptPosition, str], bool | None] = {}
         self._lock = asyncio.Lock()
         self.sids_by_socket: dict[int, list[str]] = {}
+        self.is_malformed = False
 
     async def find_sockets(self) -> None:
         """Find new sockets, and read the handlers of all sockets. Do nothing if the page is gone."""
@@ -156,8 +176,11 @@ class SocketHandlers:
         try:
             async with self._lock:
                 at = time.time()
-                for socket in (await self._call_on(self._state, READ_CHANGES, by_value=True))["value"]:
+                changes = await self._call_on(self._state, READ_CHANGES, by_value=True)
+                for socket in page_value(changes, list[_SocketState]):
                     await self._record_socket(socket, at)
+        except MalformedValue:
+            self.is_malformed = True
         except (CommandFailed, BrowserEnded, KeyError):
             return
 
@@ -206,20 +229,20 @@ class SocketHandlers:
         result: dict[str, Any] = response["result"]
         return result
 
-    async def _record_socket(self, socket: dict[str, Any], at: float) -> None:
-        index, sid = socket["index"], socket["sid"]
+    async def _record_socket(self, socket: _SocketState, at: float) -> None:
+        index, sid = socket.index, socket.sid
         sids = self.sids_by_socket.setdefault(index, [])
         if sid is not None and sid not in sids:
             sids.append(sid)
-        for name, change in socket["changed"].items():
+        for name, change in socket.changed.items():
             before = self._positions.get((index, name), ())
-            now, inside = await self._locate_handlers(index, name) if change["count"] else ((), None)
+            now, inside = await self._locate_handlers(index, name) if change.count else ((), None)
             self._positions[index, name] = now
             # off(event) removed several handlers, so it also removed those of other components.
-            lost = before if change["lost"] > 1 and not now else ()
+            lost = before if change.lost > 1 and not now else ()
             if name not in RESERVED_EVENT_NAMES:
                 last_sid, removes = sids[-1] if sids else None, await self._remove_handlers(now, name)
-                snapshot = HandlerSnapshot(at, index, last_sid, socket["nsp"], name, now, lost, inside, removes)
+                snapshot = HandlerSnapshot(at, index, last_sid, socket.nsp, name, now, lost, inside, removes)
                 self._snapshots.append(snapshot)
 
     async def _remove_handlers(self, handlers: Sequence[ScriptPosition], event: str) -> bool | None:
@@ -241,10 +264,11 @@ class SocketHandlers:
         """Return the positions of an event's handlers, and "connect" if the "connect" handler registers all of them."""
         state, arguments = self._state or "", ({"value": index}, {"value": name})
         functions = await self._call_on(state, HANDLER_FUNCTIONS, *arguments)
-        in_connect = (await self._call_on(state, IN_CONNECT_HANDLER, *arguments, by_value=True))["value"]
+        inside = await self._call_on(state, IN_CONNECT_HANDLER, *arguments, by_value=True)
+        in_connect = page_value(inside, list[bool])
         params = {"objectId": functions["objectId"], "ownProperties": True}
         properties = (await self._devtools.call("Runtime.getProperties", params, self._session))["result"]
-        ids = [p["value"]["objectId"] for p in properties if p["name"].isdigit() and "objectId" in p["value"]]
+        ids = [p["value"]["objectId"] for p in properties if p["name"].isdigit() and "objectId" in p.get("value", {})]
         positions = [at for each in ids if (at := await self._locate_function(each)) is not None]
         return tuple(positions), "connect" if in_connect and all(in_connect) else None
 
@@ -278,14 +302,17 @@ class HandlerPoller:
         self._connections_at_last_find: dict[str, int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._busy: dict[str, str] = {}
+        self._tabs: dict[str, str] = {}
 
     @property
     def notes(self) -> list[str]:
         """Sentences about pages that could not be inspected."""
-        return [
+        busy = [
             f"{page} did not answer for {BUSY_TIMEOUT_S:g} s: its script is busy or never ends."
             for page in self._busy.values()
         ]
+        malformed = {session for (session, _), each in self._handlers.items() if each.is_malformed}
+        return [*busy, *(MALFORMED.format(self._tabs[session]) for session in sorted(malformed))]
 
     def is_busy(self, target: DevToolsTarget) -> bool:
         """Return whether the page did not answer the last command in time."""
@@ -363,6 +390,7 @@ class HandlerPoller:
         if handlers is None:
             handlers = SocketHandlers(self._devtools, target.session, context, self._scripts)
             self._handlers[key] = handlers
+            self._tabs[target.session] = target.tab
         with contextlib.suppress(CommandFailed, BrowserEnded):
             await (handlers.find_sockets() if find else handlers.read_changes())
 

@@ -55,7 +55,7 @@ class PageLink(msgspec.Struct, frozen=True):
 
 async def read_links(tab: BrowserTab) -> list[PageLink]:
     """Return the links of the page that a tab shows, in the order of the document."""
-    return msgspec.convert(await tab.evaluate(_READ_LINKS), list[PageLink])
+    return await tab.evaluate(_READ_LINKS, list[PageLink])
 
 
 async def click_link(tab: BrowserTab, url: str) -> bool:

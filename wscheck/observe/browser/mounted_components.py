@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import BrowserEnded, CommandFailed, DevToolsConnection, page_value
 
 MAX_FUNCTIONS = 400
 """Largest number of different functions of one page whose positions are read."""
@@ -206,6 +206,32 @@ async def read_mounted_components(
     return merged
 
 
+class _Extent(msgspec.Struct, frozen=True):
+    """Number of lines in the text of a function but one, and length of the last line."""
+
+    lines: int
+    last: int
+
+
+class _Entry(_Extent, frozen=True, kw_only=True):
+    """One function, and the indices of the components that run it."""
+
+    wrapped: bool
+    owners: list[int]
+
+
+class _Data(msgspec.Struct, frozen=True):
+    """Result of `COLLECT` without the functions."""
+
+    names: list[str]
+    frameworks: list[str]
+    entries: list[_Entry]
+
+    def __post_init__(self) -> None:
+        if any(not 0 <= owner < len(self.names) for entry in self.entries for owner in entry.owners):
+            raise ValueError("the owner of a function is no component")
+
+
 class _ContextReader:
     """Reader of the components of one JavaScript context, in the session of its page."""
 
@@ -224,14 +250,14 @@ class _ContextReader:
             "Runtime.evaluate", expression=COLLECT, contextId=self._context, objectGroup=OBJECT_GROUP, silent=True
         )
         state = evaluated["result"]["objectId"]
-        data = (await self._call_on(state, DATA, by_value=True))["value"]
+        data = page_value(await self._call_on(state, DATA, by_value=True), _Data)
         functions_id = (await self._call_on(state, FUNCTIONS, by_value=False))["objectId"]
         listed = (await self._properties(functions_id))["result"]
         objects = [object_id for _, object_id in _objects(listed)]
-        found = await asyncio.gather(*map(self._component_functions, objects, data["entries"]))
+        found = await asyncio.gather(*map(self._component_functions, objects, data.entries))
         self._devtools.send("Runtime.releaseObjectGroup", {"objectGroup": OBJECT_GROUP}, self._session)
         functions = tuple(function for group in found for function in group)
-        return MountedComponents(tuple(data["names"]), frozenset(data["frameworks"]), functions)
+        return MountedComponents(tuple(data.names), frozenset(data.frameworks), functions)
 
     async def _call(self, method: str, **params: Any) -> dict[str, Any]:
         return await self._devtools.call(method, params, self._session)
@@ -245,29 +271,28 @@ class _ContextReader:
     async def _properties(self, object_id: str) -> dict[str, Any]:
         return await self._call("Runtime.getProperties", objectId=object_id, ownProperties=True)
 
-    async def _component_functions(self, object_id: str, entry: dict[str, Any]) -> list[ComponentFunction]:
+    async def _component_functions(self, object_id: str, entry: "_Entry") -> list[ComponentFunction]:
         try:
-            if not entry["wrapped"]:
-                found = [await self._located(object_id, entry, entry["owners"])]
+            if not entry.wrapped:
+                found = [await self._located(object_id, entry, entry.owners)]
             else:
                 inner = await self._unwrapped(object_id)
-                extents = [(await self._call_on(each, TEXT_EXTENT, by_value=True))["value"] for each in inner]
+                extents = [page_value(await self._call_on(each, TEXT_EXTENT, by_value=True), _Extent) for each in inner]
                 found = [
-                    await self._located(each, extent, entry["owners"])
-                    for each, extent in zip(inner, extents, strict=True)
+                    await self._located(each, extent, entry.owners) for each, extent in zip(inner, extents, strict=True)
                 ]
         except CommandFailed:
             return []
         return [each for each in found if each is not None]
 
-    async def _located(self, object_id: str, extent: dict[str, int], owners: Sequence[int]) -> ComponentFunction | None:
+    async def _located(self, object_id: str, extent: "_Extent", owners: Sequence[int]) -> ComponentFunction | None:
         """Return a function with its extent in its script, None if the browser does not know its location."""
         for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[FunctionLocation]]":
                 at = prop["value"]["value"]
                 start = at["lineNumber"], at.get("columnNumber", 0)
-                column = extent["last"] + (start[1] if extent["lines"] == 0 else 0)
-                return ComponentFunction(at["scriptId"], start, (start[0] + extent["lines"], column), tuple(owners))
+                column = extent.last + (start[1] if extent.lines == 0 else 0)
+                return ComponentFunction(at["scriptId"], start, (start[0] + extent.lines, column), tuple(owners))
         return None
 
     async def _unwrapped(self, object_id: str) -> list[str]:

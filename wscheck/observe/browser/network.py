@@ -462,8 +462,7 @@ class PageRest:
         """
         with contextlib.suppress(CannotCheck, TimeoutError):
             async with asyncio.timeout(IDLE_TIMEOUT_S):
-                url, is_loaded = await tab.evaluate(_WHEN_IDLE)
-                return url, is_loaded
+                return await tab.evaluate(_WHEN_IDLE, tuple[str, bool])
         return None
 
     def _state(self) -> tuple[object, ...]:

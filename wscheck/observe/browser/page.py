@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -18,10 +18,12 @@ from wscheck.config.browser_steps import KEY_CODES, MODIFIERS
 from wscheck.detect import stack_frames
 from wscheck.model.errors import CannotCheck
 from wscheck.model.events import CodeLocation
-from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection
+from wscheck.observe.browser.devtools import CommandFailed, DevToolsConnection, MalformedValue, page_value
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget
 from wscheck.observe.traffic import UrlFormatter
+
+T = TypeVar("T")
 
 LOAD_TIMEOUT_S = 30.0
 POLL_INTERVAL_S = 0.05
@@ -108,16 +110,26 @@ class BrowserTab:
         """Send a DevTools command to the tab and return its result."""
         return await self._call(method, params)
 
-    async def evaluate(self, expression: str) -> Any:
-        """Return the JSON value of a JavaScript expression; a promise is awaited."""
+    @overload
+    async def evaluate(self, expression: str) -> Any: ...
+
+    @overload
+    async def evaluate(self, expression: str, form: type[T]) -> T: ...
+
+    async def evaluate(self, expression: str, form: Any = Any) -> Any:
+        """Return the JSON value of a JavaScript expression, which must have a form; a promise is awaited."""
         arguments = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
         result = await self._call("Runtime.evaluate", arguments)
         if "exceptionDetails" in result:
-            error = result["exceptionDetails"].get("exception", {}).get("description", "it failed")
+            error = result["exceptionDetails"].get("exception", {}).get("description") or "it failed"
             raise CannotCheck(
                 f"The page's script failed: {error.splitlines()[0][:160]}.", "Try it in the browser's console."
             )
-        return result["result"].get("value")
+        try:
+            return page_value(result["result"], form)
+        except MalformedValue:
+            problem = f"{self.label} replaces built-in functions of JavaScript, so that it could not be read."
+            raise CannotCheck(problem, "Load the page without the script that replaces them.") from None
 
     async def wait_for(self, selector: str, timeout: float = 10.0) -> None:
         """Wait until an element exists and has a size."""
@@ -216,12 +228,12 @@ class BrowserTab:
 
     async def _middle(self, selector: str) -> tuple[float, float]:
         """Scroll an element into view and return the position of its middle."""
-        x, y = await self.evaluate(
+        return await self.evaluate(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'center'});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()",
+            tuple[float, float],
         )
-        return x, y
 
     async def screenshot(self) -> bytes:
         """Return a screenshot as PNG."""
