@@ -181,6 +181,18 @@ def test_a_long_value_in_a_record_is_read_in_linear_time(filling: str, key_order
     assert [event.user for event in events if isinstance(event, Connected)] == ["u"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_every_line_end_is_read_wherever_the_bytes_are_divided(encoding: str, end: str, size: int) -> None:
+    lines = [f"WebSocket client connected userId=u{n} socketId=s{n}aaaaaaaa" for n in range(3)]
+    data = "".join(line + end for line in lines).encode(encoding)
+    log = LogExtractor("")
+    events = [each for at in range(0, len(data), size) for each in log.feed(data[at : at + size])]
+    events += log.flush(at_end=True)
+    assert [event.user for event in events if isinstance(event, Connected)] == ["u0", "u1", "u2"]
+
+
 def _cpu_seconds(line: str) -> float:
     begin = time.process_time()
     read_log(line)

@@ -56,6 +56,7 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _DETECTION_BYTES = 8
 """Bytes at the start of a log by which UTF-16 is detected."""
 
+_LONE_RETURN = lazy_pattern(rb"\r[^\r\n]")
 _MIN_ZEROS = 2
 """Number of zeros in these bytes, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
 
@@ -582,15 +583,18 @@ def _line_ends(data: bytearray, begin: int, end: int, marks: bytearray) -> memor
 
 
 class Encoding:
-    """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8. Other bytes pass through unchanged.
+    """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8, of lone carriage returns to newlines.
 
-    A byte order mark identifies UTF-16; without one, zeros in every second byte do.
+    A byte order mark identifies UTF-16; without one, zeros in every second byte do. A carriage return ends a line if
+    the log has one within its text before any newline. Other bytes pass through unchanged.
     """
 
     def __init__(self) -> None:
         self._head: bytes | None = b""
         self._decoder: codecs.IncrementalDecoder | None = None
         self._name = ""
+        self._ends_with_return: bool | None = None
+        self._held_returns = b""
 
     @property
     def plain(self) -> bool:
@@ -600,7 +604,7 @@ class Encoding:
     @property
     def settled(self) -> bool:
         """Return whether the log is known to need no conversion, so that all its bytes pass through unchanged."""
-        return self._head is None and self._decoder is None
+        return self._head is None and self._decoder is None and self._ends_with_return is False
 
     def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """Return `data` as UTF-8. Bytes that cannot be converted yet are buffered for the next call."""
@@ -610,17 +614,33 @@ class Encoding:
                 self._head = data
                 return b""
             self._recognise(data)
-        return data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
+        return self._with_newlines(
+            data if self._decoder is None else self._decoder.decode(bytes(data)).encode("utf-8", "replace")
+        )
+
+    def _with_newlines(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
+        if self._ends_with_return is False:
+            return data
+        text, self._held_returns = self._held_returns + bytes(data), b""
+        if self._ends_with_return is None and (b"\n" in text or _LONE_RETURN.search(text) is not None):
+            self._ends_with_return = b"\n" not in text
+        if self._ends_with_return is None:
+            # Whether the returns at the end are lone is known with the next bytes.
+            rest = text.rstrip(b"\r")
+            text, self._held_returns = rest, text[len(rest) :]
+        return text.replace(b"\r", b"\n") if self._ends_with_return else text
 
     def end(self) -> bytes:
         """Return the bytes that are still buffered at the end of the log."""
         head, self._head = self._head or b"", None
         if self._decoder is not None:
             self._decoder.reset()  # discard an incomplete character
-        return head
+        held, self._held_returns = self._held_returns, b""
+        return head + held
 
     def input_size(self, text: bytes | bytearray) -> int:
         """Return the size of `text` and the buffered bytes before the conversion to UTF-8, in bytes."""
+        text = text + self._held_returns
         if self._decoder is None:
             return len(text) + len(self._head or b"")
         return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])
