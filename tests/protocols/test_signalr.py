@@ -102,7 +102,7 @@ def test_a_stream_is_a_subscription(is_json: bool) -> None:
     assert (first.name, first.same) == (second.name, second.same) == ("Ticks", ["yard"])
     item = record(type=2, invocationId="0", item={"x": 1}) if is_json else packed(2, {}, "0", {"x": 1})
     (received,) = session.receive(RECEIVED, item, 3)
-    assert isinstance(received, Received) and (received.name, received.payload) == ("Ticks", {"x": 1})
+    assert isinstance(received, Received) and (received.name, received.payload) == ("Ticks", [["yard"], {"x": 1}])
     cancel = record(type=5, invocationId="0") if is_json else packed(5, {}, "0")
     assert session.receive(SENT, cancel, 4) == [Unsubscribed(at=4, id="0")]
     done = record(type=3, invocationId="1") if is_json else packed(3, {}, "1", 2)

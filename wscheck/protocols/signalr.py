@@ -117,7 +117,7 @@ class SignalRSession(Session):
         self._is_json = True
         self._awaits_handshake = dict.fromkeys(Direction, True)
         self._rest = dict.fromkeys(Direction, b"")
-        self._streams: dict[str, str] = {}
+        self._streams: dict[str, HubMessage] = {}
         self._is_ended = False
 
     def receive(self, direction: Direction, data: Data, at: float) -> WireEvents:
@@ -179,7 +179,7 @@ class SignalRSession(Session):
         if message.type == MessageType.INVOCATION:
             return [Sent(at=at, name=message.target, arguments=list(message.arguments))]
         if message.type == MessageType.STREAM_INVOCATION and len(self._streams) < MAX_STREAMS:
-            self._streams[message.id] = message.target
+            self._streams[message.id] = message
             return [Subscribed(at=at, id=message.id, name=message.target, same=list(message.arguments))]
         if message.type == MessageType.CANCEL_INVOCATION:
             return self._end_stream(message.id, at, by_server=False)
@@ -190,7 +190,9 @@ class SignalRSession(Session):
             arguments = message.arguments
             return [_received(message.target, arguments[0] if len(arguments) == 1 else list(arguments), at)]
         if message.type == MessageType.STREAM_ITEM and message.id in self._streams:
-            return [_received(self._streams[message.id], message.item, at)]
+            stream = self._streams[message.id]
+            # Equal items of streams with other arguments, such as two sensors, are different events.
+            return [_received(stream.target, [list(stream.arguments), message.item], at)]
         if message.type == MessageType.COMPLETION:
             return self._end_stream(message.id, at, by_server=True)
         return []

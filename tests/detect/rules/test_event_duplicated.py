@@ -18,6 +18,23 @@ def test_one_event_on_two_connections_of_one_page() -> None:
     assert found.message == "sync arrived on 2 connections of one page"
 
 
+@pytest.mark.parametrize(
+    ("urls", "findings"),
+    [
+        (("ws://h/chat", "ws://h/metrics"), 0),
+        (("http://one:81/socket.io/", "http://two:82/socket.io/"), 0),
+        (("ws://h/chat", "ws://h/chat/"), 1),
+        (("ws://h/chat", None), 1),
+    ],
+)
+def test_equal_messages_of_two_services_are_no_duplicate(urls: tuple[str, str | None], findings: int) -> None:
+    conversation = user("A", page="tab-1")
+    for sid, url in zip(("s1", "s2"), urls, strict=True):
+        conversation.connects(sid, at=0, url=url)
+    conversation.receives("message", at=1, sid="s1").receives("message", at=1.01, sid="s2")
+    assert len(judged(EventDuplicated, conversation)) == findings
+
+
 def test_one_event_twice_on_one_connection() -> None:
     conversation = user("A").receives("sync", at=0).receives("sync", at=0.01)
     assert one(judged(EventDuplicated, conversation)).message == "sync arrived 2 times on one connection"

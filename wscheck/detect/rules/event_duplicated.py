@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from wscheck.detect.bounded_dict import BoundedDict
+from wscheck.detect.connection_policy import ServerEndpoint
 from wscheck.detect.rules.rule import EventHandler, Rule
 from wscheck.model.disconnect_reasons import SERVER_ENDED
 from wscheck.model.events import (
@@ -173,6 +174,7 @@ class EventDuplicated(Rule):
         self._payloads = BoundedDict[PayloadKey, _PayloadCounts](MAX_PAYLOADS)
         self._registrations: dict[tuple[str | None, int | None, str | None, str, CodeLocation], int] = {}
         self._lost_sids = BoundedDict[str | None, None](MAX_PAYLOADS)
+        self._endpoints = BoundedDict[str | None, ServerEndpoint](MAX_PAYLOADS)
         self._copies = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
         self._restamped = BoundedDict[tuple[str | None, *PayloadKey], _Arrivals](MAX_PAYLOADS)
         self._repeated: dict[tuple[str | None, *PayloadKey], float] = {}
@@ -196,6 +198,8 @@ class EventDuplicated(Rule):
             self._tries.setdefault(event.name, []).append(_Try(event))
 
     def _connected(self, event: Connected) -> None:
+        if event.url is not None:
+            self._endpoints.put(event.sid, ServerEndpoint.from_url(event.url))
         for tries in self._tries.values():
             if tries[-1].page == event.page:
                 tries[-1].is_connected = True
@@ -213,7 +217,11 @@ class EventDuplicated(Rule):
         if counts is None:
             return
         counts.delivered[event.sid] = counts.delivered.get(event.sid, 0) + 1
-        others = [sid for sid in counts.delivered if sid != event.sid and sid not in self._lost_sids]
+        others = [
+            sid
+            for sid in counts.delivered
+            if sid != event.sid and sid not in self._lost_sids and self._have_one_endpoint(sid, event.sid)
+        ]
         if others:
             self._report_duplicate(event, f"{event.name} arrived on {len(others) + 1} connections of one page")
         elif event.at is None:
@@ -222,6 +230,11 @@ class EventDuplicated(Rule):
             return
         if event.at is not None:
             self._store(event, event.at, exact=not others)
+
+    def _have_one_endpoint(self, sid: str | None, other: str | None) -> bool:
+        """Return whether two connections are to the same endpoint: two services may send the same small message."""
+        first, second = self._endpoints.get(sid), self._endpoints.get(other)
+        return first is None or second is None or first == second
 
     def _store(self, event: Delivered, at: float, *, exact: bool) -> None:
         """Store the arrival of an event at the time `at`, so that `on_time` and `finish` can find copies.
