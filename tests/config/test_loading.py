@@ -154,6 +154,7 @@ def test_values_are_parsed(tmp_path: Path, name: str, raw: str, value: object) -
 
 INVALID_FILES: list[tuple[str | bytes, str, str]] = [
     ("[target]\nurl = http://x\n", "wscheck.toml:2 is not valid TOML", "wscheck init"),
+    ("a=" + "[" * 5000, "wscheck.toml is not valid TOML: its values are nested too deeply", "Correct it"),
     ("a\n", "wscheck.toml:1 is not valid TOML", "Correct that line"),
     (b"[target]\nurl = '\xff'\n", "wscheck.toml:2 is not UTF-8 text", "Save the file as UTF-8"),
     ("[tarqet]\n", "wscheck.toml:1: unknown key `tarqet`", "Did you mean `target`?"),

@@ -57,3 +57,8 @@ def test_escaped_text_contains_no_control_characters(text: str) -> None:
 def test_ordinary_text_is_unchanged() -> None:
     assert formatting.escape_control("Zoë 🔗 日本\tx\n") == "Zoë 🔗 日本\tx\n"
     assert formatting.one_line("a\n  b\tc") == "a b c"
+
+
+def test_an_address_is_no_link_in_markdown() -> None:
+    escaped = [formatting.escape_markdown(each) for each in ("http://a.b/", "WWW.a.b", ":bomb:", "at 10:20:30")]
+    assert escaped == ["http\\://a.b/", "WWW\\.a.b", "\\:bomb:", "at 10:20:30"]

@@ -76,7 +76,10 @@ def tail_logs(
     fail_on: FailOn = None,
     strict: Strict = None,
     format: Formats = None,
-    users: Annotated[int | None, typer.Option(metavar="N", min=0, help="List at most this many users [all].")] = None,
+    users: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="List at most this many users [all; terminal and markdown: 10]."),
+    ] = None,
     webhook: Annotated[
         str | None,
         typer.Option(metavar="URL", help="URL to which each change of an incident is posted; or set WSCHECK_WEBHOOK."),

@@ -250,6 +250,8 @@ def _parse(name: str, text: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
+    except RecursionError:
+        raise UsageError(f"{name} is not valid TOML: its values are nested too deeply.", "Correct it.") from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         # For an error at the end of the document, the message of the parser contains no line.

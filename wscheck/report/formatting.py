@@ -46,7 +46,12 @@ def on_one_line(text: str) -> str:
 def escape_markdown(text: str) -> str:
     """Return `text` on one line, escaped so that Markdown shows it literally. HTML is escaped too."""
     escaped = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
-    return "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
+    escaped = "".join(f"\\{char}" if char in "\\`*_[]|#~@!" else char for char in escaped)
+    return _AUTOMATIC_LINK.sub(r"\\\g<0>", escaped)
+
+
+_AUTOMATIC_LINK = re.compile(r":(?=//)|(?i:(?<=\bwww))\.|:(?=[A-Za-z][\w+-]*:)")
+"""Sign that makes a link of an address without markup on GitHub, or starts the name of an emoji."""
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:
