@@ -98,6 +98,13 @@ def test_unreadable_and_broken_files_end_nothing(tmp_path: Path) -> None:
     assert "1 source file could not be read" in [gap.reason for gap in report.gaps]
 
 
+def test_a_file_that_takes_too_long_is_missing_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wscheck.run.scan.run.MAX_FILE_SECONDS", -1.0)
+    report = run_scan(ScanPlan(root=write(tmp_path, {"a.js": SHARED})))
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert [gap.reason for gap in report.gaps if gap.reason.endswith("a.js is too complex to be read")]
+
+
 def test_a_pipe_is_no_source_file_and_utf_16_is_read(tmp_path: Path) -> None:
     root = write(tmp_path, {"a.js": SHARED})
     os.mkfifo(root / "pipe.js")

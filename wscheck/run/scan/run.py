@@ -20,7 +20,7 @@ from wscheck.detect.code.cleanup_patches import Edit, patched
 from wscheck.detect.code.packages import Package, parse_manifest
 from wscheck.detect.code.server_rendering import ServerOpenings
 from wscheck.detect.code.source_tree import FileFacts, Use
-from wscheck.detect.code.syntax import SUFFIXES, parse_source
+from wscheck.detect.code.syntax import SUFFIXES, TooComplex, limited, parse_source
 from wscheck.detect.code.url_values import ModuleConstants, ModuleIndex, module_constants, references
 from wscheck.detect.rules import ranked
 from wscheck.detect.verdict import first_message, verdict
@@ -55,6 +55,12 @@ _TEST = re.compile(
 _MINIFIED = re.compile(r"[.-]min\.\w+$")
 
 
+MAX_FILE_SECONDS = 10.0
+"""Longest time of the processor in which a file is read. The time grows faster than the size of the file, and code that
+people write takes a fraction of a second.
+"""
+
+
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Plan of a scan: the folder or file to scan, and the criteria that fail the run.
 
@@ -81,16 +87,19 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     """Read the source files and evaluate the places that open connections."""
     started_at, begin = time.time(), time.perf_counter()
     sources = SourceFiles(plan.root)
-    facts = [
-        source_tree.file_facts(path, content, sources.find_package(path))
-        for path, content in sources.read()
-        if source_tree.may_have_facts(content)
-    ]
+    facts, too_complex = list[FileFacts](), list[str]()
+    for path, content in sources.read():
+        if source_tree.may_have_facts(content):
+            try:
+                with limited(_Budget(MAX_FILE_SECONDS)):
+                    facts.append(source_tree.file_facts(path, content, sources.find_package(path)))
+            except TooComplex:
+                too_complex.append(path)
     groups = source_tree.shared_urls(facts, _Constants(sources, facts).find_module)
     uses = _uses(sources, facts, groups)
     findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
     openings = [call for file in facts for call in file.openings]
-    gaps = list(_gaps(sources, facts, plan))
+    gaps = [*_gaps(sources, facts, plan), *(Gap(reason=f"{path} is too complex to be read") for path in too_complex)]
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
     return ScanReport(
         schema="wscheck.scan/1",
@@ -108,6 +117,16 @@ def run_scan(plan: ScanPlan) -> ScanReport:
         files=sources.files,
         openings=openings,
     )
+
+
+class _Budget:
+    """Time of the processor that reading one file may take."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.process_time() + seconds
+
+    def __call__(self) -> bool:
+        return time.process_time() > self._end
 
 
 class Change(NamedTuple):
