@@ -16,7 +16,7 @@ from tests.cli import Ran, wscheck
 from tests.observe.har.test_real import DEVTOOLS, FIXED, PLAYWRIGHT
 from wscheck.detect.rules import RuleOptions
 from wscheck.model.errors import BadEvidence
-from wscheck.model.events import NotEvaluated, Unreadable
+from wscheck.model.events import Connected, NotEvaluated, Unreadable
 from wscheck.model.findings import Bar
 from wscheck.observe.har import read_har_files
 from wscheck.observe.har.har_file import load_har_file
@@ -131,8 +131,7 @@ def test_damaged_bytes_are_refused_or_read(tmp_path: Path) -> None:
         {"startedDateTime": "yesterday"},
         {"startedDateTime": 12},
         {"response": {"status": "200"}},
-        {"_webSocketMessages": [{"type": "send"}]},
-        {"time": "long"},
+        {"request": {"url": 5}},
     ],
 )
 def test_invalid_entries_are_counted_and_the_others_evaluated(tmp_path: Path, wrong: dict[str, Any]) -> None:
@@ -144,6 +143,64 @@ def test_invalid_entries_are_counted_and_the_others_evaluated(tmp_path: Path, wr
     assert contents.notes[0] == f"1 entry of {path} cannot be read."
     assert [event for event in contents.events if isinstance(event, Unreadable)]
     assert len(contents.events) >= 4
+
+
+FRAME = {"type": "send", "time": 1795882339.5, "opcode": 1, "data": '{"userId":"ann"}'}
+SOCKET = {"_resourceType": "websocket", "_webSocketMessages": [FRAME]}
+
+
+def gaps_of(path: Path) -> tuple[list[str], int]:
+    """Return what was not evaluated, and the number of connections."""
+    events = read_har_files([path]).events
+    gaps = [event.reason for event in events if isinstance(event, NotEvaluated)]
+    return gaps, sum(isinstance(event, Connected) for event in events)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            {"startedDateTime": "yesterday"},
+            {"startedDateTime": None},
+            {"startedDateTime": "0001-01-01T00:00:00+14:00"},
+        ),
+        *(
+            {"request": None},
+            {"request": {"url": 5}},
+            {"request": {"url": "ws://[::1/ws"}},
+            {"response": {"status": "x"}},
+        ),
+        *({"request": {"url": "ws://h:99999999/ws"}}, {"response": {"status": 10**30}}),
+    ],
+)
+def test_an_invalid_entry_that_may_be_a_connection_is_a_gap(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path = har(tmp_path / "page.har", entry("ws://h/ws", 101, **SOCKET), entry("ws://h/ws", 101, **SOCKET) | wrong)
+    assert gaps_of(path) == ([f"{path}: entries that may be of connections cannot be read (1)"], 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "may_be"),
+    [
+        *(("http://h/logo.png", "image", False), ("http://h/api", "xhr", False), ("http://h/api", None, False)),
+        *(("http://h/socket.io/?EIO=4", "xhr", True), ("wss://h/", None, True), ("http://h/", "eventsource", True)),
+    ],
+)
+def test_an_invalid_entry_of_another_resource_is_no_gap(tmp_path: Path, url: str, kind: str, may_be: bool) -> None:
+    invalid = entry(url, _resourceType=kind) | {"startedDateTime": "yesterday"}
+    path = har(tmp_path / "page.har", entry("ws://h/ws", 101, **SOCKET), invalid)
+    assert bool(gaps_of(path)[0]) is may_be
+
+
+@pytest.mark.parametrize("invalid", [None, 5, {}, FRAME | {"time": "x"}, FRAME | {"time": 1e300}, FRAME | {"data": 5}])
+def test_an_invalid_message_is_a_gap_and_leaves_its_connection(tmp_path: Path, invalid: object) -> None:
+    path = har(tmp_path / "page.har", entry("ws://h/ws", 101, **SOCKET | {"_webSocketMessages": [invalid, FRAME]}))
+    assert gaps_of(path) == ([f"{path}: messages of connections cannot be read (1)"], 1)
+
+
+@pytest.mark.parametrize("wrong", [{"time": "long"}, {"time": 1e308}, {"request": {"url": "ws://h/", "headers": None}}])
+def test_an_invalid_duration_or_header_leaves_the_connection(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path = har(tmp_path / "page.har", entry("ws://h/ws", 101, **SOCKET) | wrong)
+    assert gaps_of(path) == ([], 1)
 
 
 @pytest.mark.parametrize(

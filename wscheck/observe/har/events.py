@@ -336,6 +336,14 @@ class _HarReader:
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
         if polls and not any(self.har.payload(entry) for entry in polls):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
+        for count, what in (
+            (self.har.invalid_connections, "entries that may be of connections"),
+            (self.har.invalid_messages, "messages of connections"),
+        ):
+            if count:
+                yield NotEvaluated(
+                    at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {what} cannot be read ({count})"
+                )
         if self.invalid_entries:
             yield Unreadable(at=at, source=SOURCE_HAR, path=path, reason=f"{self.invalid_entries} cannot be read")
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -24,6 +25,9 @@ from wscheck.protocols.event_stream import MEDIA_TYPE
 
 MIN_MILLISECONDS = 1e11
 """Times from this number on are milliseconds: as seconds it is the year 5138, as milliseconds 1973."""
+
+MAX_TIME_S = 1e11
+"""Times after this number of seconds since the epoch, and longer durations, are invalid."""
 
 SAVE_AGAIN = "Save it again: DevTools, Network, `Save all as HAR with content`; or Playwright's `recordHar`."
 
@@ -59,6 +63,10 @@ class HarResponse(msgspec.Struct, rename="camel"):
     content: HarContent | None = None
     error: str | None = msgspec.field(default=None, name="_error")
 
+    def __post_init__(self) -> None:
+        if not -1 <= self.status <= 999:
+            raise ValueError("invalid status")
+
 
 class HarFrame(msgspec.Struct):
     """Websocket frame. With `opcode` 2, the payload is binary, and `data` is its base64."""
@@ -67,6 +75,9 @@ class HarFrame(msgspec.Struct):
     time: float
     opcode: float = 1
     data: str = ""
+
+    def __post_init__(self) -> None:
+        _check_time(self.at)
 
     @property
     def at(self) -> float:
@@ -90,6 +101,9 @@ class HarStreamEvent(msgspec.Struct):
     name: str = msgspec.field(default="message", name="eventName")
     data: str = ""
 
+    def __post_init__(self) -> None:
+        _check_time(self.time)
+
 
 class HarEntry(msgspec.Struct, kw_only=True):
     """One request or websocket.
@@ -107,6 +121,11 @@ class HarEntry(msgspec.Struct, kw_only=True):
     stream_events: list[HarStreamEvent] = msgspec.field(default_factory=list, name="_eventSourceMessages")
     initiator: Any = msgspec.field(default=None, name="_initiator")
     frame_id: str | None = msgspec.field(default=None, name="_frameref")
+
+    def __post_init__(self) -> None:
+        _check_time(self.at)
+        _check_time(self.ended_at)
+        urlsplit(self.request.url).port  # noqa: B018  # an invalid URL makes the entry invalid
 
     @property
     def at(self) -> float:
@@ -133,6 +152,11 @@ class HarEntry(msgspec.Struct, kw_only=True):
         return self.resource_type == "eventsource" or media_type.startswith(MEDIA_TYPE)
 
 
+def _check_time(seconds: float) -> None:
+    if not 0 <= seconds < MAX_TIME_S:
+        raise ValueError("invalid time")
+
+
 class _HarCreator(msgspec.Struct):
     name: str = ""
     version: str = ""
@@ -156,15 +180,19 @@ class _HarDocument(msgspec.Struct):
 class HarFile(msgspec.Struct):
     """Contents of a HAR file.
 
-    invalid_entries  number of entries that could not be parsed
-    titles           dict of page id to page title
+    titles               dict of page id to page title
+    invalid_entries      number of entries that could not be parsed
+    invalid_connections  number of those that may be of a connection
+    invalid_messages     number of messages of connections that could not be parsed
     """
 
     path: Path
     creator: str
     entries: list[HarEntry]
-    invalid_entries: int
     titles: dict[str, str]
+    invalid_entries: int = 0
+    invalid_connections: int = 0
+    invalid_messages: int = 0
 
     @property
     def by_playwright(self) -> bool:
@@ -234,9 +262,10 @@ def _parse(content: mmap.mmap | bytes, path: Path) -> HarFile:
         text = view[3:] if content[:3] == b"\xef\xbb\xbf" else view
         try:
             log = _parse_log(text, path)
-            entries = [entry for raw in log.entries if (entry := _parse_entry(raw)) is not None]
-            titles = {page.id: page.title or "" for page in log.pages or ()}
-            return HarFile(path, log.creator.name, entries, len(log.entries) - len(entries), titles)
+            har = HarFile(path, log.creator.name, [], {page.id: page.title or "" for page in log.pages or ()})
+            # A comprehension leaves no reference to a raw entry.
+            har.entries = [entry for raw in log.entries if (entry := _parse_entry(raw, har)) is not None]
+            return har
         finally:
             # Raw entries refer to the mapped file, which is closed next.
             log = None  # type: ignore[assignment]
@@ -263,12 +292,72 @@ def _parse_log(text: memoryview, path: Path) -> _HarLog:
         raise BadEvidence(f"{path} is not a HAR file: it is not JSON in UTF-8.", SAVE_AGAIN) from None
 
 
-def _parse_entry(raw: msgspec.Raw) -> HarEntry | None:
+_INVALID = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
+
+
+def _parse_entry(raw: msgspec.Raw, har: HarFile) -> HarEntry | None:
+    """Return an entry without those of its parts that are invalid, None if it is invalid. Count what is invalid."""
     try:
         entry = msgspec.json.decode(raw, type=HarEntry)
-        entry.at  # noqa: B018  # an invalid time makes the entry invalid
-    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-        return None
+    except _INVALID:
+        try:
+            loose = msgspec.json.decode(raw)
+        except _INVALID:
+            loose = None
+        har.invalid_messages += _remove_invalid_parts(loose) if isinstance(loose, dict) else 0
+        try:
+            entry = msgspec.convert(loose, HarEntry)
+        except _INVALID:
+            har.invalid_entries += 1
+            har.invalid_connections += _may_be_connection(loose)
+            return None
+    return _without_needless_content(entry)
+
+
+def _remove_invalid_parts(entry: dict[str, Any]) -> int:
+    """Remove the invalid messages, headers and durations of an entry. Return the number of its invalid messages."""
+    invalid = 0
+    for name, form in (("_webSocketMessages", HarFrame), ("_eventSourceMessages", HarStreamEvent)):
+        if name in entry:
+            messages = entry[name] if isinstance(entry[name], list) else [entry[name]]
+            entry[name] = [each for each in messages if _has_form(each, form)]
+            invalid += len(messages) - len(entry[name])
+    for message in (entry.get("request"), entry.get("response")):
+        if isinstance(message, dict) and "headers" in message:
+            headers = message["headers"] if isinstance(message["headers"], list) else []
+            message["headers"] = [each for each in headers if _has_form(each, HarHeader)]
+    duration = entry.get("time")
+    if not isinstance(duration, int | float) or duration >= MAX_TIME_S:
+        entry["time"] = None
+    return invalid
+
+
+def _has_form(value: object, form: type) -> bool:
+    try:
+        msgspec.convert(value, form)
+    except _INVALID:
+        return False
+    return True
+
+
+_CONNECTIONS, _REQUESTS = ("websocket", "eventsource"), ("fetch", "xhr")
+"""Types of resources that are connections, and that may be polls or streams."""
+
+
+def _may_be_connection(entry: Any) -> bool:
+    """Return whether an entry that cannot be parsed may be of a connection."""
+    if not isinstance(entry, dict):
+        return True
+    kind, request = entry.get("_resourceType"), entry.get("request")
+    if isinstance(kind, str) and kind not in _REQUESTS:
+        return kind in _CONNECTIONS
+    url = request.get("url") if isinstance(request, dict) else None
+    if not isinstance(url, str) or not url.startswith(("http:", "https:")):
+        return True
+    return "EIO=" in url or MEDIA_TYPE in str(entry.get("response"))
+
+
+def _without_needless_content(entry: HarEntry) -> HarEntry:
     url = entry.request.url
     if not (entry.resource_type == "script" or "EIO=" in url or ".map" in url):
         # Other content, such as images, is most of a HAR file and is not needed.

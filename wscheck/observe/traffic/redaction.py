@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from wscheck.model.secrets import SHORTEST_SECRET, Redactor, Secret, is_scheme
 
@@ -162,7 +162,7 @@ class UrlFormatter:
 
         Each of their values becomes a short digest, so that different values stay different.
         """
-        parts = urlsplit(url)
+        parts = _split(url)
         digests = "&".join(f"{name}=~{self._redactor.digest(value)[:6]}" for name, value in sorted(query.items()))
         scheme = _HTTP_SCHEMES.get(parts.scheme, parts.scheme)
         return self.redact(urlunsplit((scheme, _without_user_info(parts.netloc), parts.path, digests, "")))
@@ -171,7 +171,7 @@ class UrlFormatter:
         """Return the URL of a page or worker, with only its credentials redacted."""
         if not url.startswith(("http:", "https:", "ws:", "wss:", "file:")):
             return self.redact(re.sub(r"^(data|blob):.*", r"\1:", url))
-        parts = urlsplit(url)
+        parts = _split(url)
         values = [
             (name, "(hidden)" if is_secret(name, value) else value)
             for name, value in parse_qsl(parts.query, keep_blank_values=True)
@@ -181,9 +181,16 @@ class UrlFormatter:
 
     def script(self, url: str) -> str:
         """Return the URL of a script; its query, which hot reload changes, becomes a short digest."""
-        parts = urlsplit(url)
+        parts = _split(url)
         version = f"~{self._redactor.digest(parts.query)[:6]}" if parts.query else ""
         return self.redact(urlunsplit((parts.scheme, _without_user_info(parts.netloc), parts.path, version, "")))
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "(invalid URL)", "", "")
 
 
 def _without_user_info(netloc: str) -> str:
