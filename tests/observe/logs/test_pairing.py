@@ -175,6 +175,39 @@ def test_a_refusal_in_the_form_of_the_opening_is_an_attempt(words: tuple[str, st
     assert {event.user for event in events if isinstance(event, Connected)} == {"4000", "4001", "4002"}
 
 
+@pytest.mark.parametrize(
+    ("words", "refused"),
+    [
+        (("probe has connected, link {i} rig={u}", "probe has disconnected, link {i}"), "denying session rig={u}"),
+        (("Session {i} opened for {u}", "Session {i} closed"), "{u} still holds a websocket, new one declined"),
+        (("socket {i} connected crew={u}", "socket {i} disconnected"), "handshake from crew={u} refused: one per crew"),
+    ],
+)
+def test_a_refusal_in_other_words_is_an_attempt(words: tuple[str, str], refused: str) -> None:
+    events = read(_refused_later(words, refused), guesses=True)
+    assert [event.user for event in events if isinstance(event, Refused)] == 30 * ["kx2"]
+    assert {event.user for event in events if isinstance(event, Connected)} == {"kx0", "kx1", "kx2", "kx3"}
+
+
+@pytest.mark.parametrize(
+    "refused", ["channel alerts denied to {u}", "upload of {u} rejected", "invite of {u} declined"]
+)
+def test_a_refusal_of_something_else_is_no_attempt(refused: str) -> None:
+    log = _refused_later(("Session {i} opened for {u}", "Session {i} closed"), refused)
+    assert not [event for event in read(log, guesses=True) if isinstance(event, Refused)]
+
+
+def _refused_later(words: tuple[str, str], refused: str) -> str:
+    """Return a log in which four users come and go, and in which the attempts of one of them are then refused."""
+    lines = [
+        (11 * n + 40 * end, words[end].format(i=f"7f{n:02}a4e{n:02}", u=f"kx{n % 4}"))
+        for n in range(12)
+        for end in (0, 1)
+    ]
+    lines += [(200 + 2 * n, refused.format(u="kx2")) for n in range(30)]
+    return "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z INFO {text}\n" for at, text in sorted(lines))
+
+
 @pytest.mark.parametrize("details", ["(code=1001, message=)", "Cause(order=2, file=)"])
 def test_details_in_parentheses_do_not_make_it_another_thing(details: str) -> None:
     words = ("link {i} begun, crew {u}", f"link {{i}} over, crew {{u}}, {details}")

@@ -382,15 +382,28 @@ class Pairing:
 
     # --- refusals -----------------------------------------------------------------------------------------------------
 
-    def refusals(self, start: Group) -> Iterator[Group]:
-        """Yield the statements that report refused attempts, and otherwise have the words of the statement `start`."""
+    def refusals(self, start: Group, user: str) -> Iterator[tuple[Group, str]]:
+        """Yield the statements that report refused attempts, each with the place of the user.
+
+        Such a statement has the words of the statement `start` except for one, or it is about a connection and names
+        the users of `start`.
+
+        user  place of the user in `start`
+        """
         prefix, pattern = start.statement
+        users, label = set(start.values(user)), start.label(user)
         for group in self.groups:
+            if group.words.isdisjoint(REFUSALS):
+                continue
             its_prefix, its_pattern = group.statement
-            if its_prefix == prefix and len(its_pattern) == len(pattern) and not group.words.isdisjoint(REFUSALS):
+            if its_prefix == prefix and len(its_pattern) == len(pattern):
                 other = [own for own, begun in zip(its_pattern, pattern, strict=True) if own != begun]
                 if len(other) == 1 and other[0] != SLOT:
-                    yield group
+                    yield group, user
+                    continue
+            named = [place for place in group.columns if share(group.values(place), users) >= MOST]
+            if named and not group.words.isdisjoint(_ATTEMPTED):
+                yield group, next((place for place in named if group.label(place) == label), named[0])
 
     def with_reasons(self, end: Group) -> Iterator[Group]:
         """Yield the statements that differ from the statement `end` only by a reason behind it, which has values."""
@@ -460,6 +473,8 @@ class Pairing:
         return seconds <= HANDOVER_S if seconds is not None else at - max(newer) <= 2
 
 
+_ATTEMPTED = CONNECTION_NOUNS - {"channel", "tab", "tabs", "peer"} | {"connect", "connecting", "reconnect", "handshake"}
+"""Words for what is refused. A channel is refused within a connection that was accepted."""
 _PLACES_OF_SERVERS = frozenset(
     ["node", "pod", "server", "region", "zone", "instance", "replica", "shard", "pid", "port", "ip", "addr", "address"]
 )
@@ -548,8 +563,8 @@ def learn_structure(
         users = next(one for one in pairing.id_columns(pair.start.group) if one.place == user)
         for group, places in pairing.replacements(pair.start, users, ends):
             found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
-    for group in pairing.refusals(pair.start.group):
-        found[group.statement] = make_reading(group, REFUSED, roles, certain=certain, by_structure=True)
+    for group, place in pairing.refusals(pair.start.group, user):
+        found[group.statement] = make_reading(group, REFUSED, {USER: place}, certain=certain, by_structure=True)
     ended = defaultdict[str, list[int]](list)
     for end in ends:
         fresh = [
