@@ -197,6 +197,50 @@ def test_a_refusal_of_something_else_is_no_attempt(refused: str) -> None:
     assert not [event for event in read(log, guesses=True) if isinstance(event, Refused)]
 
 
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("enroll crew={u} link={i}", "unenroll crew={u} link={i}"), "send crew={u} link={i}: i/o timeout"),
+        (("{u} took berth {i}", "{u} left berth {i}"), "berth {i} of {u}: heartbeat failed"),
+        (("Bound line {i} to {u}", "Unbound line {i} from {u}"), "no keepalive on line {i} of {u}"),
+    ],
+)
+def test_an_error_of_a_connection_is_not_its_end(words: tuple[str, str], error: str) -> None:
+    lines = [
+        (23 * n + 90 * end, words[end].format(i=f"7f{n:02}a4e{n:02}", u=f"kx{n % 5}"))
+        for n in range(20)
+        for end in (0, 1)
+    ]
+    lines += [
+        (31 * n + 9 * after, (words[0], error)[after].format(i=f"8c{n:02}b5d{n:02}", u="dock-hall"))
+        for n in range(15)
+        for after in (0, 1)
+    ]
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z INFO {text}\n" for at, text in sorted(lines))
+    ended = {each for sign, _, each in told(read(log, guesses=True)) if sign == "-"}
+    assert ended == {f"7f{n:02}a4e{n:02}" for n in range(20)}
+
+
+@pytest.mark.parametrize(
+    ("second", "swept"),
+    [
+        ("swept berth {i}: {u}", {3, 8, 12, 17}),
+        ("swept berth {i}: {u}", {1, 6, 11, 16}),
+        ("berth {i} of {u} failed", {3, 8, 12, 17}),
+    ],
+)
+def test_a_second_statement_ends_connections_too(second: str, swept: set[int]) -> None:
+    words = ("took berth {i}: {u}", "left berth {i}: {u}", second)
+    lines = [
+        (23 * n + 90 * end, words[end and 1 + (n in swept)].format(i=f"7f{n:02}a4e{n:02}", u=f"kx{n % 5}"))
+        for n in range(20)
+        for end in (0, 1)
+    ]
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z INFO {text}\n" for at, text in sorted(lines))
+    ended = {each for sign, _, each in told(read(log, guesses=True)) if sign == "-"}
+    assert ended == {f"7f{n:02}a4e{n:02}" for n in range(20)}
+
+
 def _refused_later(words: tuple[str, str], refused: str) -> str:
     """Return a log in which four users come and go, and in which the attempts of one of them are then refused."""
     lines = [
@@ -288,3 +332,23 @@ def test_a_request_that_ends_beside_the_line_of_the_application_is_no_second_end
         lines += [f"INFO:ws:user {user} joined", *(ends[each] for each in order)]
         expected += [("+", user, ""), ("-", user, "")]
     assert told(read("\n".join(lines) + "\n")) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "user"),
+    [
+        (("[{mail}] Enrolled stream ({key})", "[{mail}] Ended stream"), "mail"),
+        (("{mail} ({key}) took a line", "{mail} gave back a line"), "mail"),
+        (("peer {key} is {mail} now from 10.4.0.7", "peer {key} dropped off"), "key"),
+    ],
+)
+def test_a_user_who_is_named_twice_is_no_connection(words: tuple[str, str], user: str) -> None:
+    names = [{"mail": f"{name}@yard.example", "key": f"Yz{name}Lw"} for name in ("kea", "lio", "max", "ned")]
+    lines = [(40 * n + 100 * end, words[end].format(**names[n % 4])) for n in range(16) for end in (0, 1)]
+    lines += [(3, words[0].format(**names[3])), (5, words[0].format(**names[3]))]
+    log = "".join(
+        f"2026-04-02T10:{at // 60:02}:{at % 60:02}.000Z INFO -- : [App] {text}\n" for at, text in sorted(lines)
+    )
+    events = told(read(log, guesses=True))
+    assert {event for event in events if event[0] == "+"} == {("+", name[user], "") for name in names}
+    assert sum(event[0] == "+" for event in events) == 18

@@ -48,6 +48,7 @@ from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     FOREIGN_NOUNS,
     HOLDER_NOUNS,
+    NEGATIONS,
     REFUSALS,
     WORK_NOUNS,
     is_ordinary,
@@ -250,6 +251,10 @@ class Pairing:
         """Return the columns of a statement that may contain ids."""
         return self._by_group[id(group)]
 
+    def column(self, group: Group, place: str) -> Column:
+        """Return the column with the ids at a place of a statement."""
+        return next(one for one in self.id_columns(group) if one.place == place)
+
     def _find_columns(self, group: Group) -> Iterator[Column]:
         for place, slots in group.columns.items():
             if 2 * sum(slot is not None for slot in slots) < len(slots):
@@ -350,6 +355,18 @@ class Pairing:
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
+    def is_same_user(self, start: Column, user: str) -> bool:
+        """Return whether the column `start` and the place `user` name the same users in two ways, and no connections.
+
+        Such users return, and each of their lines contains the same two values: "[ann@site.example] registered (u-7)".
+        """
+        users = self.column(start.group, user)
+        both = {
+            (value, name) for value, at in start.lines.items() for name, its in users.lines.items() if {*at} & {*its}
+        }
+        returning = sum(len(at) > 1 for at in start.lines.values())
+        return 2 * returning > len(both) == len(start.lines) == len(users.lines) > 1
+
     def names_user_at_end(self, start: Column, end: Column) -> bool:
         """Return whether only the statement that ends connections names the users.
 
@@ -364,7 +381,7 @@ class Pairing:
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
         """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
-        users = next(one for one in self.id_columns(pair.start.group) if one.place == user)
+        users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in _owner(pair.start, users).items():
             if value in pair.end.lines:
@@ -559,8 +576,9 @@ def learn_structure(
         pair.start.group.statement: make_reading(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
     }
     ends = [pair.end, *(each.end for each in pairing.pairs() if each.start is pair.start and each.end is not pair.end)]
+    ends = _without_errors(ends, pair, None if is_by_user else pairing.column(pair.start.group, user))
     if not is_by_user:
-        users = next(one for one in pairing.id_columns(pair.start.group) if one.place == user)
+        users = pairing.column(pair.start.group, user)
         for group, places in pairing.replacements(pair.start, users, ends):
             found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
     for group, place in pairing.refusals(pair.start.group, user):
@@ -601,6 +619,7 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
             shared.add((id(start), id(end)))
         if (id(start), id(end)) in shared:
             continue
+        user = None if user is not None and pairing.is_same_user(pair.start, user) else user
         by_user = user is None and _may_be_user(pair.start)
         if by_user and pair.start.place.endswith("@") and pairing.names_user_at_end(pair.start, pair.end):
             continue
@@ -608,11 +627,43 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
             continue
         told = 2 * (start.kind == CONNECTED) + 2 * (end.kind == DISCONNECTED)
         nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-        told += nouns - 2 * (user or pair.start.place).endswith("@")  # an address is a user only if nothing else is
+        told += nouns - 2 * _are_addresses(pairing.column(start, user or pair.start.place))
         rank = (told, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
         if best is None or rank > best[0]:
             best = rank, pair, user or pair.start.place, sure and not by_user
     return best[1:] if best is not None else None
+
+
+def _without_errors(ends: Sequence[Column], pair: StatementPair, users: Column | None) -> list[Column]:
+    """Return the ends without statements about errors, after which the connection may stay open.
+
+    If the words of one statement tell that connections end, one that tells of an error instead is an end only if it is
+    about users whose other connections end in the told way.
+
+    users  column with the users in the statement that starts connections, None if the users are the ids of the pair
+    """
+    told = [end for end in ends if _tells_end(pair.start, end)]
+    if not told:
+        return list(ends)
+    owner = _owner(pair.start, users) if users is not None else {value: value for value in pair.start.lines}
+    leaving = {owner[value] for end in told for value in end.lines if value in owner}
+
+    def is_end(end: Column) -> bool:
+        its_users = [owner[value] for value in end.lines if value in owner]
+        return end in told or end.group.words.isdisjoint(NEGATIONS) or share(its_users, leaving) >= MOST
+
+    return [end for end in ends if is_end(end)]
+
+
+def _tells_end(start: Column, end: Column) -> bool:
+    """Return whether the words of a statement report an end, or the opposite of the words that report the start."""
+    words = end.group.words
+    return end.group.kind == DISCONNECTED or any(
+        f"{sign}{word}" in words for sign in _OPPOSITES for word in start.group.words
+    )
+
+
+_OPPOSITES = ("un", "dis", "de")
 
 
 def _may_be_user(column: Column) -> bool:
@@ -622,6 +673,11 @@ def _may_be_user(column: Column) -> bool:
         return False
     label = column.group.label(column.place)
     return is_user_label(label) or is_weak_user_label(label) or not counts_up(column.group.values(column.place))
+
+
+def _are_addresses(column: Column) -> bool:
+    """Return whether the values are addresses. They are users only if nothing else is."""
+    return column.place.endswith("@") or all(_ADDRESS.fullmatch(value) is not None for value in column.lines)
 
 
 def _last(column: Column) -> int:

@@ -15,13 +15,13 @@ END_VERBS = word_set(
     "dropped drops terminated terminating ended detached exited quit"
 )
 ARRIVALS = word_set(
-    "registered registers created added authenticated authorized identified subscribed started starting up arrived "
-    "entered new incoming logged signed mapped associated bound assigned handshake ready hello back online"
+    "registered registers register created added authenticated authorized identified subscribed started starting up "
+    "arrived entered new incoming logged signed mapped associated bound assigned handshake ready hello back online"
 )
 """Words that report a new connection if the ids on their lines confirm it."""
 DEPARTURES = word_set(
-    "unregistered deregistered removed destroyed deleted finished down unsubscribed stopped expired released "
-    "cleanup evicted bye logout unmapped unbound purged aborted"
+    "unregistered unregisters unregister deregistered deregister removed destroyed deleted finished down "
+    "unsubscribed stopped expired released cleanup evicted bye logout unmapped unbound purged aborted"
 )
 """Words that report the end of a connection if the ids on their lines confirm it."""
 CONNECTION_NOUNS = word_set(
