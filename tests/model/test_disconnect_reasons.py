@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.model.disconnect_reasons import reports_replacement
+from wscheck.model.disconnect_reasons import reports_replacement, reports_silent_client
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,17 @@ from wscheck.model.disconnect_reasons import reports_replacement
 )
 def test_an_end_in_favour_of_a_newer_connection_is_recognised(reason: str | None, *, replaced: bool) -> None:
     assert reports_replacement(reason) is replaced
+
+
+@pytest.mark.parametrize(
+    ("reason", "silent"),
+    [
+        ("Client hasn't sent a message/ping within the configured interval", True),
+        ("peer did not answer three pings", True),
+        ("viewer didn’t reply in time", True),
+        ("client has not sent a token", False),
+        ("sent a close frame within the handler", False),
+    ],
+)
+def test_an_end_after_silence_of_the_client_is_recognised(reason: str, *, silent: bool) -> None:
+    assert reports_silent_client(reason) is silent

@@ -83,6 +83,8 @@ SERVER_SPELLINGS = frozenset(
 _SILENCE = re.compile(
     r"(?i)\b(?:no|missed|missing|lost|without)\b.*\b(?:ping|pong|heart-?beats?|keep-?alives?)\b"
     r"|\b(?:idle|inactivity|read|receive|i/o)\b.*\btime(?:d[ -]?)?[ -]?out\b"
+    r"|\b(?:ha[sd]n['’]t|didn['’]t|(?:has|had|did) not) (?:sent|send|respond|answer|repl)\w*\b.*"
+    r"\b(?:pings?|pongs?|heart-?beats?|keep-?alives?|within|in time)\b"
     r"|\b(?:ping|pong|heart-?beat|keep-?alive)s?\b.*\b(?:time(?:d[ -]?)?[ -]?out|missed|missing|expired|failed|lost)\b"
 )
 

@@ -526,3 +526,34 @@ def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:
     missed = {verb for verb in EVENT_VERBS if not any(needle in f" {verb} " for needle in needles)}
     assert missed <= {"back"}  # in too many words, such as "background"
     assert all(reports_event(f"{verb} ") for verb in EVENT_VERBS)
+
+
+@pytest.mark.parametrize("prefix", ["[INF] StageHub: ", "[info] web.rooms: ", "INFO "])
+@pytest.mark.parametrize("names", [("k.meier", "lena.s", "devon"), ("t.okoro", "b.lund", "wim")])
+def test_a_user_with_a_dot_at_the_begin_of_a_sentence_is_no_logger(prefix: str, names: tuple[str, ...]) -> None:
+    log = "".join(
+        f"2026-10-06 13:{5 + minute:02}:{10 + at}.035 {prefix}{name} {word}, ConnectionId P0gNwkDqnlw5JaerVecl{at}I\n"
+        for minute, word in ((0, "connected"), (9, "disconnected"))
+        for at, name in enumerate(names)
+    )
+    assert [user for sign, user, _ in told(read(log)) if sign == "+"] == [*names]
+
+
+def test_the_logger_in_front_of_a_sentence_is_no_user() -> None:
+    log = "".join(
+        f"2026-10-06 13:{5 + minute:02}:{10 + at}.035 INFO app.io {word} user={name} sid=P0gNwkDqnlw5JaerVec{at}I\n"
+        for minute, word in ((0, "connected"), (9, "disconnected"))
+        for at, name in enumerate(("ann", "ben", "eve"))
+    )
+    assert [user for sign, user, _ in told(read(log)) if sign == "+"] == ["ann", "ben", "eve"]
+
+
+@pytest.mark.parametrize(
+    "reason", ["ServerError: Client hasn't answered a ping/pong within 30s.", "Peer didn't reply in time."]
+)
+def test_the_reason_may_be_a_sentence_of_an_exception(reason: str) -> None:
+    sids = [f"P0gNwkDqnlw5JaerVecl{at}I" for at in range(4)]
+    log = "".join(f"2026-10-06 13:05:1{at}.035 [INF] ann connected, id {sid}\n" for at, sid in enumerate(sids))
+    log += "".join(f"2026-10-06 13:09:1{at}.035 [INF] ann dropped, id {sid}: {reason}\n" for at, sid in enumerate(sids))
+    ended = [event for event in read(log) if isinstance(event, Disconnected)]
+    assert [(event.sid, event.reason) for event in ended] == [(sid, reason.rstrip(".")) for sid in sids]

@@ -27,6 +27,7 @@ from wscheck.observe.logs.vocabulary import DISCONNECTED, REPLACED, normalize_ke
 from wscheck.observe.logs.wording.pieces import (
     AROUND_REASON,
     PIECE,
+    SIGN,
     SLOT,
     VALUE,
     Slot,
@@ -38,7 +39,9 @@ from wscheck.observe.logs.wording.pieces import (
     split_pieces,
 )
 from wscheck.observe.logs.wording.words import (
+    CONNECT_VERBS,
     CONNECTION_NOUNS,
+    END_VERBS,
     EVENT_VERBS,
     HOLDER_NOUNS,
     NO_MEANING,
@@ -220,7 +223,7 @@ def _parsed(
         stamp, body = f"{stamp} {time[0]}", f"{body[: time.start()]}{body[time.end() :]}"
     pieces = split_pieces(body, words)
     core = core_length(pieces)
-    counted = core < len(pieces) and is_connection_count(pieces[core:])
+    counted = any(piece.kind != SIGN for piece in pieces[core:]) and is_connection_count(pieces[core:])
     meaning = find_meaning(event_words(pieces[:core] if counted else pieces))
     if meaning.kind == REPLACED and (begun := reason_position(pieces)) < len(pieces):
         end = find_meaning(event_words(pieces[:begun]))
@@ -292,6 +295,8 @@ def split_prefix(text: str, *, any_tag: bool = False) -> tuple[int, str, dict[st
             break
         if kind == "logger" and _is_own_word(piece.rstrip(" :-–—"), text[match.end() :]):
             break
+        if kind == "dotted" and _begins_sentence(forms, piece, text[match.end() :]):
+            break
         if kind == "bracket" and is_message_start(forms, piece):
             break
         if kind == "pair":
@@ -357,6 +362,21 @@ def _is_own_word(name: str, behind: str) -> bool:
         return all(part in VOCABULARY for part in parts)
     value = PIECE.match(behind.lstrip())
     return last in CONNECTION_NOUNS and value is not None and any(map(str.isdigit, value[0]))
+
+
+_INITIAL = lazy_pattern(r"[a-z]\.[a-z]{2,}|[a-z]{2,}\.[a-z]")
+"""Name of a person with an initial."""
+
+
+def _begins_sentence(forms: Sequence[str], name: str, behind: str) -> bool:
+    """Return whether a name with a dot is a user at the start of a sentence, and not the name of a logger.
+
+    forms   kinds of the parts of the prefix in front of the name
+    behind  text behind the name
+    """
+    word = next(iter(behind.split(maxsplit=1)), "").rstrip(",.;:!")
+    is_sentence = word.lower() in CONNECT_VERBS or word.lower() in END_VERBS
+    return (is_sentence and forms[-1:] == ["n:"]) or (word.isalpha() and _INITIAL.fullmatch(name) is not None)
 
 
 # --- pieces -----------------------------------------------------------------------------------------------------------

@@ -268,6 +268,8 @@ def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
     """
     while pieces and pieces[-1].text in AROUND_REASON:
         pieces = pieces[:-1]
+    if len(pieces) > 2 and _EXCEPTION.fullmatch(pieces[0].text) is not None and pieces[1].text == ":":
+        pieces = pieces[2:]
     words = 0
     for at, piece in enumerate(pieces):
         if piece.kind == WORD:
@@ -276,10 +278,15 @@ def _is_reason_text(pieces: Sequence[Piece], fewest: int) -> bool:
             return False
         elif piece.kind == VALUE:
             is_number = _CLOSE_CODE.fullmatch(piece.text) is not None or _NO_ID.fullmatch(piece.text) is not None
-            is_name = at > 0 and pieces[at - 1].text.lower() in _NAMING_WORDS
-            if not is_number and (is_name or not piece.text.replace("-", "").isalpha()):
+            is_verb = piece.text.endswith(("n't", "n’t"))
+            is_name = not is_verb and at > 0 and pieces[at - 1].text.lower() in _NAMING_WORDS
+            if not is_number and (is_name or _PHRASE_WORD.fullmatch(piece.text) is None):
                 return False
     return 0 < words == len(pieces) or (words >= fewest and len(pieces) > 1)
+
+
+_EXCEPTION = lazy_pattern(r"(?:\w+\.)*\w+(?:Exception|Error)")
+_PHRASE_WORD = lazy_pattern(r"[^\W\d_]+(?:[-'’/][^\W\d_]+)*-?")
 
 
 def is_connection_count(pieces: Sequence[Piece]) -> bool:
