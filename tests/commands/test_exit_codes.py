@@ -51,3 +51,14 @@ def test_a_second_signal_does_not_disturb_the_clean_up(second: signal.Signals) -
 
     assert exit_codes.run_until_signal(work()) == "partial"
     assert cleaned == ["done"]
+
+
+def test_a_signal_interrupts_a_run_without_an_event_loop() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        exit_codes.interrupt_on_signals()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)

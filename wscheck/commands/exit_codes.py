@@ -16,6 +16,18 @@ T = TypeVar("T")
 END_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end a run without an event loop, like Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in END_SIGNALS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # ignored under nohup
+            signal.signal(number, interrupt)
+
+
 def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` in a new event loop and return its result.
 

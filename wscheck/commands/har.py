@@ -63,6 +63,7 @@ def har(
         "rules.grace": grace,
         "rules.max_attempts": max_attempts,
     }
+    exit_codes.interrupt_on_signals()
     with write_on_abort(outputs, lambda: empty_page_report(", ".join(map(str, files))), inputs=files):
         config = load_config(flags)
         outcome = run_har(plan_har_run(config, files, source_maps or []))

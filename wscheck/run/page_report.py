@@ -300,6 +300,7 @@ def _overlapping(
     """
     if all(finding.connections is None for finding in findings):
         return list(opened.values())
+    order = {key: number for number, key in enumerate(opened)}
     now: set[str | None] = set()
     overlapping: dict[str | None, None] = {}
     for event in events:
@@ -307,7 +308,8 @@ def _overlapping(
         if isinstance(event, Connected) and key in opened:
             now.add(key)
             if len(now) > 1:
-                overlapping |= dict.fromkeys(each for each in opened if each in now)
+                # Of more than two, the older ones overlapped before.
+                overlapping |= dict.fromkeys(sorted(now, key=order.__getitem__) if len(now) == 2 else (key,))
         elif isinstance(event, Disconnected):
             now.discard(key)
     return [opened[key] for key in overlapping]

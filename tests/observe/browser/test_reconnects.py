@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 import msgspec
+import pytest
 
 from wscheck.model.events import CodeLocation
+from wscheck.observe.browser import opener
 from wscheck.observe.browser.opener import attribute_reconnects
 from wscheck.observe.traffic import ConnectionOrigin, Initiator, TrafficDemux, TrafficSession
 from wscheck.protocols.protocol import Direction
@@ -112,3 +114,22 @@ def test_a_session_with_one_connected_namespace_is_used() -> None:
     assert both.unused_from is None, "it connected again on the same session"
     both.end(1.0)
     assert both.unused_from == 1.0
+
+
+@pytest.mark.parametrize("stack", [(MANAGER,), (MANAGER, RETRY)])
+def test_the_work_for_a_connection_does_not_grow_with_their_number(
+    monkeypatch: pytest.MonkeyPatch, stack: tuple[CodeLocation, ...]
+) -> None:
+    """A HAR file can contain thousands of connections of one page."""
+    monkeypatch.setattr(opener, "MAX_CANDIDATES", 5)
+    looked_at = 0
+
+    def unused_from(self: TrafficSession) -> None:
+        nonlocal looked_at
+        looked_at += 1
+
+    monkeypatch.setattr(TrafficSession, "unused_from", property(unused_from))
+    sessions = [session(f"s{number}", number, over=False) for number in range(60)]
+    looked_at = 0
+    opener_locations(sessions, [stack] * len(sessions), [])
+    assert looked_at <= len(sessions) * 5

@@ -6,8 +6,9 @@ the code that called io() for the first connection.
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise, takewhile
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise, takewhile
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -24,6 +25,9 @@ from wscheck.observe.traffic import ConnectionOrigin, TrafficRedactor, TrafficSe
 T = TypeVar("T")
 
 MAX_STACK_DEPTH = 80
+
+MAX_CANDIDATES = 200
+"""Earlier connections of one document that a reconnection may continue, of which the latest are looked at."""
 
 MAX_FILE_S, MAX_TOTAL_S = 3.0, 9.0
 """Longest time to read the code of one opener, and of all. Code that people write takes a fraction of a second."""
@@ -268,16 +272,24 @@ def attribute_reconnects(
     """
     attributed = dict(origins)
     certain = _predecessors_by_socket(sessions, sids_by_socket)
-    continued: set[int] = set()
-    for index, session in enumerate(sessions):
+    not_continued = defaultdict[Hashable, dict[int, TrafficSession]](dict)
+    for session in sessions:
         predecessor = certain.get(id(session))
         if predecessor is None and _is_reconnection(session, origins[id(session)]):
-            earlier = sessions[:index]
-            predecessor = _likely_predecessor(session, earlier, origins[id(session)], attributed, continued)
+            earlier = not_continued[_place_of(session)]
+            predecessor = _likely_predecessor(session, earlier, origins[id(session)], attributed)
         if predecessor is not None:
-            continued.add(id(predecessor))
+            not_continued[_place_of(predecessor)].pop(id(predecessor), None)
             attributed[id(session)] = attributed[id(predecessor)]
+        if attributed[id(session)].opener:
+            not_continued[_place_of(session)][id(session)] = session
     return attributed
+
+
+def _place_of(session: TrafficSession) -> Hashable:
+    """Return the document that opened a session, and its endpoint: a reconnection has the same ones."""
+    by = session.initiator
+    return by.target_id, by.document, session.endpoint, session.protocol
 
 
 def _predecessors_by_socket(
@@ -316,12 +328,14 @@ def _is_reconnection(session: TrafficSession, origin: ConnectionOrigin) -> bool:
 
 def _likely_predecessor(
     session: TrafficSession,
-    earlier: Sequence[TrafficSession],
+    earlier: dict[int, TrafficSession],
     origin: ConnectionOrigin,
     attributed: dict[int, ConnectionOrigin],
-    continued: set[int],
 ) -> TrafficSession | None:
-    """Return the earlier session of the same page to which `session` is the reconnection, None if there is none.
+    """Return the earlier session to which `session` is the reconnection, None if there is none.
+
+    earlier  sessions with an opener that the same document opened at the same endpoint before, and that no other one
+             continues
 
     No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier
     session that was opened in the same file is preferred. The transport of the earlier session may still be closing,
@@ -329,14 +343,8 @@ def _likely_predecessor(
     """
     candidates = [
         each
-        for each in reversed(earlier)
-        if each.unused_from is not None
-        and each.unused_from <= session.opened_at
-        and each.initiator.target_id == session.initiator.target_id
-        and each.initiator.document == session.initiator.document
-        and id(each) not in continued
-        and (each.endpoint, each.protocol) == (session.endpoint, session.protocol)
-        and attributed[id(each)].opener
+        for each in islice(reversed(earlier.values()), MAX_CANDIDATES)
+        if each.unused_from is not None and each.unused_from <= session.opened_at
     ]
     files = {place.file for place in stack_frames.app_frames(origin.stack)}
     same_file = [
