@@ -255,3 +255,12 @@ def test_no_secret_makes_it_slow(secret: str, text: str) -> None:
     began = time.process_time()
     Redactor([Secret(secret)]).redact_known("x" + text)
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("secret", ["token-of-user_1", "Pa5s/w+rd=42", "schlüssel-😀-4711"])
+@pytest.mark.parametrize("backslashes", [1, 2, 4])
+def test_a_secret_is_hidden_if_every_character_is_an_escape_of_json(secret: str, backslashes: int) -> None:
+    units = secret.encode("utf-16-be").hex()
+    for digits in (units, units.upper()):
+        escaped = "".join("\\" * backslashes + "u" + digits[at : at + 4] for at in range(0, len(digits), 4))
+        assert Redactor([Secret(secret)]).redact(f"bad token {escaped}!") == "bad token hidden-1!"

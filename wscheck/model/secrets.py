@@ -280,6 +280,8 @@ class Redactor:
         A run can learn thousands of secrets, and a pattern of them all would be slow.
         """
         lower = text.lower()
+        if "\\u" in lower:
+            lower += lower.replace("\\", "")  # any number of backslashes may be before each escape
         return tuple(each for each in self._long if _may_contain(text, lower, each))
 
     def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
@@ -419,7 +421,8 @@ class _Needles(NamedTuple):
     one text in `lower`.
 
     exact  one sequence for the secret, and one for each of its base64 encodings: their runs of letters and digits
-    lower  the hexadecimal digits and the percent-encoding of the secret, in lower case
+    lower  the hexadecimal digits, the percent-encoding and the escapes of JSON of the secret, in lower case; the
+           escapes without their backslashes
     """
 
     exact: tuple[tuple[str, ...], ...]
@@ -434,7 +437,9 @@ def _needles(secret: str) -> _Needles | None:
     """
     data = secret.encode("utf-8", "surrogatepass")
     exact = tuple(tuple(_RUN.findall(part)) for part in (secret, *_base64_cores(data)))
-    return _Needles(exact, (data.hex(), "".join(f"%{byte:02x}" for byte in data))) if all(exact) else None
+    escapes = "".join(f"u{unit}" for unit in _utf16_units(secret))
+    lower = (data.hex(), "".join(f"%{byte:02x}" for byte in data), escapes)
+    return _Needles(exact, lower) if all(exact) else None
 
 
 def _may_contain(text: str, lower: str, secret: str) -> bool:
@@ -460,7 +465,8 @@ def _long_pattern(secret: str) -> str:
     """Return the pattern of a secret in every encoding. It contains no capturing group."""
     data = secret.encode("utf-8", "surrogatepass")
     percent = "".join(f"%{byte:02x}" for byte in data)
-    encodings = [_spelled(secret), f"(?i:{percent}|{data.hex()})", *map(_base64_pattern, _base64_cores(data))]
+    escapes = "".join(rf"\\{{1,15}}u{unit}" for unit in _utf16_units(secret))
+    encodings = [_spelled(secret), f"(?i:{percent}|{data.hex()}|{escapes})", *map(_base64_pattern, _base64_cores(data))]
     return "|".join(encodings)
 
 
@@ -472,6 +478,12 @@ def _spelled(secret: str) -> str:
              for part in re.findall(r"\\+|[^\\]+", core))  # fmt: skip
     # Base64 padding is often left out.
     return "".join(parts) + ("(?:=|%3[Dd])*+" if core != secret else "")
+
+
+def _utf16_units(text: str) -> Iterator[str]:
+    """Yield the hexadecimal digits of each escape with which JSON can write `text`."""
+    units = text.encode("utf-16-be", "surrogatepass").hex()
+    return (units[at : at + 4] for at in range(0, len(units), 4))
 
 
 def _backslashes(count: int) -> str:
@@ -488,8 +500,7 @@ def _character(char: str) -> str:
         return char
     code, data = ord(char), char.encode("utf-8", "surrogatepass")
     percent = "".join(f"%(?:25)*{byte:02x}" for byte in data)
-    units = char.encode("utf-16-be", "surrogatepass").hex()
-    json_escape = "".join(rf"\\{{1,15}}u{units[at : at + 4]}" for at in range(0, len(units), 4))
+    json_escape = "".join(rf"\\{{1,15}}u{unit}" for unit in _utf16_units(char))
     forms = [percent, json_escape, f"&#0*{code};", f"&#x0*{code:x};"]
     if name := html.entities.codepoint2name.get(code):
         forms.append(f"&{name};")
