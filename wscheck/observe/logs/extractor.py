@@ -56,7 +56,8 @@ _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _DETECTION_BYTES = 8
 """Bytes at the start of a log by which UTF-16 is detected."""
 
-_LONE_RETURN = lazy_pattern(rb"\r[^\r\n]")
+_FIRST_LINE_END = lazy_pattern(rb"\n|\r(?=[^\r\n])")
+_LONE_RETURN = lazy_pattern(rb"\r(?!\n)")
 _MIN_ZEROS = 2
 """Number of zeros in these bytes, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
 
@@ -622,13 +623,13 @@ class Encoding:
         if self._ends_with_return is False:
             return data
         text, self._held_returns = self._held_returns + bytes(data), b""
-        if self._ends_with_return is None and (b"\n" in text or _LONE_RETURN.search(text) is not None):
-            self._ends_with_return = b"\n" not in text
-        if self._ends_with_return is None:
+        if self._ends_with_return is None and (first := _FIRST_LINE_END.search(text)) is not None:
+            self._ends_with_return = first[0] != b"\n"
+        if self._ends_with_return is not False:
             # Whether the returns at the end are lone is known with the next bytes.
             rest = text.rstrip(b"\r")
             text, self._held_returns = rest, text[len(rest) :]
-        return text.replace(b"\r", b"\n") if self._ends_with_return else text
+        return _LONE_RETURN.sub(b"\n", text) if self._ends_with_return else text
 
     def end(self) -> bytes:
         """Return the bytes that are still buffered at the end of the log."""
@@ -636,7 +637,7 @@ class Encoding:
         if self._decoder is not None:
             self._decoder.reset()  # discard an incomplete character
         held, self._held_returns = self._held_returns, b""
-        return head + held
+        return head + (held.replace(b"\r", b"\n") if self._ends_with_return else held)
 
     def input_size(self, text: bytes | bytearray) -> int:
         """Return the size of `text` and the buffered bytes before the conversion to UTF-8, in bytes."""
