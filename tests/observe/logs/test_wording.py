@@ -557,3 +557,24 @@ def test_the_reason_may_be_a_sentence_of_an_exception(reason: str) -> None:
     log += "".join(f"2026-10-06 13:09:1{at}.035 [INF] ann dropped, id {sid}: {reason}\n" for at, sid in enumerate(sids))
     ended = [event for event in read(log) if isinstance(event, Disconnected)]
     assert [(event.sid, event.reason) for event in ended] == [(sid, reason.rstrip(".")) for sid in sids]
+
+
+@pytest.mark.parametrize("nobody", ["anonymous", "guest", "<unknown>", "None", "-", "Anon"])
+def test_a_word_for_everyone_unknown_is_no_user(nobody: str) -> None:
+    log = "".join(
+        f'{{"time":{1_768_469_400_000 + 900 * at},"msg":"viewer connected",'
+        f'"viewer":"{user}","sid":"P0gNwkDqnlw5Ja{at:02}AAAA"}}\n'
+        for at, user in enumerate([*9 * [nobody], "guest7", "ann"])
+    )
+    users = [event.user for event in read(log, guesses=True) if isinstance(event, Connected)]
+    assert [user for user in users if user is not None] == ["guest7", "ann"]
+
+
+def test_a_record_without_a_message_names_its_event_behind_the_names_of_a_pod_and_a_container() -> None:
+    log = "".join(
+        f'chat-6f7c9d8b5-x2k4p app {{"ts":"2026-04-02T09:0{minute}:2{at}.425Z","evt":"conn.{word}",'
+        f'"uid":"{user}","sid":"P0gNwkDqnlw5Ja0{at}AAAA"}}\n'
+        for minute, word in ((0, "open"), (4, "close"))
+        for at, user in enumerate(("m-37", "m-31", "m-34"))
+    )
+    assert [user for sign, user, _ in told(read(log)) if sign == "+"] == ["m-37", "m-31", "m-34"]

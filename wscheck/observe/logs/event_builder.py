@@ -17,6 +17,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.access_log import LostSession, WebSocketSpan
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.multiline import OpenRecord
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
@@ -29,6 +30,7 @@ from wscheck.observe.logs.vocabulary import (
     RESTARTED,
     SID,
     USER,
+    word_set,
 )
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
@@ -43,6 +45,17 @@ UNCLEAR_ID = "it is unclear where an id in this line starts or ends: log the id 
 MAX_EXCERPT = 200
 
 MAX_SOURCES = 4_096
+
+
+_NOBODY = word_set("anonymous anon anonymoususer unauthenticated guest unknown nobody none null nil undefined n/a")
+_NAME = lazy_pattern(r"[<(\[]?(?P<name>[\w/]+)[>)\]]?")
+
+
+def person_or_none(user: str) -> str | None:
+    """Return the user, None for a word that stands for everyone whom the server does not know: "anonymous", "-"."""
+    name = _NAME.fullmatch(user)
+    is_nobody = user in {"", "-"} or (name is not None and name["name"].lower() in _NOBODY)
+    return None if is_nobody else user
 
 
 class PrefixMemory:
@@ -127,7 +140,8 @@ class EventBuilder:
         """Add the events that a reader of broker logs has built. They lack path and node."""
         for event in events:
             self.levels[FULL] += not isinstance(event, ServerRestarted | Refused)
-            self.events.append(replace(event, path=self._path, node=self._node))
+            own = {} if isinstance(event, ServerRestarted) else {"user": person_or_none(event.user or "")}
+            self.events.append(replace(event, path=self._path, node=self._node, **own))
 
     def add_lost_sessions(self, lost: Iterable[LostSession]) -> None:
         """Add a refused attempt for each session of an access log that the server process did not know.
@@ -160,7 +174,7 @@ class EventBuilder:
             Connected(
                 at=at,
                 source=SOURCE_SERVER_LOG,
-                user=user or None,
+                user=person_or_none(user),
                 node=node,
                 path=path,
                 line=line,
@@ -177,7 +191,7 @@ class EventBuilder:
         event = Disconnected(
             at=at,
             source=SOURCE_SERVER_LOG,
-            user=user or None,
+            user=person_or_none(user),
             node=node,
             path=path,
             line=line,
@@ -187,7 +201,7 @@ class EventBuilder:
         self.events.append(event)
 
     def _replaced(self, line: int, at: float | None, user: str, old: str, new: str) -> None:
-        path, node, known = self._path, self._node, user or None
+        path, node, known = self._path, self._node, person_or_none(user)
         event = Replaced(
             at=at,
             source=SOURCE_SERVER_LOG,
@@ -205,7 +219,7 @@ class EventBuilder:
             Refused(
                 at=at,
                 source=SOURCE_SERVER_LOG,
-                user=user or None,
+                user=person_or_none(user),
                 node=self._node,
                 path=self._path,
                 line=line,

@@ -38,7 +38,7 @@ MESSAGE_KEYS = (
 """Keys that contain the message of a structured record, the most important first."""
 
 EVENT_TYPE_KEYS = (
-    *("eventType", "event_type", "eventName", "event_name", "operationName", "OperationName", "operation"),
+    *("eventType", "event_type", "eventName", "event_name", "evt", "operationName", "OperationName", "operation"),
     *("action", "type", "kind"),
 )
 """Keys that contain the kind of event of a record without a message."""

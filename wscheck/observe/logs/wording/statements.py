@@ -13,6 +13,7 @@ import msgspec
 
 from wscheck.model.disconnect_reasons import reports_replacement
 from wscheck.observe.logs.formats.envelopes import LogMessage
+from wscheck.observe.logs.formats.key_values import value_or_none
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordStart
 from wscheck.observe.logs.vocabulary import (
@@ -29,6 +30,7 @@ from wscheck.observe.logs.vocabulary import (
     SID,
     USER,
     escape_braces,
+    is_user_label,
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage, parse
 from wscheck.observe.logs.wording.pieces import SLOT, Slot, may_be_id, split_pieces
@@ -271,12 +273,17 @@ class Group(msgspec.Struct):
         return any(slot.keyed for slot in self.columns[place] if slot is not None)
 
     def places(self) -> list[str]:
-        """Return the places at which most lines have a value that may be an id."""
+        """Return the places at which most lines have a value that may be an id. Few may name their user."""
         return [
             place
             for place, slots in self.columns.items()
-            if 2 * sum(slot is not None for slot in slots) >= len(slots) and are_mostly(may_be_id, slots)
+            if (2 * sum(slot is not None for slot in slots) >= len(slots) and are_mostly(may_be_id, slots))
+            or (self.is_keyed(place) and is_user_label(self.label(place)) and self._names_some(slots))
         ]
+
+    def _names_some(self, slots: Sequence[Slot | None]) -> bool:
+        named = [slot for slot in slots if slot is not None and value_or_none(slot.value) is not None]
+        return len(named) > 1 and are_mostly(may_be_id, named)
 
 
 MOSTLY = 0.95
