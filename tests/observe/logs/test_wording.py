@@ -573,8 +573,8 @@ def test_a_word_for_everyone_unknown_is_no_user(nobody: str) -> None:
 def test_a_record_without_a_message_names_its_event_behind_the_names_of_a_pod_and_a_container() -> None:
     log = "".join(
         f'chat-6f7c9d8b5-x2k4p app {{"ts":"2026-04-02T09:0{minute}:2{at}.425Z","evt":"conn.{word}",'
-        f'"uid":"{user}","sid":"P0gNwkDqnlw5Ja0{at}AAAA"}}\n'
+        f'"uid":"{user}","cid":"3af055{at}a"}}\n'
         for minute, word in ((0, "open"), (4, "close"))
         for at, user in enumerate(("m-37", "m-31", "m-34"))
     )
-    assert [user for sign, user, _ in told(read(log)) if sign == "+"] == ["m-37", "m-31", "m-34"]
+    assert [user for sign, user, _ in told(read(log, guesses=True)) if sign == "+"] == ["m-37", "m-31", "m-34"]
