@@ -13,6 +13,7 @@ from tests.observe.logs.conversations import CONNECTED, DISCONNECTED, REPLACED, 
 from tests.observe.logs.formats import FORMATS, PLAIN_FORMATS
 from tests.observe.logs.reading import read_log, said
 from wscheck.model.events import Connected, Unreadable
+from wscheck.observe.logs.event_builder import person_or_none
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.formats.envelopes import MESSAGE_KEYS
 from wscheck.observe.logs.formats.key_values import NOTHING, find_key_values
@@ -50,8 +51,13 @@ TRUE: dict[str, Callable[[str], tuple[str, ...]]] = {
 @RELAXED
 @given(name=IDS)
 def test_an_id_is_read_unchanged_or_left_out(form: str, name: str) -> None:
-    # What says "none", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
-    assume(name.lower() not in NOTHING and name[-1] not in ".,;:|" and any(map(str.isalnum, name)))
+    # What says "none" or "guest", is quoted itself, or ends as a sentence does has another meaning (docs/logs.md).
+    assume(
+        name.lower() not in NOTHING
+        and person_or_none(name) is not None
+        and name[-1] not in ".,;:|"
+        and any(map(str.isalnum, name))
+    )
     assume(not (name[0] == name[-1] and name[0] in "\"'`"))
     # And one that holds a key of a record, with a value, is a record.
     assume(all(normalize_key(pair.key) not in KEYS for pair in find_key_values(name)))
