@@ -20,11 +20,11 @@ from wscheck.protocols.protocol import (
     LoginSession,
     Malformed,
     Opening,
-    Protocol,
     Received,
     Sent,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
 )
 from wscheck.protocols.websocket import MESSAGE, decode_json, message_name
@@ -48,17 +48,14 @@ _UNAUTHORIZED, _RESTARTS = "unauthorized", "server_restart"
 _MSGPACK_DECODER = msgspec.msgpack.Decoder()
 
 
-class ActionCable(Protocol):
+class ActionCable(WebSocketProtocol):
     """Action Cable, recognised by its subprotocols or by the server's first message."""
 
     id = "action-cable"
     name = "Action Cable"
+    subprotocols = SUBPROTOCOLS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if opening.speaks(*SUBPROTOCOLS):
-            return Confidence.CERTAIN
+    def recognise_content(self, opening: Opening) -> Confidence:
         welcomes = any(_is_welcome(_decode(data)) for data in opening.received[:1])
         return (
             Confidence.LIKELY

@@ -15,11 +15,11 @@ from wscheck.protocols.protocol import (
     Direction,
     Identified,
     Opening,
-    Protocol,
     Received,
     Sent,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
 )
 from wscheck.protocols.websocket import JsonSession, decode_json
@@ -40,17 +40,14 @@ _TOKEN = re.compile(r'"""(?:\\"""|(?!""").)*"""|"(?:\\.|[^"\\\n])*"|\#[^\n]*|@?[
 _KINDS = frozenset({"query", "mutation", "subscription"})
 
 
-class GraphQl(Protocol):
+class GraphQl(WebSocketProtocol):
     """GraphQL over WebSocket."""
 
     id = "graphql-ws"
     name = "GraphQL"
+    subprotocols = SUBPROTOCOLS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if opening.speaks(*SUBPROTOCOLS):
-            return Confidence.CERTAIN
+    def recognise_content(self, opening: Opening) -> Confidence:
         first = decode_json(opening.sent[0]) if opening.sent else None
         is_init = isinstance(first, dict) and first.get("type") == "connection_init"
         return Confidence.LIKELY if is_init else Confidence.NONE

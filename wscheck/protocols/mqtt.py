@@ -28,11 +28,11 @@ from wscheck.protocols.protocol import (
     LoginSession,
     Malformed,
     Opening,
-    Protocol,
     Received,
     Sent,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
 )
 from wscheck.protocols.websocket import decode_json
@@ -93,17 +93,14 @@ class PacketType(IntEnum):
     DISCONNECT = 14
 
 
-class Mqtt(Protocol):
+class Mqtt(WebSocketProtocol):
     """MQTT, recognised by its subprotocols or by the client's CONNECT."""
 
     id = "mqtt"
     name = "MQTT"
+    subprotocols = SUBPROTOCOLS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if opening.speaks(*SUBPROTOCOLS):
-            return Confidence.CERTAIN
+    def recognise_content(self, opening: Opening) -> Confidence:
         first = opening.sent[0] if opening.sent else b""
         connects = isinstance(first, bytes) and first[:1] == b"\x10" and any(name in first[2:13] for name in _NAMES)
         return Confidence.CERTAIN if connects else Confidence.NONE

@@ -8,9 +8,7 @@ Supabase Realtime protocol, https://supabase.com/docs/guides/realtime/protocol.
 """
 
 import struct
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -24,13 +22,14 @@ from wscheck.protocols.protocol import (
     Identified,
     Malformed,
     Opening,
-    Protocol,
     Received,
     Sent,
     Session,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
+    query_parameters,
 )
 from wscheck.protocols.websocket import decode_json
 
@@ -66,16 +65,15 @@ class PhoenixMessage(msgspec.Struct, frozen=True):
     payload: Any = None
 
 
-class Phoenix(Protocol):
+class Phoenix(WebSocketProtocol):
     """Phoenix channels: clients add `/websocket` to the path, and `vsn` to the query."""
 
     id = "phoenix"
     name = "Phoenix channels"
+    own_parameters = OWN_PARAMETERS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if opening.path.endswith("/websocket") and "vsn" in _query(opening.url):
+    def recognise_content(self, opening: Opening) -> Confidence:
+        if opening.path.endswith("/websocket") and "vsn" in query_parameters(opening.url):
             return Confidence.CERTAIN
         messages = [decode_message(data, Direction.SENT) for data in opening.sent]
         is_spoken = any(
@@ -85,16 +83,6 @@ class Phoenix(Protocol):
 
     def start_session(self, opening: Opening) -> "PhoenixSession":
         return PhoenixSession()
-
-    def query(self, url: str) -> Mapping[str, str]:
-        return {name: value for name, value in _query(url).items() if name not in OWN_PARAMETERS}
-
-
-def _query(url: str) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    except ValueError:
-        return {}
 
 
 def _is_heartbeat(message: PhoenixMessage) -> bool:

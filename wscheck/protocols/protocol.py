@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum, auto
 from typing import Any, ClassVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 import msgspec
 
@@ -340,6 +340,39 @@ class Protocol(ABC):
     def session_key(self, opening: Opening) -> str | None:
         """Return the id of the session that a request or WebSocket continues, None if it starts a session."""
         return None
+
+
+class WebSocketProtocol(Protocol):
+    """A protocol whose connections are WebSockets.
+
+    subprotocols    names in `Sec-WebSocket-Protocol` that belong to no other protocol
+    own_parameters  parameters that the client library adds to the URL's query, which are none of the application's
+    """
+
+    subprotocols: ClassVar[tuple[str, ...]] = ()
+    own_parameters: ClassVar[frozenset[str]] = frozenset()
+
+    def recognise(self, opening: Opening) -> Confidence:
+        if not opening.is_websocket:
+            return Confidence.NONE
+        return Confidence.CERTAIN if opening.speaks(*self.subprotocols) else self.recognise_content(opening)
+
+    @abstractmethod
+    def recognise_content(self, opening: Opening) -> Confidence:
+        """Return the confidence for a WebSocket without one of the subprotocols, by its URL and first messages."""
+
+    def query(self, url: str) -> Mapping[str, str] | None:
+        if not self.own_parameters:
+            return None
+        return {name: value for name, value in query_parameters(url).items() if name not in self.own_parameters}
+
+
+def query_parameters(url: str) -> dict[str, str]:
+    """Return the parameters in the query of a URL, none if the URL is invalid."""
+    try:
+        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    except ValueError:
+        return {}
 
 
 def with_path(url: str, path: str) -> str:

@@ -4,9 +4,7 @@ Source: https://pusher.com/docs/channels/library_auth_reference/pusher-websocket
 """
 
 import re
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from wscheck.protocols.protocol import (
     Beat,
@@ -14,12 +12,13 @@ from wscheck.protocols.protocol import (
     Direction,
     Identified,
     Opening,
-    Protocol,
     Received,
     Sent,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
+    query_parameters,
 )
 from wscheck.protocols.websocket import MESSAGE, JsonSession, decode_json
 
@@ -34,16 +33,15 @@ _REFUSALS = frozenset({"pusher:subscription_error", "pusher_internal:subscriptio
 _BEATS = frozenset({"pusher:ping", "pusher:pong"})
 
 
-class Pusher(Protocol):
+class Pusher(WebSocketProtocol):
     """Pusher Channels. The path of the URL contains the key of the application."""
 
     id = "pusher"
     name = "Pusher"
+    own_parameters = _OWN_PARAMETERS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if _PATH.search(opening.path) and "protocol" in _query(opening.url):
+    def recognise_content(self, opening: Opening) -> Confidence:
+        if _PATH.search(opening.path) and "protocol" in query_parameters(opening.url):
             return Confidence.CERTAIN
         first = decode_json(opening.received[0]) if opening.received else None
         is_established = isinstance(first, dict) and first.get("event") == ESTABLISHED
@@ -51,16 +49,6 @@ class Pusher(Protocol):
 
     def start_session(self, opening: Opening) -> "PusherSession":
         return PusherSession()
-
-    def query(self, url: str) -> Mapping[str, str] | None:
-        return {name: value for name, value in _query(url).items() if name not in _OWN_PARAMETERS}
-
-
-def _query(url: str) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    except ValueError:
-        return {}
 
 
 class PusherSession(JsonSession):

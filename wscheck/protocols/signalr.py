@@ -7,10 +7,8 @@ Source: SignalR hub protocol, https://github.com/dotnet/aspnetcore/blob/main/src
 """
 
 import re
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -24,13 +22,14 @@ from wscheck.protocols.protocol import (
     Ended,
     Malformed,
     Opening,
-    Protocol,
     Received,
     Sent,
     Session,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
+    query_parameters,
 )
 from wscheck.protocols.websocket import decode_json
 
@@ -70,35 +69,26 @@ class HubMessage(msgspec.Struct, frozen=True):
     item: Any = None
 
 
-class SignalR(Protocol):
+class SignalR(WebSocketProtocol):
     """SignalR, recognised by the handshake; before that, the token in the query suggests it."""
 
     id = "signalr"
     name = "SignalR"
+    own_parameters = frozenset({"id"})
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
+    def recognise_content(self, opening: Opening) -> Confidence:
         if opening.sent:
             return Confidence.CERTAIN if _handshake_encoding(opening.sent[0]) else Confidence.NONE
         if opening.received:
             return Confidence.NONE
         return (
-            Confidence.POSSIBLE if _CONNECTION_TOKEN.fullmatch(_query(opening.url).get("id", "")) else Confidence.NONE
+            Confidence.POSSIBLE
+            if _CONNECTION_TOKEN.fullmatch(query_parameters(opening.url).get("id", ""))
+            else Confidence.NONE
         )
 
     def start_session(self, opening: Opening) -> "SignalRSession":
         return SignalRSession()
-
-    def query(self, url: str) -> Mapping[str, str]:
-        return {name: value for name, value in _query(url).items() if name != "id"}
-
-
-def _query(url: str) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    except ValueError:
-        return {}
 
 
 def _handshake_encoding(data: Data) -> str:

@@ -18,11 +18,11 @@ from wscheck.protocols.protocol import (
     LoginSession,
     Malformed,
     Opening,
-    Protocol,
     Received,
     Sent,
     Subscribed,
     Unsubscribed,
+    WebSocketProtocol,
     WireEvents,
 )
 from wscheck.protocols.websocket import decode_json
@@ -46,17 +46,14 @@ class StompFrame(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
-class Stomp(Protocol):
+class Stomp(WebSocketProtocol):
     """STOMP, recognised by its subprotocols or by the first frame of the client."""
 
     id = "stomp"
     name = "STOMP"
+    subprotocols = SUBPROTOCOLS
 
-    def recognise(self, opening: Opening) -> Confidence:
-        if not opening.is_websocket:
-            return Confidence.NONE
-        if opening.speaks(*SUBPROTOCOLS):
-            return Confidence.CERTAIN
+    def recognise_content(self, opening: Opening) -> Confidence:
         return Confidence.CERTAIN if opening.sent and _is_login(opening.sent[0]) else Confidence.NONE
 
     def start_session(self, opening: Opening) -> "StompSession":

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from wscheck.detect.changes import ClosedChange, OpenedChange
 from wscheck.detect.rounds import GrowthKind, RoundSeries, round_series
-from wscheck.detect.rules.rule import EventHandler, Rule, opener_label
+from wscheck.detect.rules.rule import EmptiedPages, EventHandler, Rule, opener_label
 from wscheck.model.events import CodeLocation, Connected, Event, Mounted, RoundCounted, Unmounted
 from wscheck.model.findings import Severity
 from wscheck.model.gaps import Gap
@@ -30,30 +30,16 @@ class ConnectionLeaked(Rule):
     )
 
     def handlers(self) -> Mapping[type, EventHandler]:
-        self._components: dict[str, set[str | None]] = {}
+        self._emptied = EmptiedPages()
         self._open: dict[str, dict[str, str]] = {}
-        self._last_unmount: dict[str, Event] = {}
         self._rounds, self._latest_by_opener = list[RoundCounted](), dict[CodeLocation, Connected]()
         return {
             RoundCounted: self._rounds.append,
-            Mounted: self._mounted,
-            Unmounted: self._unmounted,
+            Mounted: self._emptied.on_mounted,
+            Unmounted: self._emptied.on_unmounted,
             OpenedChange: self._opened,
             ClosedChange: self._closed,
         }
-
-    def _mounted(self, event: Mounted) -> None:
-        if event.page is not None:
-            self._components.setdefault(event.page, set()).add(event.component)
-            self._last_unmount.pop(event.page, None)
-
-    def _unmounted(self, event: Unmounted) -> None:
-        components = self._components.get(event.page or "")
-        if components is None or event.page is None:
-            return
-        components.discard(event.component)
-        if not components:
-            self._last_unmount[event.page] = event
 
     def _opened(self, change: OpenedChange) -> None:
         opening = self.ledger.opening_event(change.sid)
@@ -67,7 +53,7 @@ class ConnectionLeaked(Rule):
             sids.pop(change.sid, None)
 
     def finish(self, at: float | None) -> None:
-        for page, event in self._last_unmount.items():
+        for page, event in self._emptied.last_unmount.items():
             if at is None or event.at is None or at - event.at <= self.options.grace_s:
                 continue
             for sid, user in self._open.get(page, {}).items():

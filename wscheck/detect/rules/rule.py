@@ -7,7 +7,7 @@ import msgspec
 
 from wscheck.detect import stack_frames
 from wscheck.detect.ledger import Ledger
-from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event
+from wscheck.model.events import SOURCE_SERVER_LOG, AnyEvent, AttemptOutcome, Connected, Event, Mounted, Unmounted
 from wscheck.model.findings import Bar, Confidence, Severity
 from wscheck.model.gaps import Gap
 from wscheck.model.policy import ConnectionPolicy, Connections
@@ -131,6 +131,32 @@ class Rule(RuleDoc):
                 evidence=tuple(filter(None, evidence)),
             )
         )
+
+
+class EmptiedPages:
+    """Pages whose last component has unmounted, by the events of their components.
+
+    last_unmount  dict of page to the event with which its last component unmounted
+    """
+
+    def __init__(self) -> None:
+        self.last_unmount: dict[str, Unmounted] = {}
+        self._components: dict[str, set[str | None]] = {}
+
+    def on_mounted(self, event: Mounted) -> None:
+        """Add a component to its page, which is then not empty."""
+        if event.page is not None:
+            self._components.setdefault(event.page, set()).add(event.component)
+            self.last_unmount.pop(event.page, None)
+
+    def on_unmounted(self, event: Unmounted) -> None:
+        """Remove a component from its page, which may then be empty."""
+        components = self._components.get(event.page or "")
+        if components is None or event.page is None:
+            return
+        components.discard(event.component)
+        if not components:
+            self.last_unmount[event.page] = event
 
 
 def opener_label(event: Event | None) -> str:

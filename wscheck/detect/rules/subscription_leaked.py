@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from wscheck.detect.changes import ClosedChange
 from wscheck.detect.rounds import MIN_ROUNDS, GrowthKind, RoundSeries, round_series
-from wscheck.detect.rules.rule import EventHandler, Rule
+from wscheck.detect.rules.rule import EmptiedPages, EventHandler, Rule
 from wscheck.model.code_facts import CallContext, Cleanup
-from wscheck.model.events import CodeLocation, Event, Mounted, RoundCounted, Subscribed, Unmounted, Unsubscribed
+from wscheck.model.events import CodeLocation, Mounted, RoundCounted, Subscribed, Unmounted, Unsubscribed
 from wscheck.model.findings import Severity
 from wscheck.model.gaps import Gap
 
@@ -32,15 +32,14 @@ class SubscriptionLeaked(Rule):
     def handlers(self) -> Mapping[type, EventHandler]:
         self._open: dict[tuple[str | None, str], Subscribed] = {}
         self._latest: dict[tuple[str, CodeLocation | None], Subscribed] = {}
-        self._components: dict[str, set[str | None]] = {}
-        self._last_unmount: dict[str, Event] = {}
+        self._emptied = EmptiedPages()
         self._rounds: list[RoundCounted] = []
         return {
             Subscribed: self._subscribed,
             Unsubscribed: self._unsubscribed,
             ClosedChange: self._closed,
-            Mounted: self._mounted,
-            Unmounted: self._unmounted,
+            Mounted: self._emptied.on_mounted,
+            Unmounted: self._emptied.on_unmounted,
             RoundCounted: self._rounds.append,
         }
 
@@ -55,22 +54,9 @@ class SubscriptionLeaked(Rule):
         for key in [key for key in self._open if key[0] == change.sid]:
             del self._open[key]
 
-    def _mounted(self, event: Mounted) -> None:
-        if event.page is not None:
-            self._components.setdefault(event.page, set()).add(event.component)
-            self._last_unmount.pop(event.page, None)
-
-    def _unmounted(self, event: Unmounted) -> None:
-        components = self._components.get(event.page or "")
-        if components is None or event.page is None:
-            return
-        components.discard(event.component)
-        if not components:
-            self._last_unmount[event.page] = event
-
     def finish(self, at: float | None) -> None:
         for event in self._open.values():
-            last = self._last_unmount.get(event.page or "")
+            last = self._emptied.last_unmount.get(event.page or "")
             if last is None or at is None or last.at is None or at - last.at <= self.options.grace_s:
                 continue
             message = f"the subscription to {event.name} stayed open after the last component unmounted"

@@ -68,6 +68,11 @@ class ClientConnection(ABC):
         self._steps = ClientSteps(self)
         self._early_events: list[list[Any]] = []
         self._ended, self._pinged = asyncio.Event(), asyncio.Event()
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Create the state that only this kind of connection has."""
 
     @property
     def is_connected(self) -> bool:

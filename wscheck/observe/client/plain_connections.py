@@ -15,11 +15,11 @@ import aiohttp
 import msgspec
 
 from wscheck.config.event_contract import Contract
-from wscheck.config.target import Credentials, HandshakeCredentials, ServerTarget, build_handshake_credentials
+from wscheck.config.target import HandshakeCredentials, ServerTarget, build_handshake_credentials
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.model.errors import UsageError, failure_reason
 from wscheck.observe.client.cancellation import cancel_all, is_current_task_cancelled
-from wscheck.observe.client.connection import ClientConnection, ConnectionListener, StepFailed
+from wscheck.observe.client.connection import ClientConnection, StepFailed
 from wscheck.observe.client.instrumented_client import (
     MAX_MESSAGE_BYTES,
     MESSAGES_PER_TURN,
@@ -84,16 +84,7 @@ def new_http_session(target: ServerTarget, placed: HandshakeCredentials) -> aioh
 class PlainConnection(ClientConnection):
     """A connection that carries the messages of the application only. `sid` is its number within the run."""
 
-    def __init__(
-        self,
-        target: ServerTarget,
-        credentials: Credentials,
-        listener: ConnectionListener,
-        *,
-        page: str,
-        component: str,
-    ) -> None:
-        super().__init__(target, credentials, listener, page=page, component=component)
+    def _prepare(self) -> None:
         self._placed = HandshakeCredentials({}, "", {})
         self._http: aiohttp.ClientSession | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -221,16 +212,8 @@ class WebSocketConnection(PlainConnection):
     _socket: aiohttp.ClientWebSocketResponse | None = None
     _is_silent, _close_reason = False, ""
 
-    def __init__(
-        self,
-        target: ServerTarget,
-        credentials: Credentials,
-        listener: ConnectionListener,
-        *,
-        page: str,
-        component: str,
-    ) -> None:
-        super().__init__(target, credentials, listener, page=page, component=component)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._ping_times: list[float] = []
 
     @property
@@ -323,16 +306,8 @@ class EventStreamConnection(PlainConnection):
     protocol = EventStream.id
     _response: aiohttp.ClientResponse | None = None
 
-    def __init__(
-        self,
-        target: ServerTarget,
-        credentials: Credentials,
-        listener: ConnectionListener,
-        *,
-        page: str,
-        component: str,
-    ) -> None:
-        super().__init__(target, credentials, listener, page=page, component=component)
+    def _prepare(self) -> None:
+        super()._prepare()
         self._requests: set[asyncio.Task[None]] = set()
 
     @property

@@ -8,11 +8,11 @@ import aiohttp
 import engineio
 import socketio
 
-from wscheck.config.target import Credentials, ServerTarget, build_handshake_credentials
+from wscheck.config.target import build_handshake_credentials
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.model.errors import failure_reason
 from wscheck.observe.client.cancellation import is_current_task_cancelled
-from wscheck.observe.client.connection import ClientConnection, ConnectionListener, StepFailed
+from wscheck.observe.client.connection import ClientConnection, StepFailed
 from wscheck.observe.client.instrumented_client import (
     MAX_MESSAGE_BYTES,
     InstrumentedClient,
@@ -25,16 +25,7 @@ from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 class SocketIoConnection(ClientConnection):
     """One connection to a Socket.IO server. `sid` is the socket id."""
 
-    def __init__(
-        self,
-        target: ServerTarget,
-        credentials: Credentials,
-        listener: ConnectionListener,
-        *,
-        page: str,
-        component: str,
-    ) -> None:
-        super().__init__(target, credentials, listener, page=page, component=component)
+    def _prepare(self) -> None:
         self._http: aiohttp.ClientSession | None = None
         self._client: Any = None
         self._session_unknown = False
