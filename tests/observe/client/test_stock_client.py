@@ -94,7 +94,8 @@ class Recorder:
 
 @contextlib.asynccontextmanager
 async def chromium(url: str) -> AsyncIterator[None]:
-    with TemporaryDirectory() as profile:
+    # The other processes of the browser may still write when the first one has ended.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             *("chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", url),
             stdout=asyncio.subprocess.DEVNULL,

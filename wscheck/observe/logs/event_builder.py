@@ -17,6 +17,7 @@ from wscheck.model.events import (
 )
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.access_log import LostSession, WebSocketSpan
+from wscheck.observe.logs.formats.key_values import NOTHING
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.multiline import OpenRecord
 from wscheck.observe.logs.vocabulary import (
@@ -47,7 +48,7 @@ MAX_EXCERPT = 200
 MAX_SOURCES = 4_096
 
 
-_NOBODY = word_set("anonymous anon anonymoususer unauthenticated guest unknown nobody none null nil undefined n/a")
+_NOBODY = NOTHING | word_set("anonymous anon anonymoususer unauthenticated guest unknown nobody n/a")
 _NAME = lazy_pattern(r"[<(\[]?(?P<name>[\w/]+)[>)\]]?")
 
 
