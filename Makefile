@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
-.PHONY: verify test lint packages bench field field-clients field-logs field-pages field-protocols field-servers clean
+.PHONY: verify test lint packages bench field field-clients field-logs field-pages field-protocols field-servers site clean
 
 $(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -72,6 +72,11 @@ packages: $(VERIFY_STAMP)
 	cd packages && npm ci --silent && npm run --silent build
 	cd packages/tests && rm -rf node_modules/wscheck node_modules/@wscheck && npm install --silent --no-save
 	cd packages/tests && PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm test --silent
+
+# The documentation as a site. Links and headings that do not exist make it fail.
+site: $(VERIFY_STAMP)
+	$(PIP) --editable '.[site]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 bench: $(STAMP)
 	$(BIN)/python -m bench

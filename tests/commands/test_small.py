@@ -15,6 +15,7 @@ from tests.cli import environment, wscheck
 from wscheck import __version__
 from wscheck.cli import app
 from wscheck.commands.config import show
+from wscheck.commands.docs import sections
 from wscheck.config.settings import SETTINGS
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import RULE_DOCS as RULES
@@ -120,7 +121,7 @@ def test_rules_lists_every_id() -> None:
     ran = wscheck("rules")
     assert ran.code == 0
     listed = {line.split()[0] for line in ran.out.splitlines() if line.startswith("  ")}
-    assert listed == {*RULES, *CATALOGUE, *SCENARIOS}
+    assert listed == {*RULES, *CATALOGUE, *SCENARIOS, *sections("gaps"), *sections("errors")}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +134,8 @@ def test_rules_lists_every_id() -> None:
             "auth-refused",
             ["Must hold:", "Rules:", "token-unchecked", "Control:", "retries at once"],
         ),
+        ("no-times", ["no-times\n  No line has a time", "To close it:", "docker logs -t"]),
+        ("unreachable", ["Check the host, the port"]),
         ("zombie", ["Shows as:", CATALOGUE["zombie"].fix, "Must hold:", SCENARIOS["zombie"].claim]),
     ],
 )
@@ -148,7 +151,7 @@ def test_explain_prints_meaning_and_fix(id: str, told: list[str]) -> None:
     [
         (
             ("explain", "mutiple-connection"),
-            "no rule, cause or scenario",
+            "no rule, cause, scenario, gap or error",
             "`multiple-connections`",
         ),
         (("verify", "--scenario", "singel-connection"), "Unknown scenario `singel-connection`", "`single-connection`"),

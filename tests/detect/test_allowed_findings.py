@@ -58,7 +58,7 @@ def test_a_finding_that_is_not_allowed_fails_beside_allowed_ones() -> None:
 
 
 def test_a_gap_about_an_allowed_rule_does_not_block() -> None:
-    gap = Gap(reason="too early", rules=("multiple-connections",))
+    gap = Gap(id="evidence-ends-early", reason="too early", rules=("multiple-connections",))
     assert decide(gaps=(gap,)).verdict is Verdict.INCONCLUSIVE
     assert decide(gaps=(gap,), entries=(AllowEntry(rule="multiple-connections"),)).verdict is Verdict.PASSED
     one_user = AllowEntry(rule="multiple-connections", user="ann")

@@ -19,9 +19,9 @@ from wscheck.detect.verdict import (
 from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.gaps import INTERRUPTED, Gap, NotTried
 
-GAP = Gap(reason="the log could not be read")
-SCOPE = Gap(reason="no log was given", blocks=False)
-NOT_TRIED = NotTried(reason="no second user")
+GAP = Gap(id="log-unread", reason="the log could not be read")
+SCOPE = Gap(id="log-unread", reason="no log was given", blocks=False)
+NOT_TRIED = NotTried(id="files-left-out", reason="no second user")
 LIMIT = "--max-replaced 0: 1, crossed"
 
 

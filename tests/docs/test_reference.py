@@ -1,8 +1,9 @@
 """docs/rules.md, causes.md, scenarios.md and configuration.md say what the code says, all of it and nothing else."""
 
+import ast
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import getdoc
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import typer
 
 from tests.commands.test_flags import COMMANDS
 from wscheck.cli import app
+from wscheck.commands.docs import sections as document_sections
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS, Setting, parse_attempt_limit, parse_duration
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES, CauseDoc
 from wscheck.detect.rules import RULE_DOCS as RULES
 from wscheck.detect.rules import RuleDoc
+from wscheck.model.errors import WscheckError
 from wscheck.scenarios import SCENARIOS, Scenario
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -43,6 +46,44 @@ def rows(document: str, heading: str) -> dict[str, list[str]]:
 )
 def test_every_id_has_its_anchor_in_the_order_of_the_registry(document: str, registry: dict[str, object]) -> None:
     assert list(sections(document)) == list(registry)
+
+
+def gap_ids() -> set[str]:
+    """The ids of all gaps that the code creates."""
+    calls = (
+        node
+        for path in (DOCS.parent / "wscheck").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Gap", "NotTried")
+    )
+    ids = (keyword.value for call in calls for keyword in call.keywords if keyword.arg == "id")
+    return {str(id.value) for id in ids if isinstance(id, ast.Constant)}
+
+
+def test_every_gap_is_documented() -> None:
+    assert set(document_sections("gaps")) == gap_ids()
+
+
+def test_every_error_is_documented() -> None:
+    def subclasses(kind: type[WscheckError]) -> Iterator[type[WscheckError]]:
+        for each in kind.__subclasses__():
+            yield each
+            yield from subclasses(each)
+
+    known = {
+        each.__name__.removesuffix("Error")
+        for each in subclasses(WscheckError)
+        if each.__module__ == "wscheck.model.errors"
+    }
+    ids = {re.sub("(?<=[a-z])(?=[A-Z])", "-", name).lower().replace("i-o", "io") for name in known}
+    assert set(document_sections("errors")) == ids | {"interrupted", "internal"}
+
+
+def test_every_page_of_the_site_is_in_its_navigation() -> None:
+    navigation = (DOCS.parent / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    assert sorted(re.findall(r"(\S+\.md)$", navigation, re.MULTILINE)) == sorted(
+        path.name for path in DOCS.glob("*.md")
+    )
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -189,4 +230,5 @@ def test_every_link_has_a_target(page: Path) -> None:
 
 def test_every_document_is_linked_from_the_readme() -> None:
     readme = PAGES[0].read_text(encoding="utf-8")
-    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in readme] == []
+    pages = [page.name for page in PAGES[1:] if page.name != "index.md"]  # the README is the start page of a checkout
+    assert [name for name in pages if f"(docs/{name})" not in readme] == []

@@ -10,6 +10,7 @@ from wscheck.model.events import AnyEvent, CodeLocation, Connected
 from wscheck.model.findings import Cause, Severity, Verdict
 from wscheck.model.report import Report, VerifyReport
 from wscheck.report.github import ANNOTATIONS, render
+from wscheck.report.links import SITE
 from wscheck.report.markdown import MAX_BYTES
 from wscheck.report.markdown import render as step_summary
 
@@ -98,7 +99,7 @@ def test_hostile_text_cannot_start_a_command_of_its_own() -> None:
 def test_the_summary_contains_the_verdict_the_findings_and_every_scenario() -> None:
     output = step_summary(*runs.failing())
     assert output.startswith("## ❌ wscheck: failed\n")
-    assert "### error: multiple-connections, connection-replaced" in output
+    assert f"### error: [multiple-connections]({SITE}rules/#multiple-connections), [connection-replaced](" in output
     assert "- **fix**: Open the connection in one module or provider" in output
     for scenario in ("single-connection", "race", "zombie", "isolation"):
         assert f"| `{scenario}` |" in output

@@ -90,6 +90,7 @@ def test_every_rule_has_its_help_and_the_fixes_of_its_causes() -> None:
     for name, rule in rules.items():
         assert rule["shortDescription"]["text"] == REGISTRY[name].title
         assert REGISTRY[name].fix in rule["help"]["text"]
+        assert rule["helpUri"] == f"https://wscheck.github.io/wscheck/rules/#{name}"
         assert (
             "If the cause is two-openers (two components each open a connection): Open the connection in one"
             in rule["help"]["text"]

@@ -1,5 +1,6 @@
 """`wscheck docs`: the documentation of the installed version."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,14 @@ def documents() -> dict[str, Path]:
     candidates = (package / "docs", package.parent / "docs")
     folder = next(candidate for candidate in candidates if candidate.is_dir())
     return {path.stem: path for kind in ("*.md", "schemas/*.json") for path in sorted(folder.glob(kind))}
+
+
+def sections(document: str) -> dict[str, str]:
+    """Return the sections of a document whose headings are ids, by id."""
+    text = documents()[document].read_text(encoding="utf-8")
+    parts = re.split(r"^##+ (.+)$", text, flags=re.MULTILINE)[1:]
+    found = zip(parts[::2], parts[1::2], strict=True)
+    return {heading: body.strip() for heading, body in found if re.fullmatch("[a-z-]+", heading)}
 
 
 def _title(path: Path) -> str:

@@ -1,5 +1,6 @@
-"""`wscheck rules` and `wscheck explain`: the meaning of each rule, cause and scenario."""
+"""`wscheck rules` and `wscheck explain`: the meaning of each rule, cause, scenario, gap and error."""
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,8 @@ if TYPE_CHECKING:
 
 
 def rules() -> None:
-    """List every rule, cause and scenario by its id."""
+    """List every rule, cause, scenario, gap and error by its id."""
+    from wscheck.commands.docs import sections
     from wscheck.detect.causes import CATALOGUE
     from wscheck.detect.rules import RULE_DOCS as RULES
     from wscheck.scenarios import SCENARIOS
@@ -17,21 +19,29 @@ def rules() -> None:
     _section("Rules (faults)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
     _section("Causes of faults", [(c.id, _name(c)) for c in CATALOGUE.values()])
     _section("Scenarios (checks that verify runs)", [(s.id, s.claim) for s in SCENARIOS.values()])
+    missing = [(id, _first_sentence(text)) for id, text in sections("gaps").items()]
+    _section("Gaps (evidence that was missing)", missing)
+    _section("Errors", [(id, _first_sentence(text)) for id, text in sections("errors").items()])
     typer.echo("More about one: wscheck explain ID")
 
 
-def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause or scenario.")]) -> None:
-    """Explain a rule, cause or scenario, and how to fix it."""
+def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause, scenario, gap or error.")]) -> None:
+    """Explain a rule, cause, scenario, gap or error, and what to do about it."""
     from inspect import getdoc
 
+    from wscheck.commands.docs import sections
     from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
     from wscheck.detect.rules import RULE_DOCS as RULES
     from wscheck.model.errors import UnknownName
     from wscheck.scenarios import SCENARIOS
 
-    if id not in {**RULES, **CATALOGUE, **SCENARIOS}:
-        known = [*RULES, *CATALOGUE, *SCENARIOS]
-        raise UnknownName(f"There is no rule, cause or scenario `{id}`.", id, known, "List them all: wscheck rules.")
+    described = {**sections("gaps"), **sections("errors")}
+    known = [*RULES, *CATALOGUE, *SCENARIOS, *described]
+    if id not in known:
+        problem = f"There is no rule, cause, scenario, gap or error `{id}`."
+        raise UnknownName(problem, id, known, "List them all: wscheck rules.")
+    if text := described.get(id):
+        _document_section(id, text)
     # One id can name a cause and the scenario that looks for it.
     if rule := RULES.get(id):
         told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Source": rule.source}
@@ -46,6 +56,19 @@ def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause 
         control = " ".join((getdoc(scenario.run_control) or "").split())
         told = {"Must hold": scenario.claim, "Rules": judged, "Control": control, "Note": doc}
         _page(f"{id}: a scenario", told)
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.)])\s", " ".join(text.split()), maxsplit=1)[0].removesuffix(".")
+
+
+def _document_section(id: str, text: str) -> None:
+    """Print a section of a document: paragraphs, and list items that begin with a label in bold."""
+    typer.secho(id, bold=True)
+    plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
+    for paragraph in plain.split("\n\n"):
+        label, colon, rest = " ".join(paragraph.split()).removeprefix("- **").partition(":** ")
+        typer.echo(_wrapped(f"  {label}: " if colon else "  ", rest if colon else label))
 
 
 def _name(cause: "CauseDoc") -> str:

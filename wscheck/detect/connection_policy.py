@@ -49,6 +49,7 @@ class ServerEndpoint(msgspec.Struct, frozen=True):
 
 
 PAGES_UNKNOWN = Gap(
+    id="tab-unknown",
     reason="a user has several connections at once, and the log does not show which page or device opened each, so "
     "that the policy per-tab could not be checked",
     closes_with="log the id of the tab or device with each connection, and name its key: --key page=NAME",

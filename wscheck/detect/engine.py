@@ -458,7 +458,9 @@ def namespace_gap(users: int) -> Gap:
         f"the simultaneous sockets of {whose} opened together and ended together: they may be namespaces of one "
         "connection. Log the namespace (`nsp`) with each socket"
     )
-    return Gap(reason=reason, closes_with="--key namespace=NAME", rules=("multiple-connections",))
+    return Gap(
+        id="namespace-unknown", reason=reason, closes_with="--key namespace=NAME", rules=("multiple-connections",)
+    )
 
 
 def _is_alike(old: Connected, new: Connected) -> bool:

@@ -71,7 +71,7 @@ class Restart(msgspec.Struct):
                 "connections did not end: the server probably restarted. A log line that says so "
                 "(--marker restarted=TEXT) would make it certain"
             )
-            return Gap(reason=reason, closes_with="--marker restarted=TEXT", rules=rules)
+            return Gap(id="restart-uncertain", reason=reason, closes_with="--marker restarted=TEXT", rules=rules)
         where = f"{event.path}:{event.line}" if event.path and event.line else "the log"
         if self.survivors and self.returned > self.survivors:
             reason = (
@@ -85,8 +85,13 @@ class Restart(msgspec.Struct):
             )
         else:
             ended = f"the earlier connections of {count(self.users, 'user')} count as ended"
-            return Gap(reason=f"the server restarted{when} ({where}): {ended}", blocks=False, rules=rules)
-        return Gap(reason=reason, rules=rules)
+            return Gap(
+                id="server-restarted",
+                reason=f"the server restarted{when} ({where}): {ended}",
+                blocks=False,
+                rules=rules,
+            )
+        return Gap(id="restart-uncertain", reason=reason, rules=rules)
 
 
 def format_utc(at: float | None) -> str:

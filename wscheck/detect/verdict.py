@@ -37,7 +37,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     allowed: tuple[Finding, ...] = ()
 
 
-NOTHING_TRIED = Gap(reason="no scenario could be tried")
+NOTHING_TRIED = Gap(id="no-scenario-run", reason="no scenario could be tried")
 
 Describe = Callable[[Sequence[Finding]], str]
 
@@ -155,12 +155,23 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
     """Return the gaps (missing evidence) of `evidence`, the most important first."""
     gaps = []
     if not evidence.connections:
-        gaps.append(Gap(reason="no connection event was found: nothing that was read is about a connection"))
+        gaps.append(
+            Gap(
+                id="no-connection-event",
+                reason="no connection event was found: nothing that was read is about a connection",
+            )
+        )
     if evidence.unreadable:
-        gaps.append(Gap(reason=f"{evidence.unreadable} of the lines that look like events could not be read"))
+        gaps.append(
+            Gap(
+                id="lines-unreadable",
+                reason=f"{evidence.unreadable} of the lines that look like events could not be read",
+            )
+        )
     if not evidence.ledger.most_open_per_user:
         gaps.append(
             Gap(
+                id="user-or-sid-unknown",
                 reason="no connection is known with both its user and its socket id, so connections could not be "
                 "counted for any user",
                 closes_with="--key",
@@ -169,6 +180,7 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
     if not evidence.timed:
         gaps.append(
             Gap(
+                id="no-times",
                 reason="no event has a time, so overlaps and attempts per second could not be checked",
                 rules=(*_OVERLAPS, "excessive-attempts"),
             )
@@ -182,4 +194,4 @@ def _unattributed(connections: int) -> list[Gap]:
     count = "1 connection is" if connections == 1 else f"{connections} connections are"
     closes_with = "log both with each, or name their keys (--key)"
     reason = f"{count} not known with both user and socket id, and may be a user's second one: {closes_with}"
-    return [Gap(reason=reason, closes_with=closes_with, rules=_OVERLAPS)]
+    return [Gap(id="connections-unattributed", reason=reason, closes_with=closes_with, rules=_OVERLAPS)]

@@ -45,6 +45,7 @@ class ConnectionPolicy(msgspec.Struct, frozen=True):
 
 
 UNDECIDED = Gap(
+    id="no-policy",
     reason="no policy states whether a user may have several connections",
     closes_with=POLICY_LINE,
     blocks=False,

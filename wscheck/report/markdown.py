@@ -8,7 +8,7 @@ from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Verdict
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, ScenarioResult, VerifyReport
-from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
+from wscheck.report import finding_text, links, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_markdown, format_duration, one_line, plural
@@ -45,7 +45,14 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
             break
         parts.append(section)
     scope = escape_markdown(summary.scope_sentence(report))
-    return "\n\n".join(filter(None, [*parts, *_allowed(report), tables, scope])).strip() + "\n"
+    return "\n\n".join(filter(None, [*parts, *_allowed(report), tables, _gaps(report), scope])).strip() + "\n"
+
+
+def _gaps(report: Report) -> str:
+    """Return the gaps because of which a run is not passed, as a list."""
+    shown = summary.blocking_gaps(report)
+    lines = [f"- {_linked(gap.id, links.gap_address(gap))}: {escape_markdown(gap.reason)}" for gap in shown]
+    return "\n".join(["### Missing evidence", "", *lines]) if lines else ""
 
 
 def _allowed(report: Report) -> list[str]:
@@ -62,7 +69,7 @@ def _run_facts(report: Report) -> str:
 def _problem_section(problem: Sequence[FindingGroup], openers: OpenerIndex) -> str:
     """Return one problem: its rules, their messages, and the cause and fix that they share."""
     finding = problem[0].finding
-    rules = ", ".join(group.finding.rule for group in problem)
+    rules = ", ".join(_linked(group.finding.rule, links.rule_address(group.finding.rule)) for group in problem)
     pairs = [pair for group in problem for pair in finding_text.group_messages(group)]
     messages = "\n".join(
         f"- {escape_markdown(message)}" + (f" ({escape_markdown(scope)})" if scope else "") for message, scope in pairs
@@ -73,7 +80,11 @@ def _problem_section(problem: Sequence[FindingGroup], openers: OpenerIndex) -> s
     )
     diffs, _ = finding_text.patch_texts(problem)
     patches = "".join(f"\n\n{_code_block(diff, 'diff')}" for diff in diffs)
-    return f"### {finding.severity}: {escape_markdown(rules)}\n\n{messages}\n\n{facts}{patches}"
+    return f"### {finding.severity}: {rules}\n\n{messages}\n\n{facts}{patches}"
+
+
+def _linked(text: str, address: str | None) -> str:
+    return f"[{escape_markdown(text)}]({address})" if address else escape_markdown(text)
 
 
 def _code_block(text: str, language: str) -> str:

@@ -20,7 +20,7 @@ from wscheck.model.code_facts import Patch
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Finding, Verdict
 from wscheck.model.report import Report
-from wscheck.report import json_text
+from wscheck.report import json_text, links
 from wscheck.report.failures_without_finding import NOT_CHECKED, NOT_CHECKED_HELP, failures_without_finding
 from wscheck.report.finding_text import FindingGroup, OpenerIndex, group_lines
 from wscheck.report.formatting import escape_control, one_line
@@ -186,6 +186,7 @@ def _rule_descriptor(name: str) -> Json:
         return {"id": name, "shortDescription": {"text": name}, "help": {"text": text}}
     return {
         "id": name,
+        "helpUri": links.rule_address(name),
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.meaning},
         "help": {"text": _help(rule, "{}: {}"), "markdown": _help(rule, "**{}**: {}")},

@@ -4,6 +4,7 @@ from collections import Counter
 
 from wscheck.model.comparison import CompareReport
 from wscheck.model.findings import Severity, Verdict
+from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
 from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, VerifyReport
 from wscheck.report import log_figures
@@ -126,7 +127,15 @@ def next_command(report: Report) -> str | None:
     """Return the command to run next, None if nothing is left to do."""
     if isinstance(report, LogsReport) and (command := log_figures.command_with_markers(report)):
         return command
-    if report.verdict is not Verdict.FAILED or not report.findings:
-        return None
-    worst = group_by_problem(report.findings)[0][0].finding
-    return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
+    if report.verdict is Verdict.FAILED and report.findings:
+        worst = group_by_problem(report.findings)[0][0].finding
+        return f"wscheck explain {worst.cause.id if worst.cause else worst.rule}"
+    gaps = blocking_gaps(report)
+    return f"wscheck explain {gaps[0].id}" if gaps else None
+
+
+def blocking_gaps(report: Report) -> list[Gap]:
+    """Return the gaps because of which the run has no verdict of passed, each reason once."""
+    if report.verdict is Verdict.PASSED or report.verdict is Verdict.SKIPPED:
+        return []
+    return list({(gap.id, gap.reason): gap for gap in report.gaps if gap.blocks}.values())

@@ -377,7 +377,7 @@ def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, 
     """Return the verdict: failed if a measure got worse, inconclusive if one of the runs proved nothing."""
     gaps = [*_run_gaps(before, "before"), *_run_gaps(after, "after")]
     if all(measure.change is MeasureChange.UNKNOWN for measure in measures):
-        gaps.append(Gap(reason="the two runs have no measure in common"))
+        gaps.append(Gap(id="no-common-measure", reason="the two runs have no measure in common"))
     worse = [measure.name for measure in measures if measure.change is MeasureChange.WORSE]
     limits = [f"worse than before: {'; '.join(worse)}"] if worse and not gaps else []
     return verdict([], gaps, bar, limits=limits)
@@ -386,9 +386,14 @@ def _decide(measures: Sequence[ComparedMeasure], before: Report, after: Report, 
 def _run_gaps(report: Report, label: str) -> list[Gap]:
     """Return a gap (missing evidence) in a list if the run proved nothing, otherwise an empty list."""
     if report.verdict in (Verdict.INCONCLUSIVE, Verdict.SKIPPED):
-        return [Gap(reason=f"the run {label} showed nothing: it is {report.verdict}")]
+        return [Gap(id="run-without-result", reason=f"the run {label} showed nothing: it is {report.verdict}")]
     if report.verdict is Verdict.FAILED and _lacks_evidence(report):
-        return [Gap(reason=f"the run {label} showed nothing: it failed because of missing evidence (--strict)")]
+        return [
+            Gap(
+                id="run-without-result",
+                reason=f"the run {label} showed nothing: it failed because of missing evidence (--strict)",
+            )
+        ]
     return []
 
 

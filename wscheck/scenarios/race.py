@@ -62,4 +62,4 @@ class Race(Scenario):
             "the server lets a user have several connections, also when they are not opened simultaneously: if that is "
             f"intended, write {POLICY_LINE}"
         )
-        return Gap(reason=reason, closes_with=POLICY_LINE, rules=("multiple-connections",))
+        return Gap(id="no-policy", reason=reason, closes_with=POLICY_LINE, rules=("multiple-connections",))

@@ -84,4 +84,4 @@ class ConnectionLeaked(Rule):
                 f"some rounds of {series.place} leave connections open{opened_by}, and others do not (open: "
                 f"{series.describe()}): are more rounds alike (--loop)?"
             )
-            self.gaps[Gap(reason=reason, closes_with="--loop", rules=(self.id,))] = None
+            self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None

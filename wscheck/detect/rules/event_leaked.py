@@ -96,6 +96,7 @@ class EventLeaked(Rule):
                 self._report_possible(name)
         if shared:
             gap = Gap(
+                id="audience-unknown",
                 reason=f"{', '.join(shared)} also reached the user who had not requested it, and its payload names "
                 'nobody: write `audience = "all"` in its [[event]] if that is intended, `private = true` if it is not, '
                 "or `user` with the path of the user's id",

@@ -88,7 +88,11 @@ class EventMissing(Rule):
             if self._loops.contains(event.user, event.page):
                 continue
             if (reason := self._gap_reason(event)) is not None:
-                self.gaps[Gap(reason=reason, closes_with="wscheck init --observe URL", rules=(self.id,))] = None
+                self.gaps[
+                    Gap(
+                        id="event-unanswered", reason=reason, closes_with="wscheck init --observe URL", rules=(self.id,)
+                    )
+                ] = None
                 continue
             if event.what == "handled" and (event.name, event.page) in undelivered:
                 continue  # an event that did not arrive cannot be handled either: it is reported only as not delivered

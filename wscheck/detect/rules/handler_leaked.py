@@ -53,4 +53,4 @@ class HandlerLeaked(Rule):
                     f"some rounds of {series.place} leave handlers of {series.name}{where}, and others do not "
                     f"(handlers: {series.describe()}): are more rounds alike (--loop)?"
                 )
-                self.gaps[Gap(reason=reason, closes_with="--loop", rules=(self.id,))] = None
+                self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None

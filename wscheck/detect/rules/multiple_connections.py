@@ -433,7 +433,7 @@ class MultipleConnections(Rule):
             if self._has_lost_its_users(node, users):
                 elsewhere = f"its {len(users)} users connected to other processes"
                 reason = f"{node} logged nothing after {elsewhere}: {HOW_TO_CLOSE}"
-                self.gaps[Gap(reason=reason, closes_with="--stale-after", rules=(self.id,))] = None
+                self.gaps[Gap(id="process-silent", reason=reason, closes_with="--stale-after", rules=(self.id,))] = None
                 continue
             for user, since in users.items():
                 self._report_overlap(user, since, Confidence.MEDIUM, self._ended.get(user))
@@ -451,7 +451,7 @@ class MultipleConnections(Rule):
                 f"the evidence ends while {user} holds {len(openings)} connections, too early to decide whether one of "
                 "them is being replaced"
             )
-            self.gaps[Gap(reason=reason, rules=(self.id,))] = None
+            self.gaps[Gap(id="evidence-ends-early", reason=reason, rules=(self.id,))] = None
 
     def _has_uncounted(self, user: str) -> bool:
         """Return whether lines without socket ids opened the user's connections, and none reports an end by user."""
@@ -468,18 +468,25 @@ class MultipleConnections(Rule):
                 "connections could not be counted for any user: lines report openings without a socket id, and no line "
                 "reports an end with the user"
             )
-            gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id,)))
+            gaps.append(Gap(id="sid-unknown", reason=reason, closes_with="--key sid=NAME", rules=(self.id,)))
         if (unclear := self.ledger.user_only_lines.unclear_ends) > 0:
             lines = "1 line reports" if unclear == 1 else f"{unclear} lines report"
             reason = (
                 f"{lines} the end of a connection by its user, who has several: which of them ended, and whether it "
                 "was replaced, is unknown"
             )
-            gaps.append(Gap(reason=reason, closes_with="--key sid=NAME", rules=(self.id, "connection-replaced")))
+            gaps.append(
+                Gap(
+                    id="sid-unknown",
+                    reason=reason,
+                    closes_with="--key sid=NAME",
+                    rules=(self.id, "connection-replaced"),
+                )
+            )
         if self._is_coarse:
             shortest = self.options.grace_s + 1
             reason = f"the log prints whole seconds: an overlap is certain only if it is longer than {shortest:g} s"
-            gaps.append(Gap(reason=reason, blocks=False, rules=(self.id,)))
+            gaps.append(Gap(id="whole-seconds", reason=reason, blocks=False, rules=(self.id,)))
         self.gaps.update((gap, None) for gap in gaps if gap is not None)
 
     def _has_lost_its_users(self, node: str, users: Mapping[str, float]) -> bool:

@@ -78,7 +78,7 @@ class SubscriptionLeaked(Rule):
                 f"some rounds of {series.place} leave subscriptions to {series.name}{where} open, and others do not "
                 f"(open: {series.describe()}): are more rounds alike (--loop)?"
             )
-            self.gaps[Gap(reason=reason, closes_with="--loop", rules=(self.id,))] = None
+            self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None
         elif _is_kept(series) and latest is not None and is_never_ended(latest):
             message = f"the subscription to {series.name}{where} stays open after {series.place} is left"
         if message:

@@ -183,7 +183,7 @@ class TokenUnchecked(Rule):
 
     def _set_gap(self, reason: str) -> None:
         if not self.gaps:
-            self.gaps[Gap(reason=reason, rules=(self.id,))] = None
+            self.gaps[Gap(id="refusal-unclear", reason=reason, rules=(self.id,))] = None
 
 
 def _first(names: set[str]) -> str:

@@ -66,7 +66,7 @@ class ZombieHeld(Rule):
                 self.report(event.user, message, at, event)
             elif self._stalled_s:
                 reason = f"this machine stalled for {self._stalled_s:.1f} s, so the server may have had too little time"
-                self.gaps[Gap(reason=reason, rules=(self.id,))] = None
+                self.gaps[Gap(id="machine-stalled", reason=reason, rules=(self.id,))] = None
 
     def _is_late(self, event: HeartbeatStopped, at: float | None) -> bool:
         return at is not None and event.at is not None and at - event.at > event.within + self._stalled_s

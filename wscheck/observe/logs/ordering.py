@@ -99,7 +99,7 @@ def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> Ordere
             last = max(last or 0.0, event.at + offset)
         shifted.append(msgspec.structs.replace(event, at=last) if offset and event.at is not None else event)
     reason = f"the times go back at {', '.join(places[:3])}: {why}, so the order of the lines was used"
-    return OrderedEvents(shifted, [Gap(reason=reason, blocks=blocks)])
+    return OrderedEvents(shifted, [Gap(id="out-of-order", reason=reason, blocks=blocks)])
 
 
 class ReorderBuffer:
@@ -171,4 +171,4 @@ class LateEvents:
             f"{self.count} events are up to {self.seconds:.0f} s older than events before them, and were evaluated in "
             "the order in which they were read: sort the log by time"
         )
-        return Gap(reason=reason, closes_with="--no-follow and a log of at most 100,000 lines")
+        return Gap(id="out-of-order", reason=reason, closes_with="--no-follow and a log of at most 100,000 lines")

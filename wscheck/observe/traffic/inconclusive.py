@@ -35,7 +35,7 @@ def page_gaps(events: Sequence[Event], *, has_policy: bool = True) -> list[Gap]:
 
     has_policy  the team decided how many connections a user may have
     """
-    unjudged = [Gap(reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
+    unjudged = [Gap(id="not-evaluated", reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
     if not any(isinstance(event, Connected) for event in events):
         return _without_connection(events, unjudged)
     closed = [gap for gap in all_closed(events) if gap.blocks]
@@ -49,9 +49,9 @@ def _without_connection(events: Sequence[Event], unjudged: list[Gap]) -> list[Ga
         by_server = refused.reason == "refused"
         hint = f", by the server: is the page logged in ({STORAGE_STATE})?" if by_server else ""
         reason = f"no connection was made: {refused.message or refused.reason}{hint}"
-        return [Gap(reason=reason, closes_with=STORAGE_STATE if by_server else ""), *unjudged]
+        return [Gap(id="no-connection", reason=reason, closes_with=STORAGE_STATE if by_server else ""), *unjudged]
     tried = any(isinstance(event, Connecting) for event in events)
-    return [*unjudged, Gap(reason="no connection was made" if tried else NO_TRAFFIC)]
+    return [*unjudged, Gap(id="no-connection", reason="no connection was made" if tried else NO_TRAFFIC)]
 
 
 def unknown_owners(events: Iterable[Event]) -> list[Gap]:
@@ -68,7 +68,7 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
         if unknown and len(pages) > 1:
             several = " and ".join(sorted(filter(None, pages)))
             reason = f"{several} may belong to one user: the user of {_listed(unknown)} is unknown; {IDENTITY}"
-            return [Gap(reason=reason, closes_with=IDENTITY, rules=("multiple-connections",))]
+            return [Gap(id="user-unknown", reason=reason, closes_with=IDENTITY, rules=("multiple-connections",))]
     return []
 
 
@@ -105,7 +105,9 @@ def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
                 f"the server ended the only connection of {user or event.page}, and no observed connection replaced "
                 "it: does the user have another tab or device, or has the token expired?"
             )
-            return [Gap(reason=reason, rules=("multiple-connections", "connection-replaced"))]
+            return [
+                Gap(id="disconnect-unexplained", reason=reason, rules=("multiple-connections", "connection-replaced"))
+            ]
     return []
 
 
@@ -135,8 +137,8 @@ def all_closed(events: Iterable[Event]) -> list[Gap]:
     lived_s = (latest.at or 0.0) - (opened_at or 0.0)
     if len(connections) == 1 and not is_used and lived_s <= AT_ONCE_S:
         reason = f"the only connection {end} at once, before any event arrived, and none was opened again: {PERFORM}"
-        return [Gap(reason=reason, closes_with="--for")]
-    return [Gap(reason=f"No connection was open at the end: the last one {end}.", blocks=False)]
+        return [Gap(id="closed-at-once", reason=reason, closes_with="--for")]
+    return [Gap(id="none-open-at-end", reason=f"No connection was open at the end: the last one {end}.", blocks=False)]
 
 
 def unknown_users(events: Iterable[Event]) -> list[Gap]:
@@ -148,7 +150,7 @@ def unknown_users(events: Iterable[Event]) -> list[Gap]:
     if not unknown:
         return []
     reason = f"The user of {_listed(unknown)} is unknown: {IDENTITY}."
-    return [Gap(reason=reason, closes_with=IDENTITY, blocks=False)]
+    return [Gap(id="user-unknown", reason=reason, closes_with=IDENTITY, blocks=False)]
 
 
 def refused_pages(events: Sequence[Event]) -> list[Gap]:
@@ -159,7 +161,10 @@ def refused_pages(events: Sequence[Event]) -> list[Gap]:
     connected = {event.page for event in events if isinstance(event, Connected)}
     outside = (event for event in events if isinstance(event, Refused) and event.page not in connected)
     why = {event.page: event.message or "the server gives no reason" for event in outside if event.page and connected}
-    return [Gap(reason=f"{page} was refused its connection: {text}.", blocks=False) for page, text in why.items()]
+    return [
+        Gap(id="page-refused", reason=f"{page} was refused its connection: {text}.", blocks=False)
+        for page, text in why.items()
+    ]
 
 
 def _server(event: Connected) -> ServerEndpoint:

@@ -25,7 +25,7 @@ from wscheck.model.report import (
     ScenarioResult,
     VerifyReport,
 )
-from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
+from wscheck.report import finding_text, links, load_figures, log_figures, loop_figures, scan_figures, summary
 from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import (
@@ -102,6 +102,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
         notes=report.notes if isinstance(report, BrowserReport) else [],
         next_command=summary.next_command(report),
         scope=summary.scope_sentence(report),
+        gaps=summary.blocking_gaps(report),
         version=__version__,
     )
 
@@ -252,6 +253,7 @@ def _environment() -> jinja2.Environment:
         "evidence_rows": _evidence_rows,
         "format_option": _format_option,
         "finding_text": finding_text,
+        "links": links,
         "load_figures": load_figures,
         "log_figures": log_figures,
         "loop_figures": loop_figures,

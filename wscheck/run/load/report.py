@@ -216,11 +216,11 @@ def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
     This is so if no user connected, the run ended early, or the server does not answer any more.
     """
     if ending.broken:
-        return [Gap(reason=ending.broken)]
+        return [Gap(id="load-generator-failed", reason=ending.broken)]
     if not s.connects:
-        return [Gap(reason=f"nothing connected: {_why_nothing_connected(report, s, ending)}")]
+        return [Gap(id="no-connection", reason=f"nothing connected: {_why_nothing_connected(report, s, ending)}")]
     if ending.lost:
-        return [Gap(reason=f"the server was lost during the run: {ending.lost}")]
+        return [Gap(id="server-lost", reason=f"the server was lost during the run: {ending.lost}")]
     return []
 
 
@@ -240,13 +240,20 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
     gaps = [INTERRUPTED] if report.interrupted else []
     if report.workers_lost:
         workers = f"{report.workers_lost} of {report.workers} workers"
-        gaps.append(Gap(reason=f"{workers} died during the run: what their users did then is not known"))
+        gaps.append(
+            Gap(id="workers-lost", reason=f"{workers} died during the run: what their users did then is not known")
+        )
     if s.users < plan.users:
         reason = f"only {s.users:,} of {plan.users:,} users started before the run ended"
-        gaps.append(Gap(reason=reason, closes_with="--run-time"))
+        gaps.append(Gap(id="users-not-started", reason=reason, closes_with="--run-time"))
     if s.connects < s.users:
         refused = f": {format_counts(report.refused)}" if report.refused else ""
-        gaps.append(Gap(reason=f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}"))
+        gaps.append(
+            Gap(
+                id="users-without-connection",
+                reason=f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}",
+            )
+        )
     away = s.users - report.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
         gaps.append(_away(plan, away, s.users))
@@ -258,9 +265,11 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
 def _away(plan: LoadPlan, away: int, users: int) -> Gap:
     reason = f"{away:,} of {users:,} users had no connection when the run ended"
     if not plan.has_shared_token:
-        return Gap(reason=reason)
+        return Gap(id="users-without-connection", reason=reason)
     closes_with = "write {user} in the token, or give each user a token (--users-file)"
-    return Gap(reason=f"{reason}: they share one token; {closes_with}", closes_with=closes_with)
+    return Gap(
+        id="users-without-connection", reason=f"{reason}: they share one token; {closes_with}", closes_with=closes_with
+    )
 
 
 def load_findings(plan: LoadPlan, statistics: LoadStatistics) -> list[Finding]:

@@ -99,7 +99,10 @@ def run_scan(plan: ScanPlan) -> ScanReport:
     uses = _uses(sources, facts, groups)
     findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
     openings = [call for file in facts for call in file.openings]
-    gaps = [*_gaps(sources, facts, plan), *(Gap(reason=f"{path} is too complex to be read") for path in too_complex)]
+    gaps = [
+        *_gaps(sources, facts, plan),
+        *(Gap(id="file-too-complex", reason=f"{path} is too complex to be read") for path in too_complex),
+    ]
     decision = verdict(findings, gaps, plan.bar, describe=first_message)
     return ScanReport(
         schema="wscheck.scan/1",
@@ -267,19 +270,24 @@ def _gaps(sources: "SourceFiles", facts: list[FileFacts], plan: ScanPlan) -> Ite
     if not any(file.openings for file in facts):
         permitted = plan.allow_empty and not sources.unreadable
         yield Gap(
+            id="no-opening-call",
             reason=f"no call that opens a connection was found in {_files(sources.files)}",
             closes_with="" if permitted else "wscheck scan DIR",
             blocks=not permitted,
         )
     for file in facts:
         if file.unchecked:
-            yield Gap(reason=f"{file.path} opens connections in too many places: {file.unchecked:,} were not checked")
+            yield Gap(
+                id="file-too-complex",
+                reason=f"{file.path} opens connections in too many places: {file.unchecked:,} were not checked",
+            )
     if sources.unreadable:
-        yield Gap(reason=f"{_files(sources.unreadable)} could not be read")
+        yield Gap(id="files-unread", reason=f"{_files(sources.unreadable)} could not be read")
     if sources.unread_folders:
-        yield Gap(reason=f"{_folders(sources.unread_folders)} could not be read")
+        yield Gap(id="files-unread", reason=f"{_folders(sources.unread_folders)} could not be read")
     if sources.skipped:
         yield NotTried(
+            id="files-left-out",
             reason=f"not checked: {_files(sources.skipped)} (tests, type declarations, minified or large files)",
             blocks=False,
         )

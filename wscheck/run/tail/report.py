@@ -110,7 +110,7 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
     if loser is not None:
         quoted = excerpt(loser.loss, loser.redactor)
         reason = f"the log says that records of it are missing, so ends of connections may be, too: {quoted}"
-        gaps.append(Gap(reason=reason, closes_with="a log with all records", rules=_OVERLAPS))
+        gaps.append(Gap(id="records-missing", reason=reason, closes_with="a log with all records", rules=_OVERLAPS))
     ledger = watch.judge.ledger
     returning = [
         (counts.connects, len(ledger.open_connections(user)))
@@ -130,7 +130,7 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
             f"{len(several)} of {len(returning)} users who connected again have several open connections at the end: "
             "the log probably reports ends in words that were not read. Name them (--marker disconnected=TEXT)"
         )
-        gaps.append(Gap(reason=reason, closes_with="--marker disconnected=TEXT", rules=_OVERLAPS))
+        gaps.append(Gap(id="ends-unread", reason=reason, closes_with="--marker disconnected=TEXT", rules=_OVERLAPS))
     return gaps
 
 
@@ -156,6 +156,7 @@ def _format_gaps(watch: LogWatch) -> list[Gap]:
         return []
     return [
         Gap(
+            id="json-over-several-lines",
             reason=f"{log.name} is JSON over several lines: print each record on a line with `jq -c`"
             " (see the recipes in `wscheck docs logs`)",
             closes_with="jq -c",
@@ -172,6 +173,7 @@ def _access_gaps(requests: Requests) -> list[Gap]:
     told = f"this is an access log with {handshakes} handshakes of {len(requests.clients)} clients"
     return [
         Gap(
+            id="access-log-only",
             reason=f"{told}: it shows HTTP requests per client, not which connections are open at the same time",
             closes_with="the log of the application, with a line for each connect and disconnect",
         )
@@ -183,19 +185,29 @@ def _websocket_gaps(watch: LogWatch) -> list[Gap]:
     logs = [log for each in watch.logs for log in each.access_logs if log.websockets]
     if not logs:
         return []
-    gaps = [Gap(reason="connections that were open at the end are not in an access log", blocks=False)]
+    gaps = [
+        Gap(id="access-log-only", reason="connections that were open at the end are not in an access log", blocks=False)
+    ]
     if unattributed := sum(log.unattributed for log in logs):
         reason = f"{unattributed} WebSockets in the access log have no user or no duration"
-        gaps.append(Gap(reason=reason, closes_with="the user and the duration in the log format"))
+        gaps.append(
+            Gap(id="access-log-fields", reason=reason, closes_with="the user and the duration in the log format")
+        )
     if any(log.has_polling_sessions for log in logs):
         reason = "the access log contains sessions with polling alone, whose ends no request shows"
-        gaps.append(Gap(reason=reason, closes_with="the log of the application"))
+        gaps.append(Gap(id="access-log-only", reason=reason, closes_with="the log of the application"))
     return gaps
 
 
 def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
-    gaps = [Gap(reason="the run was interrupted before the logs were read to their end")] if partial else []
-    gaps += [Gap(reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items()]
+    gaps = (
+        [Gap(id="run-interrupted", reason="the run was interrupted before the logs were read to their end")]
+        if partial
+        else []
+    )
+    gaps += [
+        Gap(id="log-unread", reason=f"{path} {why}") for log in watch.logs for path, why in log.read_errors.items()
+    ]
     gaps += [_loss(*loss) for log in watch.logs if isinstance(log, FollowedLog) for loss in log.losses]
     return [*gaps, *watch.gaps]
 
@@ -206,8 +218,8 @@ def _loss(reason: str, missing: int | None) -> Gap:
     If their number (`missing`) is unknown, perhaps nothing was lost: the gap then does not block the verdict.
     """
     if missing is None:
-        return Gap(reason=f"{reason}: what was written after the last read is lost", blocks=False)
-    return Gap(reason=f"{reason}: {missing} bytes are lost")
+        return Gap(id="bytes-lost", reason=f"{reason}: what was written after the last read is lost", blocks=False)
+    return Gap(id="bytes-lost", reason=f"{reason}: {missing} bytes are lost")
 
 
 def _evidence(watch: LogWatch) -> Evidence:

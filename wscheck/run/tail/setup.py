@@ -87,7 +87,11 @@ class TailSession(msgspec.Struct):
         for delivery in self.deliveries:
             delivery.close()
         return [
-            Gap(reason=f"{each.name}: {each.dropped:,} of {plural(each.total, 'message')} dropped", blocks=False)
+            Gap(
+                id="messages-dropped",
+                reason=f"{each.name}: {each.dropped:,} of {plural(each.total, 'message')} dropped",
+                blocks=False,
+            )
             for each in self.deliveries
             if each.dropped
         ]

@@ -31,6 +31,7 @@ from wscheck.model.replacement import may_have_replaced
 CONFIGURATION = "wscheck.toml"
 
 UNKNOWN_IDENTITY = Gap(
+    id="identity-unknown",
     reason="the server accepted a token under another user's id, and nothing shows for which user it opened the "
     "connection: name the key of the user's id in an [[event]] of wscheck.toml, or give --server-log",
     closes_with="--server-log",
@@ -69,7 +70,7 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
     if _kept_foreign_sids(events) and opened_as_other_user(events) is None:
         gaps.append(UNKNOWN_IDENTITY)
     if (reason := unanswered_reason(events)) is not None:
-        gaps.append(Gap(reason=reason, closes_with=CONFIGURATION, rules=_ABSENCE_RULES))
+        gaps.append(Gap(id="event-unanswered", reason=reason, closes_with=CONFIGURATION, rules=_ABSENCE_RULES))
     if not _logs_replacements(control):
         gaps += _log_gaps(events)
     return gaps
@@ -95,14 +96,14 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
     for event in events:
         if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
             reason = f"{event.reason}: what the server did afterwards proves nothing"
-            return [Gap(reason=reason, rules=(*_ABSENCE_RULES, "event-duplicated"))]
+            return [Gap(id="packets-unreadable", reason=reason, rules=(*_ABSENCE_RULES, "event-duplicated"))]
     unreachable = [event for event in events if isinstance(event, Refused) and event.reason == "unreachable"]
     if not unreachable:
         return []
     # The last message is the most precise: it comes from the test of whether the server still answers.
     message = (unreachable[-1].message or "it did not answer").rstrip(".")
     reason = f"the server went away during the scenario: {message}; look in its log for why, and run again"
-    return [Gap(reason=reason, rules=_ABSENCE_RULES)]
+    return [Gap(id="server-lost", reason=reason, rules=_ABSENCE_RULES)]
 
 
 def unanswered_attempts(events: Sequence[Event]) -> list[Gap]:
@@ -110,7 +111,9 @@ def unanswered_attempts(events: Sequence[Event]) -> list[Gap]:
     for event in events:
         if isinstance(event, Refused) and event.reason == "timeout" and event.credential not in (None, "own"):
             message = event.message or "no answer"
-            return [Gap(reason=f"the server did not answer an attempt that it must refuse: {message}")]
+            return [
+                Gap(id="refusal-unclear", reason=f"the server did not answer an attempt that it must refuse: {message}")
+            ]
     return []
 
 
@@ -127,7 +130,7 @@ def credentials_refused(events: Sequence[Event]) -> list[Gap]:
                 f"the server now refuses the user's own credentials ({event.message}): has the token expired, or does "
                 "the server keep the place of a connection that has ended?"
             )
-            return [Gap(reason=reason, closes_with="WSCHECK_TOKEN", rules=_ABSENCE_RULES)]
+            return [Gap(id="credentials-refused", reason=reason, closes_with="WSCHECK_TOKEN", rules=_ABSENCE_RULES)]
     return []
 
 
@@ -193,16 +196,17 @@ def _log_gaps(events: Sequence[Event]) -> list[Gap]:
             and event.user is None
         ):
             reason = f"{event.path} reports connections without ids: log socketId and userId with each"
-            return [Gap(reason=reason, closes_with="log socketId and userId", rules=_LOG_RULES)]
+            return [Gap(id="log-without-ids", reason=reason, closes_with="log socketId and userId", rules=_LOG_RULES)]
     return []
 
 
 def _unread_log(event: Unreadable) -> Gap:
     """Return the gap for an unreadable log. `event` has no line, because it is about the log as a whole."""
     if event.reason == READ_ERROR:
-        return Gap(reason=f"{event.path} {event.text}", rules=_LOG_RULES)
+        return Gap(id="log-unread", reason=f"{event.path} {event.text}", rules=_LOG_RULES)
     how = f"read it with {event.closes_with}, or describe it" if event.closes_with else "describe it with --marker or"
     return Gap(
+        id="wording-unknown",
         reason=f"{event.path} reports connections in a wording that is not known: {how} in [logs.markers] of "
         f"{CONFIGURATION}",
         closes_with=event.closes_with or "--marker",

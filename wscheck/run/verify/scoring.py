@@ -52,10 +52,11 @@ from wscheck.scenarios.context import LONE_PAGE
 STALL_S = 0.25
 
 UNKNOWN_SCENARIO = Gap(
+    id="scenario-unknown",
     reason="this version of wscheck does not know the scenario",
     closes_with="the wscheck version that made the recording",
 )
-CUT_SHORT = Gap(reason="the run was interrupted before this scenario ended")
+CUT_SHORT = Gap(id="run-interrupted", reason="the run was interrupted before this scenario ended")
 
 ConnectionEdge = TypeVar("ConnectionEdge", Connected, Disconnected)
 
@@ -210,7 +211,12 @@ def _gaps(
     if evidence_gaps_first:
         gaps += scenario_gaps(subject.events, control_events)
     if not server_unavailable(subject.events):
-        gaps += [(NotTried if event.skipped else Gap)(reason=event.reason) for event in outcome.unjudged]
+        gaps += [
+            NotTried(id="not-tried", reason=event.reason)
+            if event.skipped
+            else Gap(id="not-evaluated", reason=event.reason)
+            for event in outcome.unjudged
+        ]
     gaps += outcome.gaps
     if not evidence_gaps_first:
         gaps += scenario_gaps(subject.events, control_events)
@@ -220,12 +226,13 @@ def _gaps(
         gaps.append(CUT_SHORT)
     if not outcome.opened and not outcome.refusals:
         messages = (f": {e.message}" for e in subject.events if isinstance(e, Refused) and e.message)
-        gaps.append(Gap(reason=f"no connection was observed{next(messages, '')}"))
+        gaps.append(Gap(id="no-connection", reason=f"no connection was observed{next(messages, '')}"))
     if control is not None and control.verdict is Verdict.INCONCLUSIVE:
         gaps.append(
             Gap(
+                id="control-silent",
                 reason="the control run (a client with the known fault) did not show the fault, "
-                f"so this check could not have failed: {control.did}"
+                f"so this check could not have failed: {control.did}",
             )
         )
     return gaps

@@ -1,0 +1,26 @@
+"""Addresses of rules, causes and gaps on the documentation site."""
+
+import re
+
+from wscheck.detect.causes import CATALOGUE
+from wscheck.detect.rules import RULE_DOCS
+from wscheck.model.gaps import Gap
+
+SITE = "https://wscheck.github.io/wscheck/"
+
+_ID = re.compile("[a-z-]+")
+
+
+def rule_address(rule: str) -> str | None:
+    """Return the URL of a rule, None for an id that no rule has, such as that of a threshold."""
+    return f"{SITE}rules/#{rule}" if rule in RULE_DOCS else None
+
+
+def cause_address(cause: str) -> str | None:
+    """Return the URL of a cause, None for an unknown id."""
+    return f"{SITE}causes/#{cause}" if cause in CATALOGUE else None
+
+
+def gap_address(gap: Gap) -> str | None:
+    """Return the URL of a kind of gap, None for an id with other characters, as a foreign report can contain."""
+    return f"{SITE}gaps/#{gap.id}" if _ID.fullmatch(gap.id) else None
