@@ -9,7 +9,7 @@ RUN apt-get update \
     && useradd --create-home wscheck
 
 COPY . /tmp/source
-RUN pip install --no-cache-dir '/tmp/source[prometheus]' && rm -rf /tmp/source
+RUN pip install --no-cache-dir '/tmp/source[otel,prometheus]' && rm -rf /tmp/source
 
 USER wscheck
 WORKDIR /home/wscheck

@@ -17,6 +17,7 @@ HEAVY = (
     "asyncio",
     "xml",
     "msgspec",
+    "opentelemetry",
     "prometheus_client",
     "pydantic",
 )

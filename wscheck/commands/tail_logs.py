@@ -98,6 +98,13 @@ def tail_logs(
     metrics: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics and /healthz.")
     ] = None,
+    otlp: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL|env",
+            help="Send incidents and metrics over OTLP (OpenTelemetry); env: to where OTEL_EXPORTER_OTLP_* says.",
+        ),
+    ] = None,
 ) -> None:
     """Follow the logs of a backend, or evaluate finished ones.
 
@@ -125,6 +132,7 @@ def tail_logs(
         "watch.webhook": webhook,
         "watch.webhook_format": webhook_format,
         "watch.metrics": metrics,
+        "watch.otlp": otlp,
     }
     inputs = _input_files(paths or [])
     outputs = formats.prepare_outputs(format, inputs=[*inputs, checkpoint])
@@ -194,6 +202,7 @@ def _request(
         webhook=config["watch.webhook"],
         webhook_format=config["watch.webhook_format"],
         metrics=config["watch.metrics"],
+        otlp=config["watch.otlp"],
         redactor=config.redactor,
     )
 

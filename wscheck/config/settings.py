@@ -198,6 +198,13 @@ def parse_http_url(raw: Any) -> str:
     return str(raw)
 
 
+def parse_otlp_receiver(raw: Any) -> str:
+    """Return an http or https URL, or "env". The error does not repeat the value, which may contain a password."""
+    if raw != "env" and (not re.match(r"^https?://[^/\s]+", str(raw)) or not _has_valid_port(str(raw))):
+        raise ValueError("this is not the URL of a receiver: write http://127.0.0.1:4318, or env")
+    return str(raw)
+
+
 def parse_checkout_folder(raw: Any) -> str:
     """Return a folder relative to the root of the checkout, without a trailing slash."""
     path = PurePosixPath(str(raw).replace("\\", "/"))
@@ -361,6 +368,12 @@ SETTINGS = {
         ),
         Setting("watch.webhook_format", ChoiceParser(("json", "slack")), "json", "format of the posted incidents"),
         Setting("watch.metrics", parse_text, None, "address that serves Prometheus metrics, HOST:PORT"),
+        Setting(
+            "watch.otlp",
+            parse_otlp_receiver,
+            None,
+            "URL of an OpenTelemetry receiver (OTLP over HTTP), or env: the one that OTEL_EXPORTER_OTLP_* names",
+        ),
         Setting("load.profile", parse_text, "unified", "behaviour of each user's page"),
         Setting("load.users", parse_positive_int, 50, "simulated users"),
         Setting(

@@ -6,5 +6,7 @@ listener   the interfaces
 lines      one text line per change of an incident, or NDJSON: one line per event and per change of an incident
 live_view  the live view on a terminal
 delivery   an HTTP POST or a program run per change of an incident, by a separate thread
+figures    the metrics, and their counting
 metrics    Prometheus metrics and /healthz
+otlp       log records and metrics for an OpenTelemetry receiver
 """

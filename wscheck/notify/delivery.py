@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPException
 from io import BufferedReader
-from typing import IO, Protocol
+from typing import IO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import msgspec
@@ -49,6 +49,9 @@ _KEPT = "%!$&'()*+,;=:@/?~-._"
 """Characters of a path or query that stay as they are (RFC 3986), with those that are percent-encoded already."""
 _HOST = re.compile(r"[\w.:-]+(%[\w.-]+)?")
 
+M = TypeVar("M")
+"""Type of the messages of a receiver."""
+
 RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _EMOJI = {
     IncidentState.OPENED: ":red_circle:",
@@ -69,27 +72,28 @@ class DeliveryFailed(Exception):
         self.retry, self.pause_s = retry, pause_s
 
 
-class DeliveryTarget(Protocol):
+class DeliveryTarget(Protocol[M]):
     """A receiver of messages. `name` contains no secret."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def compose(self, incident: Incident) -> bytes:
+    def compose(self, incident: Incident) -> M:
         """Return the message about an incident."""
 
-    def deliver(self, message: bytes) -> None:
+    def deliver(self, message: M) -> None:
         """Send the message. Raises DeliveryFailed."""
 
     def abort(self) -> None:
         """End the delivery that is running."""
 
 
-class DeliveryQueue:
+class DeliveryQueue(Generic[M]):
     """Queue and thread that deliver messages to one receiver. `note` is called with a text about lost messages."""
 
-    def __init__(self, target: DeliveryTarget, note: Callable[[str], None], redactor: Redactor) -> None:
+    def __init__(self, target: DeliveryTarget[M], note: Callable[[str], None], redactor: Redactor) -> None:
         self._target, self._note, self._redactor = target, note, redactor
-        self._queue: queue.Queue[bytes | None] = queue.Queue(MAX_QUEUED)
+        self._queue: queue.Queue[M | None] = queue.Queue(MAX_QUEUED)
         self._closing, self._deadline = threading.Event(), float("inf")
         self.delivered = self.dropped = 0
         self._aborted = False
@@ -143,7 +147,7 @@ class DeliveryQueue:
             if not self._deliver(message):
                 return
 
-    def _deliver(self, message: bytes) -> bool:
+    def _deliver(self, message: M) -> bool:
         """Deliver or drop a message. Return False if the run ends, so that no further message can be delivered."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, MAX_ATTEMPTS + 1):

@@ -3,124 +3,54 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from itertools import accumulate
 from socketserver import ThreadingMixIn
-from typing import Any, Protocol
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as PrometheusFamily
+from prometheus_client.utils import floatToGoString
 
-from wscheck.detect.changes import ClosedChange, LedgerChange, ReplacedChange
-from wscheck.detect.incidents import Incident, IncidentState
-from wscheck.detect.rules import DOCUMENTED
-from wscheck.model.disconnect_reasons import SERVER_SPELLINGS
 from wscheck.model.errors import UsageError, failure_reason
-from wscheck.model.events import Connected, Event, Replaced
-from wscheck.notify.listener import WatchView
+from wscheck.notify.figures import COUNTER, DURATIONS_S, HISTOGRAM, METRICS, Figures, Metric
 
-STALLED_S = 10.0
 MAX_CLIENTS, CLIENT_S = 20, 10.0
 """Largest number of connections to the server, and the seconds after which it ends one."""
 
-DURATIONS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 14400, 86400)
-
-
-class DeliveryCounts(Protocol):
-    """Numbers of messages that reached a receiver, and that were dropped."""
-
-    delivered: int
-    dropped: int
-
 
 class PrometheusMetrics:
-    """Prometheus metrics of logs that are followed (docs/metrics.md describes each)."""
+    """The figures of logs that are followed, as Prometheus metrics (docs/metrics.md describes each), and their health.
 
-    def __init__(self, watch: WatchView, deliveries: Sequence[DeliveryCounts] = ()) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+    It is a collector of prometheus-client: each scrape reads the current figures.
+    """
+
+    def __init__(self, figures: Figures) -> None:
         self.registry = CollectorRegistry()
-        self._watch, self._polled_at = watch, time.monotonic()
-        # These two metrics are computed at each scrape; all others are counted when something happens.
-        self._gauge("wscheck_connections", "Connections open now.", lambda: watch.connection_count)
-        self._gauge("wscheck_users_over_one", "Users with more than one connection.", lambda: len(watch.users_over_one))
-        self._connects = self._counter("wscheck_connects_total", "Connections opened.")
-        self._disconnects = self._counter("wscheck_disconnects_total", "Connections that ended.", ["reason"])
-        self._replaced = self._counter("wscheck_replaced_sockets_total", "Sockets the server replaced.")
-        self._findings = self._counter("wscheck_findings_total", "Incidents opened.", ["rule", "severity"])
-        self._open = Gauge("wscheck_open_incidents", "Incidents open now.", ["rule"], registry=self.registry)
-        self._lines = self._counter("wscheck_log_lines_total", "Log lines read.")
-        self._bytes = self._counter("wscheck_log_bytes_total", "Log bytes read.")
-        self._unreadable = self._counter("wscheck_unreadable_total", "Lines that look like events and cannot be read.")
-        self._notifications = self._counter(
-            "wscheck_notifications_total", "Messages to a webhook or a program.", ["result"]
-        )
-        self._deliveries = deliveries
-        self._durations = Histogram(
-            "wscheck_connection_duration_seconds",
-            "Duration of connections whose start was read.",
-            buckets=DURATIONS_S,
-            registry=self.registry,
-        )
-        self._counted = {"lines": 0, "bytes": 0, "unreadable": 0, "delivered": 0, "dropped": 0}
-        self._create_series()
+        self._figures = figures
+        self.registry.register(self)
 
-    def _create_series(self) -> None:
-        """Create the time series of each rule with the value 0, so that Prometheus sees the first increase too."""
-        for rule in DOCUMENTED:
-            self._open.labels(rule.id)
-            self._findings.labels(rule.id, str(rule.severity))
-        for result in ("delivered", "dropped"):
-            self._notifications.labels(result)
+    def collect(self) -> Iterator[PrometheusFamily]:
+        """Yield each metric with its series."""
+        for metric in METRICS:
+            if metric.kind == HISTOGRAM:
+                yield self._histogram(metric)
+                continue
+            kind = CounterMetricFamily if metric.kind == COUNTER else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
+            for labels, value in self._figures.values(metric):
+                family.add_metric(labels, value)
+            yield family
 
-    def _gauge(self, name: str, help: str, value: Callable[[], float]) -> None:
-        Gauge(name, help, registry=self.registry).set_function(value)
-
-    def _counter(self, name: str, help: str, labels: Iterable[str] = ()) -> Counter:
-        return Counter(name, help, list(labels), registry=self.registry)
-
-    def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event and the connections that it started and ended."""
-        if isinstance(event, Connected):
-            self._connects.inc()
-        elif isinstance(event, Replaced):
-            self._replaced.inc()
-        for change in changes:
-            if isinstance(change, ClosedChange):
-                self._disconnects.labels(change.reason if change.reason in SERVER_SPELLINGS else "other").inc()
-                self._observe_duration(None if change.replaced else change.opening, change.event.at)
-            elif isinstance(change, ReplacedChange):
-                self._observe_duration(change.old, change.event.at)
-
-    def _observe_duration(self, opening: Connected | None, ended_at: float | None) -> None:
-        opened_at = opening.at if opening is not None else None
-        if opened_at is not None and ended_at is not None:
-            self._durations.observe(max(0.0, ended_at - opened_at))
-
-    def on_incident(self, incident: Incident) -> None:
-        """Count an incident that opened or was resolved."""
-        if incident.state is IncidentState.OPENED:
-            self._findings.labels(incident.rule, str(incident.severity)).inc()
-            self._open.labels(incident.rule).inc()
-        elif incident.state is IncidentState.RESOLVED:
-            self._open.labels(incident.rule).dec()
-
-    def on_poll_end(self, now: float | None) -> bool:
-        """Update the counters of the logs and the time of the last poll."""
-        self._polled_at = time.monotonic()
-        for counter, name in ((self._lines, "lines"), (self._bytes, "bytes"), (self._unreadable, "unreadable")):
-            total = getattr(self._watch, name)
-            counter.inc(total - self._counted[name])
-            self._counted[name] = total
-        for result in ("delivered", "dropped"):
-            total = sum(getattr(delivery, result) for delivery in self._deliveries)
-            self._notifications.labels(result).inc(total - self._counted[result])
-            self._counted[result] = total
-        return False
-
-    @property
-    def healthy(self) -> bool:
-        """True if the logs were polled recently. While the loop runs, it polls at least once a second."""
-        return time.monotonic() - self._polled_at < STALLED_S
+    def _histogram(self, metric: Metric) -> PrometheusFamily:
+        """Return the histogram of the durations. The count of a bucket includes all shorter durations."""
+        counts = accumulate(self._figures.bucket_counts)
+        limits = (*map(floatToGoString, DURATIONS_S), "+Inf")
+        buckets = list(zip(limits, counts, strict=True))
+        return HistogramMetricFamily(metric.name, metric.help, buckets, self._figures.duration_sum)
 
     def application(self) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
         """Return the WSGI application with /metrics and /healthz."""
@@ -140,7 +70,7 @@ class PrometheusMetrics:
     def _respond(self, path: str) -> tuple[str, bytes]:
         if path != "/healthz":
             return "404 Not Found", b"wscheck serves /metrics and /healthz\n"
-        if self.healthy:
+        if self._figures.healthy:
             return "200 OK", b"ok\n"
         return "503 Service Unavailable", b"the log reader has stalled\n"
 

@@ -131,6 +131,7 @@ def _read_log_file(
         webhook_format="json",
         exec=None,
         metrics=None,
+        otlp=None,
         redactor=loaded.redactor,
     )
     with open_session(request, lambda note: None) as session:

@@ -36,6 +36,7 @@ _TEXTS: Schema = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _TEXT_FIELDS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 
 _OF_PARSER: dict[Callable[[Any], Any], Schema] = {
+    settings.parse_otlp_receiver: {"type": "string", "pattern": r"^(env$|https?://[^/\s]+)"},
     settings.parse_attempt_limit: {"type": "string", "pattern": r"^\s*\d+\s*/\s*\d+(\.\d+)?\s*(ms|s|m|h)?\s*$"},
     settings.parse_checkout_folder: {"type": "string", "pattern": r"^(?![/\\])(?!.*(^|[/\\])\.\.([/\\]|$))"},
     settings.parse_connections: {"anyOf": [{"enum": ["per-user", "per-tab"]}, _COUNT]},

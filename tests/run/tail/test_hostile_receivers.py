@@ -20,13 +20,14 @@ from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Redactor
 from wscheck.notify import delivery, metrics
 from wscheck.notify.delivery import CommandTarget, DeliveryQueue, WebhookTarget
+from wscheck.notify.figures import Figures
 from wscheck.run.tail.watch import LogWatch
 
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(metrics, "CLIENT_S", 0.5)
-    server = metrics.serve(metrics.PrometheusMetrics(LogWatch([], RuleOptions())), "127.0.0.1:0")
+    server = metrics.serve(metrics.PrometheusMetrics(Figures(LogWatch([], RuleOptions()))), "127.0.0.1:0")
     yield server
     server.shutdown()
     server.server_close()
@@ -109,10 +110,8 @@ def test_dropped_messages_are_a_gap_and_a_metric(tmp_path: Path) -> None:
     assert [gap["reason"] for gap in report["gaps"] if "dropped" in gap["reason"]] == [
         "command false: 1 of 1 message dropped"
     ]
-    exporter = metrics.PrometheusMetrics(LogWatch([], RuleOptions()), [SimpleNamespace(delivered=2, dropped=3)])
-    exporter.on_poll_end(None)
-    exporter.on_poll_end(None)
-    value = exporter.registry.get_sample_value
+    figures = Figures(LogWatch([], RuleOptions()), [SimpleNamespace(delivered=2, dropped=3)])
+    value = metrics.PrometheusMetrics(figures).registry.get_sample_value
     assert value("wscheck_notifications_total", {"result": "dropped"}) == 3
     assert value("wscheck_notifications_total", {"result": "delivered"}) == 2
 

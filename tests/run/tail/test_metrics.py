@@ -16,7 +16,7 @@ from prometheus_client import parser
 
 from tests.run.tail.process import LoggingServer, TailProcess, wait_until
 from wscheck.detect.engine import RuleOptions
-from wscheck.notify.metrics import STALLED_S, PrometheusMetrics
+from wscheck.notify.figures import STALLED_S, Figures
 from wscheck.run.tail.watch import LogWatch
 
 ROOT = Path(__file__).parents[3]
@@ -121,12 +121,12 @@ def test_healthz_answers_ok_while_logs_are_read(metrics_server: tuple[TailProces
 
 
 def test_healthz_fails_without_recent_polls() -> None:
-    metrics = PrometheusMetrics(LogWatch([], RuleOptions()))
-    assert metrics.healthy
-    metrics._polled_at -= STALLED_S + 1
-    assert not metrics.healthy
-    metrics.on_poll_end(None)
-    assert metrics.healthy
+    figures = Figures(LogWatch([], RuleOptions()))
+    assert figures.healthy
+    figures.polled_at -= STALLED_S + 1
+    assert not figures.healthy
+    figures.on_poll_end(None)
+    assert figures.healthy
 
 
 def queries() -> list[str]:

@@ -3,10 +3,11 @@
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -33,10 +34,15 @@ from wscheck.run.tail.watch import AnyLog, LogWatch
 # Most runs do not use these modules, and importing them would noticeably delay the start.
 if TYPE_CHECKING:
     from wscheck.notify.delivery import DeliveryQueue, DeliveryTarget
+    from wscheck.notify.figures import Figures
+    from wscheck.notify.otlp import OtlpMetrics, OtlpReceiver
     from wscheck.observe.tailing.checkpoint import Checkpoint
 
 MAX_TIMELINE_EVENTS = 50_000
 """Maximum number of events stored for the timeline of an HTML report."""
+
+CLOSE_S, LEAST_CLOSE_S = 5.0, 1.0
+"""Seconds for which the final metrics are sent, counted from the end of the run, and at least."""
 
 Note = Callable[[str], None]
 
@@ -50,6 +56,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     seconds     duration of the run, None without a limit
     exec        command line, run for each change of an incident (it opens, grows or resolves)
     metrics     HOST:PORT on which metrics are served
+    otlp        URL of an OpenTelemetry receiver, or "env": the one that OTEL_EXPORTER_OTLP_* names
     redactor    redactor of all secrets in the configuration
     """
 
@@ -71,6 +78,7 @@ class TailRequest(msgspec.Struct, kw_only=True):
     webhook_format: str
     exec: str | None
     metrics: str | None
+    otlp: str | None
     redactor: Redactor
 
 
@@ -80,21 +88,33 @@ class TailSession(msgspec.Struct):
     watch: LogWatch
     plan: LoopPlan
     size: int
-    deliveries: "list[DeliveryQueue]"
+    receivers: "Receivers"
 
     def finish_deliveries(self) -> list[Gap]:
         """Deliver the waiting messages, and return a gap for each receiver that did not get all messages."""
-        for delivery in self.deliveries:
+        ends_at = time.monotonic() + CLOSE_S
+        for delivery in self.receivers.deliveries:
             delivery.close()
-        return [
+        gaps = [
             Gap(
                 id="messages-dropped",
                 reason=f"{each.name}: {each.dropped:,} of {plural(each.total, 'message')} dropped",
                 blocks=False,
             )
-            for each in self.deliveries
+            for each in self.receivers.deliveries
             if each.dropped
         ]
+        if self.receivers.otlp_metrics is not None:
+            self.receivers.otlp_metrics.close(max(LEAST_CLOSE_S, ends_at - time.monotonic()))
+            gaps += self.receivers.otlp_metrics.gaps()
+        return gaps
+
+
+class Receivers(msgspec.Struct):
+    """The receivers of incidents and figures that threads send."""
+
+    deliveries: "list[DeliveryQueue[Any]]" = msgspec.field(default_factory=list)
+    otlp_metrics: "OtlpMetrics | None" = None
 
 
 @contextmanager
@@ -124,7 +144,8 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
         watch.live = at_end and all(isinstance(log, FollowedLog) for log in watch.logs)
         if resumed is not None:
             watch.restore(resumed.open_connections, resumed.incidents)
-        recording_fd = _attach_listeners(request, watch, resumed, note, stack)
+        recording_fd = _attach_recordings(request, watch, resumed, stack)
+        receivers = _attach_receivers(request, watch, note, stack)
         plan = LoopPlan(
             follow=request.follow,
             seconds=request.seconds,
@@ -136,7 +157,7 @@ def open_session(request: TailRequest, note: Note) -> Iterator[TailSession]:
             find_new_logs=logs.open_new,
             note=note,
         )
-        yield TailSession(watch, plan, logs.size, _deliveries(watch))
+        yield TailSession(watch, plan, logs.size, receivers)
 
 
 def _load_checkpoint(request: TailRequest) -> "Checkpoint | None":
@@ -259,15 +280,20 @@ def _open_pipe(path: Path) -> int:
     return fd
 
 
-def _attach_listeners(
-    request: TailRequest, watch: LogWatch, resumed: "Checkpoint | None", note: Note, stack: ExitStack
+def _attach_recordings(
+    request: TailRequest, watch: LogWatch, resumed: "Checkpoint | None", stack: ExitStack
 ) -> int | None:
-    """Attach every listener except the terminal. Return the descriptor of the NDJSON output, None without one."""
+    """Attach the NDJSON outputs. Return the descriptor of the last one, None without one."""
     recording_fd = None
     for output in request.outputs:
         if output.format == "ndjson":
             recording_fd = _attach_recording(request, output.path, watch, resumed, stack)
-    targets: list[DeliveryTarget] = []
+    return recording_fd
+
+
+def _attach_receivers(request: TailRequest, watch: LogWatch, note: Note, stack: ExitStack) -> Receivers:
+    """Attach everything that sends or serves incidents and figures."""
+    targets: list[DeliveryTarget[Any]] = []
     if request.webhook is not None:
         from wscheck.notify.delivery import WebhookTarget
 
@@ -276,11 +302,23 @@ def _attach_listeners(
         from wscheck.notify.delivery import CommandTarget
 
         targets.append(CommandTarget(request.exec))
-    for target in targets:
-        _attach_target(target, watch, note, request.redactor, stack)
+    otlp = _otlp_receiver(request.otlp) if request.otlp is not None else None
+    if otlp is not None:
+        targets.append(otlp.logs)
+    receivers = Receivers([_attach_target(target, watch, note, request.redactor, stack) for target in targets])
+    if otlp is None and request.metrics is None:
+        return receivers
+    from wscheck.notify.figures import Figures
+
+    figures = Figures(watch, receivers.deliveries)
+    watch.listeners.append(figures)
+    if otlp is not None:
+        receivers.otlp_metrics = otlp.metrics(figures, note)
+        watch.listeners.append(receivers.otlp_metrics)
+        stack.callback(receivers.otlp_metrics.close)
     if request.metrics is not None:
-        _attach_metrics(request.metrics, watch, note, stack)
-    return recording_fd
+        _serve_metrics(request.metrics, figures, note, stack)
+    return receivers
 
 
 def _attach_recording(
@@ -327,35 +365,37 @@ def _stdout_pipe() -> int | None:
     return fd if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
 
 
-def _attach_target(target: "DeliveryTarget", watch: LogWatch, note: Note, redactor: Redactor, stack: ExitStack) -> None:
+def _attach_target(
+    target: "DeliveryTarget[Any]", watch: LogWatch, note: Note, redactor: Redactor, stack: ExitStack
+) -> "DeliveryQueue[Any]":
     from wscheck.notify.delivery import DeliveryQueue
 
     delivery = DeliveryQueue(target, note, redactor)
     stack.callback(delivery.close)
     watch.listeners.append(delivery)
+    return delivery
 
 
-def _deliveries(watch: LogWatch) -> "list[DeliveryQueue]":
-    """Return the listeners that queue messages for a receiver (webhook or command)."""
-    if "wscheck.notify.delivery" not in sys.modules:
-        return []
-    from wscheck.notify.delivery import DeliveryQueue
+def _otlp_receiver(url: str) -> "OtlpReceiver":
+    try:
+        from wscheck.notify.otlp import OtlpReceiver
+    except ImportError:
+        raise MissingExtra(
+            "`watch.otlp` sends with the OpenTelemetry SDK, which is not installed here.", "otel"
+        ) from None
+    return OtlpReceiver(url)
 
-    return [each for each in watch.listeners if isinstance(each, DeliveryQueue)]
 
-
-def _attach_metrics(address: str, watch: LogWatch, note: Note, stack: ExitStack) -> None:
+def _serve_metrics(address: str, figures: "Figures", note: Note, stack: ExitStack) -> None:
     try:
         from wscheck.notify.metrics import PrometheusMetrics, serve
     except ImportError:
         raise MissingExtra(
             "`watch.metrics` serves metrics with prometheus-client, which is not installed here.", "prometheus"
         ) from None
-    metrics = PrometheusMetrics(watch, _deliveries(watch))
-    server = serve(metrics, address)
+    server = serve(PrometheusMetrics(figures), address)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
     host = str(server.server_address[0])
     shown = f"[{host}]" if ":" in host else host
     note(f"serving http://{shown}:{server.server_port}/metrics and /healthz")
-    watch.listeners.append(metrics)
