@@ -352,3 +352,46 @@ def test_a_user_who_is_named_twice_is_no_connection(words: tuple[str, str], user
     events = told(read(log, guesses=True))
     assert {event for event in events if event[0] == "+"} == {("+", name[user], "") for name in names}
     assert sum(event[0] == "+" for event in events) == 18
+
+
+NAMED = {
+    "a device in quotes": ('Wallbox "{u}": socket opened', 'Wallbox "{u}": socket closed'),
+    "a lock": ("Schleuse {u} - connection established", "Schleuse {u} - connection lost (timeout)"),
+}
+TAGGED = ("[{u}] Registered connection ({u}x)", '[{u}] Finished "/cable/" [WebSocket] for 10.0.0.{n} at 10:00:00')
+
+
+def visits(words: Sequence[str], users: Sequence[str], *, lasting: int) -> str:
+    """Return a log in which each user connects every 40 s, and stays for `lasting` seconds."""
+    lines = [
+        (40 * turn + 3 * number + at, text.format(u=user, n=number))
+        for number, user in enumerate(users)
+        for turn in range(3)
+        for text, at in zip(words, (0, lasting), strict=True)
+    ]
+    return "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}Z [INFO] {text}\n" for at, text in sorted(lines))
+
+
+@pytest.mark.parametrize("words", NAMED)
+def test_names_that_never_connect_twice_are_users_without_a_guess(words: str) -> None:
+    users = ("nord-1", "nord-2", "T4")
+    events = told(read(visits(NAMED[words], users, lasting=20)))
+    assert [kind for kind, *_ in events].count("+") == [kind for kind, *_ in events].count("-") == 9
+    assert {user for _, user, _ in events} == {*users}
+
+
+@pytest.mark.parametrize(
+    "users", [("room-1", "room-2", "room-3"), ("10.0.0.1", "10.0.0.2", "10.0.0.3"), ("7", "3", "5")]
+)
+def test_places_addresses_and_numbers_may_have_several_users(users: tuple[str, ...]) -> None:
+    lasting = 45 if users[0] == "room-1" else 20
+    log = visits(NAMED["a device in quotes"], users, lasting=lasting)
+    assert told(read(log)) == []
+    assert told(read(log, guesses=True)) or lasting == 45
+
+
+def test_an_address_of_mail_is_a_user_although_it_has_several_connections() -> None:
+    users = ("ann@site.example", "ben@site.example", "eve@site.example")
+    lines = visits(TAGGED, users, lasting=30).splitlines(keepends=True)
+    log = "".join([lines[0], lines[0], *lines[1:]])
+    assert {user for _, user, _ in told(read(log))} == {*users}

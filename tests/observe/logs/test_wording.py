@@ -578,3 +578,45 @@ def test_a_record_without_a_message_names_its_event_behind_the_names_of_a_pod_an
         for at, user in enumerate(("m-37", "m-31", "m-34"))
     )
     assert [user for sign, user, _ in told(read(log, guesses=True)) if sign == "+"] == ["m-37", "m-31", "m-34"]
+
+
+@pytest.mark.parametrize(
+    ("form", "own", "others"),
+    [
+        (
+            "User[{u}] authenticated. Created session[{i}].|User[{u}] disconnected. Closed session[{i}].",
+            "admin",
+            "owner7",
+        ),
+        ("client <{u}> connected, socket {i}|client <{u}> gone, socket {i}", "support", "kiosk-3"),
+        ("connection {i} accepted for ({u})|connection {i} closed for ({u})", "system", "meter-0"),
+    ],
+)
+def test_an_ordinary_word_in_brackets_is_a_user_where_other_lines_have_one(form: str, own: str, others: str) -> None:
+    begin, end = form.split("|")
+    users = [others, *4 * [own]]
+    log = "".join(
+        f"2026-04-28 07:{2 + minute:02}:3{at},030 [INFO ] {text.format(u=user, i=sid(at))}\n"
+        for minute, text in ((0, begin), (9, end))
+        for at, user in enumerate(users)
+    )
+    assert [user for sign, user, _ in told(read(log)) if sign == "+"] == users
+
+
+def test_a_word_for_an_event_in_brackets_is_no_user() -> None:
+    log = "".join(
+        f"2026-04-28 07:02:{at:02},030 [INFO ] client <{word}> {sid(at)} user=ann{at}\n"
+        for at, word in enumerate(("connected", "kiosk7", "kiosk7", "disconnected"))
+    )
+    assert "connected" not in {user for _, user, _ in told(read(log, guesses=True))}
+
+
+@pytest.mark.parametrize("rest", ["user=None", "total=8", "idle=12.5 n=3"])
+def test_a_key_with_a_value_is_no_reason(rest: str) -> None:
+    log = "".join(
+        f"2026-10-06 13:0{minute}:1{at}.035 [INF] {word} conn={sid(at)} {tail}\n"
+        for minute, word, tail in ((5, "ws_open", "user=ann7"), (9, "ws_close", rest))
+        for at in range(4)
+    )
+    ended = [event for event in read(log) if isinstance(event, Disconnected)]
+    assert [event.reason for event in ended] == 4 * [None]

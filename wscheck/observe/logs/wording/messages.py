@@ -57,6 +57,8 @@ from wscheck.observe.logs.wording.words import (
 MAX_LENGTH = 2_000
 """Length in characters beyond which a text is no message of the server."""
 MAX_REASON = 120
+_PAIR = lazy_pattern(r"[A-Za-z_][\w.-]*=(?!=)")
+"""Start of a key and a value, such as "user=None" or "total=8", which is no reason of a disconnect."""
 
 
 class ParsedMessage(NamedTuple):
@@ -237,7 +239,8 @@ def _parsed(
     tail = pieces[core:]
     if tail and meaning.kind == DISCONNECTED:
         rest = body[tail[0].begin :].strip(AROUND_REASON)
-        reason = reason or (rest if len(rest) <= MAX_REASON and any(map(str.isalnum, rest)) else "")
+        is_reason = len(rest) <= MAX_REASON and any(map(str.isalnum, rest)) and _PAIR.match(rest) is None
+        reason = reason or (rest if is_reason else "")
         pieces = pieces[:core]
     elif counted:
         pieces = pieces[:core]

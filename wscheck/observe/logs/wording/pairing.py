@@ -53,6 +53,7 @@ from wscheck.observe.logs.wording.words import (
     WORK_NOUNS,
     is_ordinary,
     replaces,
+    word_parts,
 )
 
 MIN_PAIRS = 2
@@ -187,6 +188,7 @@ def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
 
 
 _ADDRESS = lazy_pattern(r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?")
+_EMAIL = lazy_pattern(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,4}")
 _PROCESS = lazy_pattern(r"\d+\.\d+\.\d+")
 """Process of Erlang or Elixir, without its brackets."""
 
@@ -379,6 +381,27 @@ class Pairing:
             if column.place != end.place and column.place[0] != "#"
         )
 
+    def is_sure_user(self, pair: StatementPair) -> bool:
+        """Return whether the ids of a pair are certainly users who return, in a log without ids of connections.
+
+        Both statements must name a connection and report its start or its end. Then an e-mail address is a user. Any
+        other name is one if it never has two connections at once: it might otherwise be a room of several users. An
+        address and a number are none: several clients may share the address, and the server may assign the number
+        again.
+        """
+        start, end = pair.start, pair.end
+        told = start.group.kind == CONNECTED and end.group.kind == DISCONNECTED
+        if not told or not all(map(_names_connection, (start.group, end.group))):
+            return False
+        if all(map(_EMAIL.fullmatch, start.lines)):
+            return True
+        named = all(any(map(str.isalpha, value)) for value in start.lines) and not _are_addresses(start)
+        return named and all(self._is_alternating(value, start, end) for value in start.lines)
+
+    def _is_alternating(self, value: str, start: Column, end: Column) -> bool:
+        lines = sorted([*((at, 0) for at in start.lines[value]), *((at, 1) for at in end.lines.get(value, ()))])
+        return all(before[1] != after[1] for before, after in pairwise(lines))
+
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
         """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
         users = self.column(pair.start.group, user)
@@ -531,6 +554,15 @@ def _is_about_other_things(group: Group) -> bool:
     return not spoken_words(words).isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
 
 
+def _names_connection(group: Group) -> bool:
+    """Return whether the whole text of a statement's first line, with any reason in it, has a noun for a connection."""
+    words = _SPOKEN.findall(group.rows[0].message.text)
+    return any(part in CONNECTION_NOUNS for word in words for part in word_parts(word))
+
+
+_SPOKEN = lazy_pattern(r"[^\W\d_]+")
+
+
 def _is_number_tag(column: Column) -> bool:
     """Return whether the values are numbers in the prefix, which identify a process or a thread."""
     return all(_is_number(column.place, value) for value in column.lines)
@@ -630,7 +662,7 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
         told += nouns - 2 * _are_addresses(pairing.column(start, user or pair.start.place))
         rank = (told, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
         if best is None or rank > best[0]:
-            best = rank, pair, user or pair.start.place, sure and not by_user
+            best = rank, pair, user or pair.start.place, pairing.is_sure_user(pair) if by_user else sure
     return best[1:] if best is not None else None
 
 

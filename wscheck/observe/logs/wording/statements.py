@@ -174,12 +174,16 @@ class Wording:
 def fit(parsed: ParsedMessage, pattern: tuple[str, ...], words: Container[str] = ()) -> ParsedMessage | None:
     """Return the message, divided into words and slots as in `pattern`, None if it does not match the pattern.
 
-    A word of the message may be a name, for example "Will", where the pattern has a slot.
+    A word of the message may be a name, for example "Will", where the pattern has a slot. Directly in brackets, an
+    ordinary word is a name too: "user[admin]".
 
     words  further words that are no names
     """
-    for own, other in zip(parsed.pattern, pattern, strict=True):
-        if own != other and (other != SLOT or own in _NO_NAMES or own in words or not own.isalpha()):
+    for at, (own, other) in enumerate(zip(parsed.pattern, pattern, strict=True)):
+        if own == other:
+            continue
+        is_ordinary = (own in _NO_NAMES or own in words) and (own in EVENT_VERBS or not _is_bracketed(pattern, at))
+        if other != SLOT or is_ordinary or not own.isalpha():
             return None
     values = [piece for piece, place in zip(parsed.pieces, pattern, strict=True) if place == SLOT]
     old = iter(parsed.slots)
@@ -192,6 +196,12 @@ def fit(parsed: ParsedMessage, pattern: tuple[str, ...], words: Container[str] =
 
 
 _NO_NAMES = VOCABULARY
+_BRACKETS = frozenset(("[]", "()", "<>", "{}"))
+
+
+def _is_bracketed(pattern: Sequence[str], at: int) -> bool:
+    """Return whether the piece at a position is alone in a pair of brackets."""
+    return "".join((*pattern[at - 1 : at], *pattern[at + 1 : at + 2])) in _BRACKETS
 
 
 def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
@@ -451,7 +461,9 @@ def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str])
         prefix, pattern = statement
         alike = [s for s in by_statement if s != statement and s[0] == prefix and len(s[1]) == len(pattern)]
         for other in alike:
-            if len(by_statement[other]) > len(by_statement[statement]):
+            differing = [at for at, (own, place) in enumerate(zip(other[1], pattern, strict=True)) if own != place]
+            is_certain = all(_is_bracketed(pattern, at) for at in differing)
+            if len(by_statement[other]) > len(by_statement[statement]) and not is_certain:
                 continue
             fitted = [(row, fit(row.message, pattern, words)) for row in by_statement[other]]
             if all(one is not None for _, one in fitted):
