@@ -172,9 +172,17 @@ def connected(*sids: str, sid_known: bool = True) -> Ledger:
 
 
 def gaps_of(
-    ledger: Ledger, *, connections: int = 1, unreadable: int = 0, timed: bool = True, gaps: tuple[Gap, ...] = ()
+    ledger: Ledger,
+    *,
+    connections: int = 1,
+    unreadable: int = 0,
+    timed: bool = True,
+    anonymous: int = 0,
+    gaps: tuple[Gap, ...] = (),
 ) -> list[str]:
-    evidence = Evidence(connections=connections, unreadable=unreadable, ledger=ledger, timed=timed, gaps=gaps)
+    evidence = Evidence(
+        connections=connections, unreadable=unreadable, ledger=ledger, timed=timed, anonymous=anonymous, gaps=gaps
+    )
     return [gap.reason for gap in evidence_gaps(evidence)]
 
 
@@ -204,3 +212,8 @@ def test_connections_without_user_or_sid_are_the_last_gap() -> None:
     (only,) = gaps_of(connected("s1", sid_known=False))
     assert only.startswith("1 connection is not known with both user and socket id")
     assert only.endswith("log both with each, or name their keys (--key)")
+
+
+def test_connections_that_the_log_calls_anonymous_are_named_so() -> None:
+    (only,) = gaps_of(connected("s1", sid_known=False), anonymous=1)
+    assert only.startswith("1 connection is anonymous in the log, so nobody is known as the user, and may be a user's")

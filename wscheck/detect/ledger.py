@@ -67,6 +67,7 @@ class Ledger:
                     None where the evidence has no time
     stored_counts   number of events per kind, of the users with more than one event
     unattributed    number of connections that were opened without a known user or socket id
+    unattributed_and_brief  number of these that were too short, and too rare, to change a verdict; a rule sets it
     """
 
     def __init__(self, *, memory: int = 20_000) -> None:
@@ -83,7 +84,7 @@ class Ledger:
         self._replaced_users, self._ended = BoundedDict[str, str | None](memory), EndedConnections(memory)
         self.engine_sessions, self._unannounced = EngineSessions(), set[str]()
         self._inference, self._has_announcements, self.unattributed = ReplacementInference(), False, 0
-        self._without_sid_of_users = 0
+        self._without_sid_of_users = self.unattributed_and_brief = 0
         self.presumed_ends, self.user_only_lines = PresumedEnds(memory), UserOnlyLines()
         self._has_sids = self._has_ended_sids = self._has_restarted = False
         self._latest_close: ClosedChange | None = None

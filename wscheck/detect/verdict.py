@@ -138,6 +138,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     unreadable   number of lines that look like an event but cannot be read
     ledger       open connections per user at the end
     timed        at least one event has a time
+    anonymous    number of connections for which the source says that nobody is their user ("anonymous")
     gaps         missing evidence that the source or the rules reported
     """
 
@@ -145,6 +146,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int
     ledger: Ledger
     timed: bool
+    anonymous: int = 0
     gaps: Sequence[Gap] = ()
 
 
@@ -185,13 +187,20 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
                 rules=(*_OVERLAPS, "excessive-attempts"),
             )
         )
-    return [*gaps, *evidence.gaps, *_unattributed(evidence.ledger.unattributed)]
+    return [*gaps, *evidence.gaps, *_unattributed(evidence)]
 
 
-def _unattributed(connections: int) -> list[Gap]:
-    if not connections:
+def _unattributed(evidence: Evidence) -> list[Gap]:
+    connections = evidence.ledger.unattributed - evidence.ledger.unattributed_and_brief
+    if connections <= 0:
         return []
     count = "1 connection is" if connections == 1 else f"{connections} connections are"
     closes_with = "log both with each, or name their keys (--key)"
-    reason = f"{count} not known with both user and socket id, and may be a user's second one: {closes_with}"
+    if evidence.anonymous >= connections:
+        known = "anonymous in the log, so nobody is known as the user"
+    elif evidence.anonymous:
+        known = f"not known with both user and socket id ({evidence.anonymous} are anonymous in the log)"
+    else:
+        known = "not known with both user and socket id"
+    reason = f"{count} {known}, and may be a user's second one: {closes_with}"
     return [Gap(id="connections-unattributed", reason=reason, closes_with=closes_with, rules=_OVERLAPS)]

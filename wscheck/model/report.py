@@ -249,7 +249,7 @@ class LogsReport(Report, kw_only=True):
     unreadable  number of lines that look like an event but could not be read
     untimed     number of events without a time, which rules that need a time cannot evaluate
     levels      number of events by the ids that they contain; the keys are "full", "user", "socket", "count" (no id)
-                and "ambiguous"
+                and "ambiguous"; "anonymous" is the number of openings whose user is a word that names nobody
     users_seen  number of users
     connections  number of opened connections; several lines about one connection, and its namespaces, count once
     most_open   the most connections that one user had at once, even if for less than the grace period

@@ -215,3 +215,28 @@ def test_two_pages_of_a_user_are_a_warning_with_the_line_for_the_configuration_u
     assert (found.severity, found.message) == (Severity.WARNING, "holds 2 connections at once on 2 pages")
     (gap,) = judge.gaps
     assert not gap.blocks and gap.closes_with.startswith('connections = "per-tab"')
+
+
+def strangers(*, number: int, every: float, lasting: float) -> Judge:
+    """Return a judge that has read the log of one user and of connections without a user."""
+    known = log_of("A").connects("a1", at=0).disconnects("a1", at=500)
+    unknown = log_of(None)
+    for each in range(number):
+        unknown = unknown.connects(f"u{each}", at=every * each).disconnects(f"u{each}", at=every * each + lasting)
+    judge = Judge()
+    for event in (known & unknown).events:
+        judge.feed(event)
+    judge.finish()
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("number", "every", "lasting", "verdict"),
+    [(30, 10, 0.08, "passed"), (3, 1, 0.2, "passed"), (30, 10, 0.3, "inconclusive"), (30, 1.5, 0.08, "inconclusive")],
+)
+def test_a_brief_connection_of_nobody_is_no_second_one_of_a_user(
+    number: int, every: float, lasting: float, verdict: str
+) -> None:
+    report = strangers(number=number, every=every, lasting=lasting).report()
+    assert report.verdict == verdict
+    assert {gap.blocks for gap in report.gaps if gap.id == "connections-unattributed"} == {verdict != "passed"}

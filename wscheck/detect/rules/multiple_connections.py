@@ -8,7 +8,14 @@ from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, S
 from wscheck.detect.connection_policy import apply_policy
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.restarts import MIN_RETURNED, ReturnWave, is_older
-from wscheck.detect.rules.rule import EventHandler, Rule, are_separate_connections, distinct_openers, opener_label
+from wscheck.detect.rules.rule import (
+    EventHandler,
+    Rule,
+    RuleOptions,
+    are_separate_connections,
+    distinct_openers,
+    opener_label,
+)
 from wscheck.detect.socket_ids import is_logged
 from wscheck.model.disconnect_reasons import (
     EXPIRED_LIKELY_RESTART,
@@ -110,6 +117,33 @@ class NodeLiveness:
         return {node: dict(users) for node, users in self._since.items()}
 
 
+class BriefStrangers:
+    """Connections without a known user that ended within the grace period, such as those of a health check.
+
+    Such a connection is too short to be a user's second one. If the attempts of all of them are as frequent as those of
+    a loop, they may be the loop of one user: `count` is then 0.
+    """
+
+    def __init__(self, options: RuleOptions) -> None:
+        self._options, self._count, self._are_frequent = options, 0, False
+        self._opened = deque[float](maxlen=options.max_attempts + 1)
+
+    @property
+    def count(self) -> int:
+        return 0 if self._are_frequent else self._count
+
+    def closed(self, opening: Connected, event: Event) -> None:
+        """Count the connection if it was brief."""
+        if opening.at is None or event.at is None:
+            return
+        if event.at - opening.at + event.resolution <= self._options.grace_s:
+            self._count += 1
+            self._opened.append(opening.at)
+            is_full = len(self._opened) == self._opened.maxlen
+            if is_full and max(self._opened) - min(self._opened) <= self._options.attempts_window_s:
+                self._are_frequent = True
+
+
 class MultipleConnections(Rule):
     """Rule: a user has two connections for longer than the grace period, or one page makes two attempts.
 
@@ -138,7 +172,7 @@ class MultipleConnections(Rule):
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
         self._wave, self._uncounted = ReturnWave(), dict[str, float]()
         self._recently_ended = deque[tuple[Event, Connected]](maxlen=16)
-        self._is_coarse = False
+        self._is_coarse, self._strangers = False, BriefStrangers(self.options)
         self.pending, self.on_node_event = self._overlap_since, self._node_event
         return {
             OpenedChange: self._opened,
@@ -177,6 +211,8 @@ class MultipleConnections(Rule):
             self._report_sole_suspects(event.at)
 
     def _closed(self, change: ClosedChange) -> None:
+        if change.user is None and change.opening is not None:
+            self._strangers.closed(change.opening, change.event)
         if change.reason not in NOT_USED_UNTIL_THE_END:
             self._remember_end(change.event, change.opening)
         if self._nodes.suspects:
@@ -487,6 +523,11 @@ class MultipleConnections(Rule):
             shortest = self.options.grace_s + 1
             reason = f"the log prints whole seconds: an overlap is certain only if it is longer than {shortest:g} s"
             gaps.append(Gap(id="whole-seconds", reason=reason, blocks=False, rules=(self.id,)))
+        if brief := self._strangers.count:
+            self.ledger.unattributed_and_brief = brief
+            connections = "1 connection" if brief == 1 else f"{brief} connections"
+            reason = f"{connections} without a known user lasted at most {self.options.grace_s:g} s and are left out"
+            gaps.append(Gap(id="connections-unattributed", reason=reason, blocks=False, rules=(self.id,)))
         self.gaps.update((gap, None) for gap in gaps if gap is not None)
 
     def _has_lost_its_users(self, node: str, users: Mapping[str, float]) -> bool:

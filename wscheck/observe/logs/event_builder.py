@@ -36,6 +36,8 @@ from wscheck.observe.logs.vocabulary import (
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
+ANONYMOUS = "anonymous"
+"""Key of the number of connections whose user is a word that names nobody; they count at their level too."""
 
 INTERLEAVED_RECORDS = (
     "the lines of several records are interleaved here without a prefix, so it is unclear which record has these ids"
@@ -168,14 +170,16 @@ class EventBuilder:
 
     def _connected(self, line: int, at: float | None, *ids: str) -> None:
         user, sid, namespace, page, device, allowed = ids
-        path, node, known = self._path, self._node, sid or None
+        path, node, known, person = self._path, self._node, sid or None, person_or_none(user)
+        if user and person is None:
+            self.levels[ANONYMOUS] += 1
         # A Socket.IO namespace starts with a slash. A value without a slash may be a Kubernetes namespace.
         space = namespace if namespace[:1] == "/" else None
         self.events.append(
             Connected(
                 at=at,
                 source=SOURCE_SERVER_LOG,
-                user=person_or_none(user),
+                user=person,
                 node=node,
                 path=path,
                 line=line,

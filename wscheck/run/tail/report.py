@@ -11,6 +11,7 @@ from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
 from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
+from wscheck.observe.logs.event_builder import ANONYMOUS
 from wscheck.observe.logs.extractor import read_events
 from wscheck.observe.logs.proposals import excerpt, guessable, proposals, sentences
 from wscheck.observe.logs.sources import FollowedLog
@@ -229,6 +230,7 @@ def _evidence(watch: LogWatch) -> Evidence:
         unreadable=watch.unreadable,
         ledger=watch.judge.ledger,
         timed=watch.counts.are_timed,
+        anonymous=sum(log.levels[ANONYMOUS] for log in watch.logs),
         gaps=watch.judge.gaps,
     )
 
