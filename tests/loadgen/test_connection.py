@@ -47,6 +47,7 @@ class RecordingObserver:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, ...]] = []
+        self.needs_texts = True
 
     def connect_sent(self, connection: Connection) -> None:
         self.calls.append(("connect_sent",))
@@ -65,6 +66,12 @@ class RecordingObserver:
 
     def event_received(self, connection: Connection, event: ReceivedEvent, text: str) -> None:
         self.calls.append(("event_received", text))
+
+    def reads_events(self) -> bool:
+        return self.needs_texts
+
+    def unread_events_received(self, connection: Connection, count: int) -> None:
+        self.calls.append(("unread_events_received", str(count)))
 
 
 class Conversation:

@@ -131,6 +131,18 @@ def test_messages_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pyte
     assert conversation.counts.received == 3
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 14, 1000])
+def test_messages_that_nobody_reads_are_counted(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = talk(monkeypatch, WebSocketLoadConnection)
+    conversation.observer.needs_texts = False
+    data = MESSAGES[0] * 3 + b"".join(MESSAGES) + frame(0x81, b"\xff")
+    conversation.receive(*(data[start : start + size] for start in range(0, len(data), size)))
+    assert conversation.counts.received == 6
+    unread = [int(count) for name, count in conversation.observer.calls if name == "unread_events_received"]
+    assert bool(unread) is (size == 14), "14 bytes are one message; other parts contain less or more than messages"
+    assert conversation.observer.calls[-1] == ("ended", "parse error")
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_a_stream_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=False)

@@ -73,6 +73,23 @@ def user(monkeypatch: pytest.MonkeyPatch) -> User:
     return User(monkeypatch)
 
 
+def test_events_are_read_only_where_something_is_compared(user: User) -> None:
+    user.sends_connect("one").opens("one")
+    assert not user.component.reads_events()
+    user.component.unread_events_received(user.connections["one"], 3)
+    assert user.counts.greetings == 3
+    user.after(5).component.unread_events_received(user.connections["one"], 3)
+    assert user.counts.greetings == 3, "later events are no greetings"
+    user.sends_connect("two")
+    assert user.component.reads_events(), "the other connection may receive the same event"
+    user.opens("two").receives("one", "a").is_disconnected("two")
+    assert user.component.reads_events(), "the event may have been delivered to the connection that ended"
+    user.after(5).receives("one", "b").after(5).receives("one", "c")
+    assert not user.component.reads_events()
+    user.component.on_event = lambda name, arguments: None
+    assert user.component.reads_events()
+
+
 def test_an_older_connection_replaces_nothing(user: User) -> None:
     user.sends_connect("old").opens("old").after(0.1).sends_connect("new").after(0.1).opens("new").after(0.1)
     user.is_disconnected("new")

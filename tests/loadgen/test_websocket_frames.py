@@ -70,6 +70,26 @@ def test_frames_split_at_every_byte(at: int) -> None:
     assert read(STREAM[:at], STREAM[at:]) == (WHOLE, None)
 
 
+SHORT_TEXT = st.text(max_size=25).map(lambda text: frame(0x81, text.encode()))
+OTHER = st.sampled_from([*(frame(0x81, b"x" * 300), frame(0x89, b""), frame(0x82, b"1")), b"\x81\x01\xff", STREAM])
+
+
+@given(st.lists(SHORT_TEXT, max_size=4), st.none() | OTHER, st.integers(0, 4))
+def test_counted_messages_are_those_that_are_read(texts: list[bytes], other: bytes | None, at: int) -> None:
+    data = b"".join((*texts[:at], other or b"", *texts[at:]))
+    frames = FrameReader()
+    assert frames.count_texts(data) == (0 if other else len(texts))
+    assert not data or not frames.count_texts(data[:-1])
+    assert (frames.feed(data), frames.error) == read(data), "counting stores nothing"
+
+
+@pytest.mark.parametrize("first", [FIRST[:5], frame(0x01, b"a"), b"\xff\xff"])
+def test_nothing_is_counted_behind_a_part_of_a_message_or_an_error(first: bytes) -> None:
+    frames = FrameReader()
+    frames.feed(first)
+    assert not frames.count_texts(FIRST)
+
+
 def test_frames_byte_by_byte() -> None:
     assert read(*(bytes((each,)) for each in STREAM)) == (WHOLE, None)
 

@@ -102,6 +102,12 @@ class ConnectionObserver(Protocol):
     def event_received(self, connection: "Connection", event: ReceivedEvent, text: str) -> None:
         """Handle an event from the server. `text` is the whole Socket.IO packet, or the whole message."""
 
+    def reads_events(self) -> bool:
+        """Return whether `event_received` needs the text of the events, or only their number."""
+
+    def unread_events_received(self, connection: "Connection", count: int) -> None:
+        """Handle events from the server of which only the number is known."""
+
 
 class PendingAcks:
     """Acknowledgements that one connection waits for, oldest first. All have the same timeout."""

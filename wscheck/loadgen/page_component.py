@@ -159,3 +159,9 @@ class PageComponent:
         if self.on_event is not None:
             name, *arguments = event.data
             self.on_event(name, arguments)
+
+    def reads_events(self) -> bool:
+        return self.on_event is not None or self.user_connections.compares_events
+
+    def unread_events_received(self, connection: Connection, count: int) -> None:
+        self.user_connections.events_received(connection, count)

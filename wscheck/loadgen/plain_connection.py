@@ -30,6 +30,8 @@ _CLOSE_ANSWERS = (b"", (1000).to_bytes(2), (1005).to_bytes(2))
 
 _numbers = itertools.count(1)
 
+_OPEN = ConnectionState.OPEN  # attribute access on an enum is slow
+
 
 class PlainMessage:
     """One received message. It is read only if a handler or a step needs it."""
@@ -118,6 +120,14 @@ class WebSocketLoadConnection(PlainLoadConnection):
         self._accepted()
         if rest:
             self.received(rest)
+
+    def received(self, data: bytes) -> None:
+        """Handle bytes from the server. Messages that nobody reads are only counted."""
+        if self.state is _OPEN and not self._observer.reads_events() and (count := self._frames.count_texts(data)):
+            self.generator.counters.current.received += count
+            self._observer.unread_events_received(self, count)
+        else:
+            super().received(data)
 
     def packet_received(self, text: str) -> None:
         """Handle one message."""

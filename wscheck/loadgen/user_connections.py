@@ -233,6 +233,16 @@ class UserConnections:
 
     # --- events ---------------------------------------------------------------------------------------------------
 
+    @property
+    def compares_events(self) -> bool:
+        """True if an event may be one that another connection of the user received."""
+        return len(self.active) > 1 or self._recent_payloads is not None
+
+    def events_received(self, connection: Connection, count: int) -> None:
+        """Count events that are not compared: as greetings if `_is_greeted` applies."""
+        if not connection.has_emitted and _is_greeted(connection, time.monotonic()):
+            self._generator.counters.current.greetings += count
+
     def event_received(self, connection: Connection, text: str) -> None:
         """Count the event as duplicated if another connection of the user received the same packet.
 
@@ -242,10 +252,13 @@ class UserConnections:
         at = time.monotonic()
         if _is_greeted(connection, at):
             self._generator.counters.current.greetings += 1
-        if len(self.active) < 2 and self._recent_payloads is None:
+        if len(self.active) < 2 and self._recent_payloads is None:  # compares_events; a call per event is slow
             return
         payloads = self._recent_payloads = self._payloads_since(at - DUPLICATE_WITHIN_S)
         payload = payloads.get(text)
+        if payload is None and len(self.active) < 2:
+            self._recent_payloads = payloads or None
+            return
         if payload is None:
             if len(payloads) >= MAX_PAYLOADS:
                 del payloads[next(iter(payloads))]
@@ -256,8 +269,6 @@ class UserConnections:
             self._generator.counters.current.duplicated += 1
             if _is_greeted(connection, at):
                 self._generator.counters.current.greetings -= 1
-        if len(self.active) < 2 and at - next(iter(payloads.values())).first_at > DUPLICATE_WITHIN_S:
-            self._recent_payloads = None
 
     def _payloads_since(self, since: float) -> dict[str, _Payload]:
         """Return the recent payloads that were first delivered at or after `since` (monotonic seconds).
