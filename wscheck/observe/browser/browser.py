@@ -33,6 +33,7 @@ from wscheck.observe.browser.page import BrowserTab, PageLoads, PageObstacles
 from wscheck.observe.browser.page_calls import PageCalls
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.browser.targets import DevToolsTarget, DevToolsTargets
+from wscheck.observe.host_limit import host_limit
 from wscheck.observe.traffic import ConnectionOrigin, IdentityRule, TrafficDemux, TrafficRedactor, TrafficSession
 
 TAB_TIMEOUT_S = 10
@@ -92,6 +93,7 @@ class Browser:
         self.rest = PageRest(self.traffic, self._targets)
         self._tabs: dict[str, BrowserTab] = {}
         self._tab_arrivals: dict[str, asyncio.Future[BrowserTab]] = {}
+        self._host_limit = host_limit()
 
     async def _start(self) -> None:
         await self._devtools.__aenter__()
@@ -284,6 +286,8 @@ class Browser:
 
     def _on_network_event(self, method: str, params: dict[str, Any], session: str) -> None:
         self.rest.on_network_event(session, method, params)
+        if self._host_limit is not None:
+            self._host_limit.on_network_event(method, params)
         if (initiator := self._targets.initiator(session)) is not None:
             self._network.feed(method, params, session, initiator)
         self._obstacles.on_network_event(session, self._tab_label(session), method, params)
@@ -482,7 +486,9 @@ async def launched(
         UsageError: `program` is not an executable file.
         CannotCheck: There is no browser, or it does not start.
     """
+    limit = host_limit()
     flags = [launch.IGNORE_CERTIFICATES] if insecure else []
+    flags += limit.browser_flags if limit is not None else []
     async with (
         launch.running_browser(launch.find_browser(program), flags) as url,
         _observed(Browser(url, identity, root, is_own=True, redactor=redactor, target=target)) as browser,

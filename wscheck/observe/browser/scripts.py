@@ -23,6 +23,7 @@ from wscheck.observe.browser.source_map import (
     relative_to_vite_root,
     vite_base,
 )
+from wscheck.observe.host_limit import http_session
 from wscheck.observe.traffic import UrlFormatter
 
 FETCH_TIMEOUT_S = 5.0
@@ -235,7 +236,7 @@ async def _fetch(url: str) -> bytes:
     if url.startswith("data:"):
         return decode_data_uri(url)
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)) as http,
+        http_session(timeout=aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)) as http,
         http.get(url, ssl=False) as response,
     ):
         if response.status != 200:

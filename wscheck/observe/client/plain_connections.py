@@ -26,6 +26,7 @@ from wscheck.observe.client.instrumented_client import (
     TOO_LARGE,
     RequestWithExactCookies,
 )
+from wscheck.observe.host_limit import http_session
 from wscheck.protocols.event_stream import MEDIA_TYPE, EventStream, EventStreamSession
 from wscheck.protocols.protocol import Direction, Malformed, Received
 from wscheck.protocols.websocket import MESSAGE, PlainWebSocket, decode_json, encode_message, message_name
@@ -72,7 +73,7 @@ def http_url(target: ServerTarget, placed: HandshakeCredentials) -> str:
 
 def new_http_session(target: ServerTarget, placed: HandshakeCredentials) -> aiohttp.ClientSession:
     """Return a session whose requests have the headers and cookies of the credentials."""
-    return aiohttp.ClientSession(
+    return http_session(
         connector=aiohttp.TCPConnector(ssl=not target.insecure),
         headers=placed.headers,
         cookie_jar=aiohttp.CookieJar(unsafe=True),

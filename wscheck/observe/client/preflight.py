@@ -32,6 +32,7 @@ from wscheck.model.secrets import Redactor
 from wscheck.observe.client.connection import ClientConnection, ConnectionListener
 from wscheck.observe.client.new_connection import new_connection
 from wscheck.observe.client.plain_connections import LATE_REFUSAL_S, http_url
+from wscheck.observe.host_limit import http_session
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 MAX_HANDSHAKE_BYTES = 64 * 1024
@@ -237,7 +238,7 @@ async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path
     timeout = aiohttp.ClientTimeout(total=target.timeout_s)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            http_session(connector=connector, timeout=timeout) as session,
             session.options(root, headers=placed.headers, allow_redirects=False) as response,
         ):
             status = response.status
@@ -283,7 +284,7 @@ async def polling_handshake(
     connector = aiohttp.TCPConnector(ssl=_ssl_context(ca_file) if ca_file else not target.insecure)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            http_session(connector=connector, timeout=timeout) as session,
             session.get(url, headers=placed.headers, allow_redirects=False) as response,
         ):
             body = await _read_start(response.content, MAX_HANDSHAKE_BYTES)

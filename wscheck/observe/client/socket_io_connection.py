@@ -19,6 +19,7 @@ from wscheck.observe.client.instrumented_client import (
     RequestWithExactCookies,
     http_refusal,
 )
+from wscheck.observe.host_limit import http_session
 from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 
@@ -58,7 +59,7 @@ class SocketIoConnection(ClientConnection):
         self._listener.connecting(self)
         placed = build_handshake_credentials(self.target, self.credentials)
         # Headers of the session are in every request, as with the JavaScript client.
-        self._http = aiohttp.ClientSession(
+        self._http = http_session(
             connector=aiohttp.TCPConnector(ssl=not self.target.insecure),
             headers=placed.headers,
             # Like a browser, keep the cookies of a server that is named by its IP address.

@@ -6,8 +6,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -32,8 +32,10 @@ from wscheck.observe.browser import (
     run_steps,
 )
 from wscheck.observe.browser.storage import load_storage_state
+from wscheck.observe.host_limit import host_limit
 from wscheck.observe.traffic import IdentityRule, TrafficSession
 from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
+from wscheck.report.finding_text import join_limited
 from wscheck.run import page_report
 from wscheck.run.background import BackgroundTask
 from wscheck.run.browser.loop import PageLoop
@@ -67,6 +69,9 @@ PENDING_TIMEOUT_S = 2.0
 """Time in addition to the grace period, in which an inconclusive verdict may still become conclusive (seconds)."""
 
 POLL_INTERVAL_S = 0.1
+
+HOSTS_NAMED = 4
+"""Largest number of hosts that a message names."""
 
 
 class BrowserPlan(msgspec.Struct, kw_only=True):
@@ -171,17 +176,19 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
     started_at = time.time()
     async with _open_browser(plan) as browser:
         session = _BrowserRun(plan, browser, progress)
-        await session.run()
+        with _refused_documents():
+            await session.run()
         ended_at = time.time()
         observation = await browser.observation()
         session.record_pending_connections()
         session.record_missing_traffic(observation)
+        session.record_refused_hosts()
         pages = observation.pages
         if plan.thumbnails:
             await _add_thumbnails(browser, pages)
     latest = max((event.at for event in observation.events if event.at is not None), default=ended_at)
     events: list[Event] = [
-        *session.without_duplicated_tab(observation.events),
+        *_at_permitted_hosts(session.without_duplicated_tab(observation.events)),
         *session.page_actions.events,
         *session.loop.events(observation.events),
         *session.gaps,
@@ -196,7 +203,7 @@ async def run_browser(plan: BrowserPlan, progress: ReportProgress = lambda what,
         target=target,
         scope=session.loop.scope(SCOPE),
         pages=pages,
-        notes=[*observation.notes, *session.page_actions.notes],
+        notes=[*observation.notes, *session.page_actions.notes, *session.notes],
         interrupted=session.interrupted,
     )
     report.started_at, report.duration_s = started_at, round(time.time() - started_at, 3)
@@ -211,6 +218,42 @@ async def _open_browser(plan: BrowserPlan) -> AsyncIterator[Browser]:
     else:
         async with launched(plan.program, plan.identity, plan.root, insecure=plan.insecure) as browser:
             yield browser
+
+
+@contextmanager
+def _refused_documents() -> Iterator[None]:
+    """Let the error for a page that did not load name the host that the limit refused.
+
+    Raises:
+        UsageError: A page was sent to a host that is not permitted.
+    """
+    try:
+        yield
+    except CannotCheck as error:
+        limit = host_limit()
+        hosts = [host for host, matters in limit.refused.items() if matters] if limit is not None else []
+        if not hosts:
+            raise
+        raise UsageError(
+            f"{error.problem} It needs {_named(hosts)}, which is not permitted.",
+            f"Start `wscheck mcp` with {_allow(hosts)}.",
+        ) from error
+
+
+def _at_permitted_hosts(events: Iterable[Event]) -> list[Event]:
+    """Return `events` without attempts to connect to a host that is not permitted: their failure is no fault."""
+    limit = host_limit()
+    if limit is None:
+        return list(events)
+    return [event for event in events if (url := getattr(event, "url", None)) is None or limit.permits(url)]
+
+
+def _named(hosts: Sequence[str]) -> str:
+    return join_limited(hosts, HOSTS_NAMED)
+
+
+def _allow(hosts: Sequence[str]) -> str:
+    return " ".join(f"--allow {host}" for host in hosts[:HOSTS_NAMED])
 
 
 async def _add_thumbnails(browser: Browser, pages: Sequence[PageSummary]) -> None:
@@ -236,6 +279,7 @@ class _BrowserRun:
     """Run of a plan in one browser.
 
     gaps          evidence that is missing from this run
+    notes         limits of the observation, in sentences
     loop          repeated visits of views, and what was open after each
     page_actions  other actions of users, and the number of connections before and after each
     """
@@ -243,6 +287,7 @@ class _BrowserRun:
     def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
         self._plan, self._browser, self._progress = plan, browser, progress
         self.gaps: list[NotEvaluated] = []
+        self.notes: list[str] = []
         self.loop = PageLoop(browser, self._add_gap, progress)
         self.page_actions = PageActions(browser)
         self.interrupted = False
@@ -370,6 +415,21 @@ class _BrowserRun:
         if count and not self.gaps:
             subject = "a connection was" if count == 1 else f"{count} connections were"
             self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
+
+    def record_refused_hosts(self) -> None:
+        """Record the hosts that the pages needed and could not reach, because they are not permitted.
+
+        Without a script or an answer of such a host, a page may behave differently. An image or a font changes nothing.
+        """
+        limit = host_limit()
+        refused = limit.refused if limit is not None else {}
+        needed = [host for host, matters in refused.items() if matters]
+        passive = [host for host, matters in refused.items() if not matters]
+        if needed:
+            reason = f"the page requested {_named(needed)}, which is not permitted, and may behave differently"
+            self._add_gap(f"{reason}: {_allow(needed)}")
+        if passive:
+            self.notes.append(f"Images, fonts or styles were not loaded from {_named(passive)}: {_allow(passive)}.")
 
     def record_missing_traffic(self, observation: BrowserObservation) -> None:
         """If the pages made no connection, record a gap for each obstacle that the browser reported.
