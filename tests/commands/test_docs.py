@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import wscheck
-from wscheck.commands.docs import documents
+from wscheck.run.documentation import documents
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "wscheck"

@@ -15,10 +15,10 @@ from tests.cli import environment, wscheck
 from wscheck import __version__
 from wscheck.cli import app
 from wscheck.commands.config import show
-from wscheck.commands.docs import sections
 from wscheck.config.settings import SETTINGS
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import RULE_DOCS as RULES
+from wscheck.run.documentation import sections
 from wscheck.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]

@@ -12,13 +12,13 @@ import typer
 
 from tests.commands.test_flags import COMMANDS
 from wscheck.cli import app
-from wscheck.commands.docs import sections as document_sections
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT, ContractEvent
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS, Setting, parse_attempt_limit, parse_duration
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES, CauseDoc
 from wscheck.detect.rules import RULE_DOCS as RULES
 from wscheck.detect.rules import RuleDoc
 from wscheck.model.errors import WscheckError
+from wscheck.run.documentation import sections as document_sections
 from wscheck.scenarios import SCENARIOS, Scenario
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.report import runs
-from wscheck.commands.docs import documents
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import RULE_DOCS
 from wscheck.model.events import AnyEvent
@@ -14,6 +13,7 @@ from wscheck.model.findings import Verdict
 from wscheck.model.gaps import Gap
 from wscheck.model.report import Report, VerifyReport
 from wscheck.report import REPORTERS, links
+from wscheck.run.documentation import documents
 
 SITE = "https://wscheck.github.io/wscheck/"
 

@@ -1,79 +1,40 @@
 """`wscheck rules` and `wscheck explain`: the meaning of each rule, cause, scenario, gap and error."""
 
-import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from wscheck.detect.causes import CauseDoc
+from wscheck.run import documentation
+
+_HEADINGS = {
+    documentation.RULE: "Rules (faults)",
+    documentation.CAUSE: "Causes of faults",
+    documentation.SCENARIO: "Scenarios (checks that verify runs)",
+    documentation.GAP: "Gaps (evidence that was missing)",
+    documentation.ERROR: "Errors",
+}
 
 
 def rules() -> None:
     """List every rule, cause, scenario, gap and error by its id."""
-    from wscheck.commands.docs import sections
-    from wscheck.detect.causes import CATALOGUE
     from wscheck.detect.rules import RULE_DOCS as RULES
-    from wscheck.scenarios import SCENARIOS
 
-    _section("Rules (faults)", [(r.id, f"{r.severity}: {r.title}") for r in RULES.values()])
-    _section("Causes of faults", [(c.id, _name(c)) for c in CATALOGUE.values()])
-    _section("Scenarios (checks that verify runs)", [(s.id, s.claim) for s in SCENARIOS.values()])
-    missing = [(id, _first_sentence(text)) for id, text in sections("gaps").items()]
-    _section("Gaps (evidence that was missing)", missing)
-    _section("Errors", [(id, _first_sentence(text)) for id, text in sections("errors").items()])
+    known = list(documentation.explanations())
+    for kind, heading in _HEADINGS.items():
+        severities = {id: f"{rule.severity}: " for id, rule in RULES.items()} if kind == documentation.RULE else {}
+        _section(heading, [(each.id, severities.get(each.id, "") + each.title) for each in known if each.kind == kind])
     typer.echo("More about one: wscheck explain ID")
 
 
 def explain(id: Annotated[str, typer.Argument(metavar="ID", help="A rule, cause, scenario, gap or error.")]) -> None:
     """Explain a rule, cause, scenario, gap or error, and what to do about it."""
-    from inspect import getdoc
-
-    from wscheck.commands.docs import sections
-    from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
-    from wscheck.detect.rules import RULE_DOCS as RULES
-    from wscheck.model.errors import UnknownName
-    from wscheck.scenarios import SCENARIOS
-
-    described = {**sections("gaps"), **sections("errors")}
-    known = [*RULES, *CATALOGUE, *SCENARIOS, *described]
-    if id not in known:
-        problem = f"There is no rule, cause, scenario, gap or error `{id}`."
-        raise UnknownName(problem, id, known, "List them all: wscheck rules.")
-    if text := described.get(id):
-        _document_section(id, text)
-    # One id can name a cause and the scenario that looks for it.
-    if rule := RULES.get(id):
-        told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Source": rule.source}
-        _page(f"{id}: {rule.title}", told)
-    if cause := CATALOGUE.get(id):
-        words = {f"In {name.title()}": fixes.get(id, "") for name, fixes in FRAMEWORK_FIXES.items()}
-        told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Confirmed by": cause.settle_by}
-        _page(f"{id}: {_name(cause)}", told)
-    if scenario := SCENARIOS.get(id):
-        judged = ", ".join(rule.id for rule in scenario.rules)
-        doc = " ".join((type(scenario).__doc__ or "").split())
-        control = " ".join((getdoc(scenario.run_control) or "").split())
-        told = {"Must hold": scenario.claim, "Rules": judged, "Control": control, "Note": doc}
-        _page(f"{id}: a scenario", told)
-
-
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.)])\s", " ".join(text.split()), maxsplit=1)[0].removesuffix(".")
-
-
-def _document_section(id: str, text: str) -> None:
-    """Print a section of a document: paragraphs, and list items that begin with a label in bold."""
-    typer.secho(id, bold=True)
-    plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
-    for paragraph in plain.split("\n\n"):
-        label, colon, rest = " ".join(paragraph.split()).removeprefix("- **").partition(":** ")
-        typer.echo(_wrapped(f"  {label}: " if colon else "  ", rest if colon else label))
-
-
-def _name(cause: "CauseDoc") -> str:
-    """Return the cause's name, marked if it is benign."""
-    return f"{cause.name} (benign)" if cause.benign else cause.name
+    for each in documentation.explain(id):
+        is_from_document = each.kind in (documentation.GAP, documentation.ERROR)
+        title = "a scenario" if each.kind == documentation.SCENARIO else each.title
+        typer.secho(id if is_from_document else f"{id}: {title}", bold=True)
+        for label, text in each.facts:
+            heading = f"{label + ':':<14}" if not is_from_document else f"{label}: " if label else ""
+            typer.echo(_wrapped(f"  {heading}", text))
 
 
 def _section(title: str, rows: list[tuple[str, str]]) -> None:
@@ -82,13 +43,6 @@ def _section(title: str, rows: list[tuple[str, str]]) -> None:
     for name, text in rows:
         typer.echo(_wrapped(f"  {name:<{width}}  ", text))
     typer.echo()
-
-
-def _page(title: str, told: dict[str, str]) -> None:
-    typer.secho(title, bold=True)
-    for label, text in told.items():
-        if text:
-            typer.echo(_wrapped(f"  {label + ':':<14}", text))
 
 
 def _wrapped(label: str, text: str) -> str:
