@@ -1,8 +1,8 @@
 """Counts of `wscheck load` and of the server that it loads: every profile, with 1 and 3 processes, on six servers.
 
 The runs have payloads and steps after connecting. The field servers need `make field-servers` first; BENCH_SERVERS
-chooses servers by a part of their names. A client closes a stream without a closing handshake, so the server may count
-a replacement that crosses it.
+chooses servers by a part of their names. A client closes a stream without a closing handshake, so on a busy machine the
+server may count a replacement that crosses the close and has not arrived at the client.
 """
 
 import json

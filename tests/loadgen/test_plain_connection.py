@@ -18,6 +18,7 @@ from wscheck.loadgen.connection import Connection
 from wscheck.loadgen.handshake import HttpError, StreamBody
 from wscheck.loadgen.page_component import ReconnectPolicy
 from wscheck.loadgen.plain_connection import EventStreamLoadConnection, WebSocketLoadConnection
+from wscheck.loadgen.reactor import READABLE
 
 CHUNKED = b"5\r\ndata:\r\n3;x=y\r\n a\n\r\n1\r\n\n\r\n0\r\n\r\n"
 
@@ -191,6 +192,42 @@ def test_a_connection_that_is_dropped_while_it_opens_is_closed_when_it_is_open(m
     conversation.connection.close()
     conversation.receive(STREAM_HEAD)
     assert conversation.observer.calls == [("connect_sent",), ("opened",), ("ended", "io client disconnect")]
+
+
+@pytest.mark.parametrize(
+    ("arrived", "calls"),
+    [
+        ((), [("ended", "io client disconnect")]),
+        ((chunk(b"data: 1\n\n"),), [("event_received", "1"), ("ended", "io client disconnect")]),
+        ((chunk(b"data: 1\n\n") + chunk(b""),), [("event_received", "1"), ("ended", "io server disconnect")]),
+        ((b"",), [("ended", "transport close")]),
+        ((b"no size\r\n",), [("ended", "parse error")]),
+    ],
+)
+@pytest.mark.parametrize("is_open", [True, False])
+def test_what_has_arrived_when_a_stream_is_closed_came_before(
+    *, arrived: tuple[bytes, ...], calls: list[tuple[str, ...]], is_open: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=is_open)
+    conversation.transports[-1].chunks.extend(arrived)
+    conversation.connection.close()
+    if not is_open:
+        conversation.transports[-1].chunks.insert(0, STREAM_HEAD)
+        conversation.transports[-1].ready(READABLE)
+        calls = [("connect_sent",), ("opened",), *calls]
+    assert conversation.observer.calls == calls
+    assert conversation.transports[-1].is_closed
+
+
+@pytest.mark.parametrize("end", [b"", chunk(b"")])
+def test_what_follows_the_head_of_a_stream_that_was_dropped_came_before(
+    end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=False)
+    conversation.connection.close()
+    conversation.receive(STREAM_HEAD + chunk(b"data: 1\n\n") + end)
+    reason = "io server disconnect" if end else "io client disconnect"
+    assert conversation.observer.calls[1:] == [("opened",), ("event_received", "1"), ("ended", reason)]
 
 
 @given(st.lists(st.integers(1, len(CHUNKED)), max_size=6))

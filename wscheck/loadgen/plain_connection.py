@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from wscheck.loadgen.connection import AckCallback, Connection, ConnectionState, StepRun
 from wscheck.loadgen.handshake import EventStreamHandshake, HttpError, StreamBody
+from wscheck.loadgen.reactor import READABLE
 from wscheck.loadgen.websocket_frames import BINARY, CLOSE, PING, PONG, encode_masked_frame
-from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT
+from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT, IO_SERVER_DISCONNECT, TRANSPORT_CLOSE
 from wscheck.protocols.event_stream import EventStreamParser
 from wscheck.protocols.websocket import MESSAGE, decode_json, encode_message, message_name
 
@@ -154,12 +155,13 @@ class WebSocketLoadConnection(PlainLoadConnection):
 class EventStreamLoadConnection(PlainLoadConnection):
     """One stream of server-sent events."""
 
-    __slots__ = ("_body", "_decode", "_parser")
+    __slots__ = ("_body", "_decode", "_parser", "_unread")
 
     def __init__(self, generator: "LoadGenerator", identity: "UserIdentity", observer: "ConnectionObserver") -> None:
         super().__init__(generator, identity, observer)
         self._parser = EventStreamParser()
         self._body: StreamBody | None = None
+        self._unread = b""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
     def send_event(self, name: str, *arguments: object, ack_id: int | None) -> None:
@@ -167,10 +169,9 @@ class EventStreamLoadConnection(PlainLoadConnection):
 
     def stream_opened(self, body: StreamBody, rest: bytes) -> None:
         """Use the stream, because the server has accepted the request. `rest` is the start of its body."""
-        self._body = body
+        self._body, self._unread = body, rest
         self._accepted()
-        if rest:
-            self.received(rest)
+        self._read_rest()
 
     def received(self, data: bytes) -> None:
         """Handle bytes from the server. Bytes that break HTTP end the connection."""
@@ -189,8 +190,36 @@ class EventStreamLoadConnection(PlainLoadConnection):
         if self._body.is_complete and self.state < ConnectionState.ENDED:
             self._ended_by_server()
 
+    def closed_by_server(self, *, transport_closed: bool = False) -> None:
+        """Handle the end of the transport, which came before ours if it arrived before."""
+        if self.state is ConnectionState.CLOSING:
+            self._end(TRANSPORT_CLOSE, abort=True)
+        else:
+            super().closed_by_server(transport_closed=transport_closed)
+
+    def _ended_by_server(self) -> None:
+        """Handle the end of the stream, which came before ours if it arrived before."""
+        if self.state is ConnectionState.CLOSING:
+            self._end(IO_SERVER_DISCONNECT, abort=True)
+        else:
+            super()._ended_by_server()
+
+    def _read_rest(self) -> None:
+        """Handle the bytes that followed the head of the answer."""
+        unread, self._unread = self._unread, b""
+        if unread and self.state < ConnectionState.ENDED:
+            self.received(unread)
+
     def _send_disconnect(self) -> None:
-        """Close the transport, as a browser does: a client of a stream sends nothing."""
+        """Close the transport, as a browser does: a client of a stream sends nothing.
+
+        No closing handshake shows what the server did before. So what has arrived by now is read first: its events
+        count, and if it is the end of the stream, the server ended the connection.
+        """
+        self.state = ConnectionState.CLOSING
+        self._read_rest()
+        if self.state is ConnectionState.CLOSING and self._transport is not None:
+            self._transport.ready(READABLE)
         self._end(IO_CLIENT_DISCONNECT, abort=True)
 
     def _send_websocket_close(self) -> None:
