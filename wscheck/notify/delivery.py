@@ -17,10 +17,12 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from http.client import HTTPException
 from io import BufferedReader
+from pathlib import Path
 from typing import IO, Generic, Protocol, TypeVar
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
@@ -42,8 +44,14 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 CLOSE_POLL_S = 0.1
 CLOSE_TIMEOUT_S, REQUEST_TIMEOUT_S, COMMAND_TIMEOUT_S = 5.0, 10.0, 30.0
 
+KILL_ROUNDS = 10
+"""Most searches for processes of a program that ended: each finds what was started during the search before."""
+
 MAX_OUTPUT_BYTES = 65_536
 """Output of one run of a program that is shown; more is discarded."""
+
+_RUN_VARIABLE = "WSCHECK_EXEC_RUN"
+"""Environment variable by which the processes of a program are found, whatever session they are in."""
 
 _KEPT = "%!$&'()*+,;=:@/?~-._"
 """Characters of a path or query that stay as they are (RFC 3986), with those that are percent-encoded already."""
@@ -303,6 +311,7 @@ class CommandTarget:
             raise UsageError(f"`watch.exec` names no program: `{line}`.", "Name a program on PATH, or its full path.")
         self.name = f"command {self._arguments[0]}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._mark = f"{_RUN_VARIABLE}={uuid.uuid4().hex}"
 
     def compose(self, incident: Incident) -> bytes:
         """Return the standard input of the program."""
@@ -321,6 +330,7 @@ class CommandTarget:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, _RUN_VARIABLE: self._mark.partition("=")[2]},
             )
         except OSError as error:
             raise DeliveryFailed(f"the program cannot be run: {error.strerror}", retry=False) from None
@@ -348,6 +358,23 @@ class CommandTarget:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            _kill_marked(self._mark.encode())
+
+
+def _kill_marked(mark: bytes) -> None:
+    """Kill every process whose environment contains `mark`, where /proc shows it (Linux).
+
+    A process that began a session of its own is in no process group of the program any more.
+    """
+    for _ in range(KILL_ROUNDS):
+        killed = 0
+        for environment in Path("/proc").glob("[0-9]*/environ"):
+            with suppress(OSError):
+                if mark in environment.read_bytes().split(b"\0"):
+                    os.kill(int(environment.parent.name), signal.SIGKILL)
+                    killed += 1
+        if not killed:
+            return
 
 
 def _write_all(pipe: IO[bytes], message: bytes) -> None:

@@ -122,9 +122,10 @@ def test_the_output_of_a_program_is_limited(capfd: pytest.CaptureFixture[str]) -
     assert shown.count("x") <= delivery.MAX_OUTPUT_BYTES + 10 and "further output is not shown" in shown
 
 
-def test_the_children_of_a_program_end_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", ["sleep 60 &", "setsid sleep 60 &", "setsid sh -c \"sleep 60\" &"])
+def test_the_children_of_a_program_end_with_it(start: str, tmp_path: Path) -> None:
     started = time.monotonic()
-    CommandTarget(f"sh -c 'sleep 60 & echo $! > {tmp_path}/child'").deliver(b"{}" * 500_000)
+    CommandTarget(f"sh -c '{start} echo $! > {tmp_path}/child'").deliver(b"{}" * 500_000)
     assert time.monotonic() - started < 30
     child = int((tmp_path / "child").read_text())
     wait_until(lambda: not is_running(child))
