@@ -1,11 +1,15 @@
 """Evaluation: the time first, then the changes, then the event; findings grow and stay bounded."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conversation import KICKED_CLIENT, KICKED_SERVER, START, Conversation, judged, log_of, ping_pong, user
 from wscheck.detect.causes.history import MAX_ENTRIES
 from wscheck.detect.changes import ClosedChange
-from wscheck.detect.engine import Judge
+from wscheck.detect.engine import FIRST_EVIDENCE, LATEST_EVIDENCE, Judge, _add_evidence
 from wscheck.detect.rules import DOCUMENTED, REGISTRY, RuleOptions
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.events import Connected, ConnectionExpired, NotEvaluated
@@ -44,6 +48,18 @@ def test_a_finding_stores_the_first_and_the_latest_evidence() -> None:
     assert len(found.evidence) == 8
     assert [event.sid for event in openings][:2] == ["s0", "s1"]
     assert openings[-1].sid == "s500"
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=25, unique=True), max_size=6))
+def test_the_evidence_of_many_events_is_that_of_one_after_the_other(occurrences: list[list[int]]) -> None:
+    stored: list[Any] = []
+    expected: list[int] = []
+    for events in occurrences:
+        _add_evidence(stored, events)  # type: ignore[arg-type]
+        expected += [event for event in dict.fromkeys(events) if event not in expected]
+        if len(expected) > FIRST_EVIDENCE + LATEST_EVIDENCE:
+            del expected[FIRST_EVIDENCE:-LATEST_EVIDENCE]
+        assert stored == expected
 
 
 def test_a_finding_has_the_highest_severity_and_confidence_of_its_occurrences() -> None:

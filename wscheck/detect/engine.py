@@ -336,10 +336,26 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
         span = finding.last_at - finding.first_at
         has_rate = finding.count >= MIN_COUNT_FOR_RATE and span >= MIN_SPAN_FOR_RATE_S
         finding.rate = (finding.count - 1) / span if has_rate else None
-    evidence = finding.evidence
-    for event in cast("tuple[AnyEvent, ...]", occurrence.evidence):
+    _add_evidence(finding.evidence, cast("tuple[AnyEvent, ...]", occurrence.evidence))
+
+
+def _add_evidence(evidence: list[AnyEvent], events: Sequence[AnyEvent]) -> None:
+    """Append the events that are new. Of many, keep the first and the latest.
+
+    An occurrence can have thousands of events, one per open connection, and most of them were in the one before.
+    """
+    for event in events:
+        if len(evidence) >= FIRST_EVIDENCE:
+            break
         if event not in evidence:
             evidence.append(event)
+    latest: list[AnyEvent] = []
+    for event in reversed(events):
+        if len(latest) == LATEST_EVIDENCE:
+            break
+        if event not in evidence and event not in latest:
+            latest.append(event)
+    evidence += reversed(latest)
     if len(evidence) > FIRST_EVIDENCE + LATEST_EVIDENCE:
         del evidence[FIRST_EVIDENCE:-LATEST_EVIDENCE]
 

@@ -1,12 +1,15 @@
 """multiple-connections: an overlap beyond the grace, or one page that opened two."""
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from tests.conversation import START, judged, log_of, one, ping_pong, user
+from wscheck.detect.connection_policy import apply_policy
 from wscheck.detect.engine import Judge
-from wscheck.detect.rules import RuleOptions
+from wscheck.detect.rules import RuleOptions, multiple_connections
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.events import Connected, Refused
 from wscheck.model.findings import Confidence, Finding, Severity
@@ -18,6 +21,27 @@ def test_two_connections_at_once_are_found_with_both_openers_as_evidence() -> No
     assert (found.user, found.count, found.severity, found.confidence) == ("A", 1, Severity.ERROR, Confidence.HIGH)
     assert found.message == "holds 2 connections at once: Dashboard, Wizard"
     assert [event.sid for event in found.evidence if isinstance(event, Connected)] == ["s1", "s2"]
+
+
+@pytest.mark.parametrize(("by", "told"), [(None, ""), ("Dashboard", ", all opened by Dashboard")])
+def test_each_of_many_connections_is_counted_but_not_each_evaluated_completely(
+    by: str | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = []
+
+    def record(connections: Sequence[Any], policy: Any) -> Any:
+        evaluated.append(len(connections))
+        return apply_policy(connections, policy)
+
+    monkeypatch.setattr(multiple_connections, "apply_policy", record)
+    conversation = log_of("A") if by is None else user("A")
+    for number in range(1200):
+        conversation.connects(f"s{number}", at=number, **({"by": by} if by else {}))
+    found = one(judged(MultipleConnections, conversation.watched(until=1202)))
+    assert (found.count, found.severity) == (1199, Severity.ERROR)
+    assert re.fullmatch(rf"holds 1[12]\d\d connections at once{told}", found.message)
+    assert found.message == "holds 1200 connections at once" or by is not None
+    assert sum(evaluated) < 1200 * 1200 / 8
 
 
 def test_an_overlap_within_the_grace_is_a_healthy_replacement() -> None:

@@ -10,6 +10,7 @@ from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Disconnected
 from wscheck.model.findings import Bar, Verdict
 from wscheck.observe.har import read_har_files
+from wscheck.observe.traffic import TrafficSession
 from wscheck.run.page_report import evaluate_pages
 
 STARTED_AT = 1795449939.181
@@ -53,6 +54,23 @@ def test_two_idle_connections_are_found_if_the_recording_continues(
 def test_a_new_document_ends_the_connections_of_the_page(tmp_path: Path, status: int, left: int) -> None:
     pages = document(200, "page_1", "39.100"), document(status, "page_2", "41.000")
     assert ends(har(tmp_path / "page.har", pages[0], connection(100.0), pages[1])) == left
+
+
+def test_each_connection_of_many_documents_ends_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each document ends the connections of all earlier ones, which has ended nearly all of them before."""
+    asked = []
+    end = TrafficSession.end
+
+    def record(session: TrafficSession, *arguments: Any) -> None:
+        asked.append(arguments)
+        end(session, *arguments)
+
+    monkeypatch.setattr(TrafficSession, "end", record)
+    entries = [document(200, f"page_{n}", "39.100") for n in range(30)]
+    entries += [connection(100.0, str(n)) | {"pageref": f"page_{n}"} for n in range(30)]
+    entries += [document(200, f"page_{n}", f"{n + 10}.000") for n in range(30, 50)]
+    assert ends(har(tmp_path / "page.har", *entries)) == 30
+    assert len(asked) == 30
 
 
 def test_a_document_in_a_frame_is_not_a_page(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_output_of_a_program_is_limited(capfd: pytest.CaptureFixture[str]) -
     assert shown.count("x") <= delivery.MAX_OUTPUT_BYTES + 10 and "further output is not shown" in shown
 
 
-@pytest.mark.parametrize("start", ["sleep 60 &", "setsid sleep 60 &", "setsid sh -c \"sleep 60\" &"])
+@pytest.mark.parametrize("start", ["sleep 60 &", "setsid sleep 60 &", 'setsid sh -c "sleep 60" &'])
 def test_the_children_of_a_program_end_with_it(start: str, tmp_path: Path) -> None:
     started = time.monotonic()
     CommandTarget(f"sh -c '{start} echo $! > {tmp_path}/child'").deliver(b"{}" * 500_000)

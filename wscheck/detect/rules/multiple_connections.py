@@ -3,6 +3,7 @@
 from collections import Counter, OrderedDict, deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, starmap
+from typing import NamedTuple
 
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.connection_policy import apply_policy
@@ -46,6 +47,10 @@ MAX_PING_TIMEOUT_S = 60.0
 """Longest time for a server to notice that a client lost its network (seconds): 45 s with Socket.IO's defaults."""
 
 MAX_NAMED_OPENERS = 3
+
+MANY, MANY_GROWTH = 200, 1.02
+"""Number of connections of one user from which on not each further one is evaluated completely, and the growth of their
+number after which the next one is."""
 
 
 class NodeLiveness:
@@ -167,6 +172,7 @@ class MultipleConnections(Rule):
 
     def handlers(self) -> Mapping[type, EventHandler]:
         self._reported_count: dict[str, int] = {}
+        self._evaluated: dict[str, _Evaluated] = {}
         self._overlap_since: OrderedDict[str, float] = OrderedDict()
         self._untimed_users: set[str] = set()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
@@ -367,6 +373,7 @@ class MultipleConnections(Rule):
             del self._overlap_since[user]
         if count < 2:
             self._reported_count.pop(user, None)
+            self._evaluated.pop(user, None)
             self._untimed_users.discard(user)
 
     def on_time(self, at: float) -> None:
@@ -386,6 +393,9 @@ class MultipleConnections(Rule):
 
     def _judge_overlap(self, user: str, since: float) -> None:
         """Report an overlap that exceeds the grace period, unless later evidence may show that there was no overlap."""
+        if self._is_one_of_many(user):
+            self._report_one_of_many(user, since)
+            return
         openings = self._openings(user)
         resolution = max((one.resolution for one in openings if one is not None), default=0.0)
         if self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in openings]):
@@ -401,6 +411,29 @@ class MultipleConnections(Rule):
         ):
             return
         self._report_overlap(user, since - resolution, self._confidence(user))
+
+    def _is_one_of_many(self, user: str) -> bool:
+        """Return whether the user's last complete evaluation, of nearly as many connections, is still representative.
+
+        A complete evaluation reads all connections of the user, so evaluating each of thousands completely would take
+        quadratic time.
+        """
+        last = self._evaluated.get(user)
+        count = len(self.ledger.open_connections(user))
+        return last is not None and last.open >= MANY and last.open <= count <= last.open * MANY_GROWTH
+
+    def _report_one_of_many(self, user: str, since: float) -> None:
+        """Report one more connection of a user who has many, with the result of the last complete evaluation."""
+        last, open_now = self._evaluated[user], self.ledger.open_connections(user)
+        newest = self.ledger.opening_event(open_now[-1])
+        count = self._reported_count[user] = last.violating + len(open_now) - last.open
+        at = since - newest.resolution if newest is not None else since
+        # A message that names openers keeps the numbers of the complete evaluation.
+        connections = None if last.openers else count
+        message = f"holds {count} connections at once"
+        self.report(
+            user, message, at, newest, confidence=last.confidence, severity=last.severity, connections=connections
+        )
 
     def _report_sole_suspects(self, at: float) -> None:
         for user in self._nodes.sole_suspects(at - RECONNECT_WITHIN_S):
@@ -422,6 +455,8 @@ class MultipleConnections(Rule):
         openings = [*([ended] if ended is not None else []), *self._openings(user)]
         if violating := self._apply_policy(user, openings, at, confidence):
             self._reported_count[user] = violating
+        if len(openings) < MANY or not violating:
+            self._evaluated.pop(user, None)
 
     def _apply_policy(
         self,
@@ -440,16 +475,13 @@ class MultipleConnections(Rule):
             return 0
         violating = result.connections
         count, message = len(violating), _open_at_once(len(violating), violating)
+        severity = min(result.severity, worst, key=lambda severity: severity.rank)
         self.report(
-            user,
-            message,
-            at,
-            *violating,
-            *evidence,
-            confidence=confidence,
-            severity=min(result.severity, worst, key=lambda severity: severity.rank),
-            connections=count,
+            user, message, at, *violating, *evidence, confidence=confidence, severity=severity, connections=count
         )
+        if user is not None and count >= MANY:
+            openers = message.removeprefix(f"holds {count} connections at once")
+            self._evaluated[user] = _Evaluated(len(openings), count, openers, severity, confidence)
         return count
 
     def finish(self, at: float | None) -> None:
@@ -534,6 +566,16 @@ class MultipleConnections(Rule):
         """Return whether a process had several users and all of them are now connected to other processes."""
         openings = self.ledger.opening_events()
         return len(users) > 1 and all(one.node != node or one.user in users for one in openings)
+
+
+class _Evaluated(NamedTuple):
+    """Last complete evaluation of a user with many connections: how many were open and how many violate the policy."""
+
+    open: int
+    violating: int
+    openers: str
+    severity: Severity
+    confidence: Confidence
 
 
 def _node_if_only_logged(opening: Connected | None) -> str | None:

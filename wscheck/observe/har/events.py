@@ -6,10 +6,11 @@ The scripts and source maps of the files name the lines that opened the connecti
 import binascii
 import glob
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -252,6 +253,23 @@ def _notes(readers: Sequence["_HarReader"], scripts: HarScripts) -> list[str]:
     return [*notes, *scripts.notes.values()]
 
 
+class _LoadedDocuments(NamedTuple):
+    """Documents of one page or frame: their times in ascending order, and their indexes among all documents."""
+
+    times: list[float]
+    indexes: list[int]
+
+    def add(self, at: float, index: int) -> None:
+        """Append a document that is not older than the others."""
+        self.times.append(at)
+        self.indexes.append(index)
+
+    def last_before(self, at: float) -> int | None:
+        """Return the index of the last document at or before a time, None if there is none."""
+        count = bisect_right(self.times, at)
+        return self.indexes[count - 1] if count else None
+
+
 class _HarReader:
     """Converter of one HAR file to traffic steps (calls of `TrafficDemux` with their times).
 
@@ -261,7 +279,19 @@ class _HarReader:
     def __init__(self, har: HarFile, traffic: TrafficDemux, scripts: HarScripts, number: int) -> None:
         self.har, self._traffic, self._number = har, traffic, number
         self._entries = [entry for entry in har.entries if self._is_connection(entry)]
-        self._documents = [entry for entry in har.entries if entry.resource_type == "document"]
+        documents = (entry for entry in har.entries if entry.resource_type == "document")
+        self._documents = sorted(documents, key=lambda entry: entry.at)
+        self._documents_by_target: dict[str, _LoadedDocuments] = {}
+        self._documents_by_page: dict[str, _LoadedDocuments] = {}
+        for index, document in enumerate(self._documents):
+            for known, key in (
+                (self._documents_by_target, self._target_id(document)),
+                (self._documents_by_page, document.pageref),
+            ):
+                known.setdefault(key, _LoadedDocuments([], [])).add(document.at, index)
+        self._first_document_at = {
+            f"{number} {page}": documents.times[0] for page, documents in self._documents_by_page.items()
+        }
         self._tab_labels: dict[str, str] = {}
         self._first_document = 1
         for entry in har.entries:
@@ -322,9 +352,8 @@ class _HarReader:
             else:
                 yield from self._poll(entry, key, at)
         for entry in filter(_replaces_document, self._documents):
-            for target_id in self._replaced_targets(entry):
-                close = partial(self._traffic.on_target_closed, target_id, entry.ended_at)
-                yield entry.ended_at, _END, close
+            close = partial(self._traffic.on_targets_closed, self._is_replaced_by(entry), entry.ended_at)
+            yield entry.ended_at, _END, close
 
     def gaps(self, at: float | None) -> Iterator[Event]:
         """Yield an event for each kind of data that the file lacks: messages, response bodies, readable entries."""
@@ -432,32 +461,33 @@ class _HarReader:
 
     def _document(self, entry: HarEntry) -> int:
         """Return the number of the last document that the entry's frame or page had loaded, 0 if unknown."""
-        target_id, loaded = self._target_id(entry), 0
-        for number, document in enumerate(self._documents, start=self._first_document):
-            if self._target_id(document) == target_id and document.at <= entry.at:
-                loaded = number
-        return loaded
+        documents = self._documents_by_target.get(self._target_id(entry))
+        index = documents.last_before(entry.at) if documents else None
+        return self._first_document + index if index is not None else 0
 
     def _page_url(self, entry: HarEntry) -> str:
         """Return the URL of the page that sent `entry`, "" if it is unknown.
 
         It is the last document that the page had loaded before `entry`.
         """
-        shown = [each for each in self._documents if each.pageref == entry.pageref and each.at <= entry.at]
-        return self._traffic.urls.page(shown[-1].request.url) if shown else ""
+        documents = self._documents_by_page.get(entry.pageref)
+        index = documents.last_before(entry.at) if documents else None
+        return self._traffic.urls.page(self._documents[index].request.url) if index is not None else ""
 
     def _main_frame_id(self, pageref: str) -> str | None:
-        return next((each.frame_id for each in self._documents if each.pageref == pageref), None)
+        documents = self._documents_by_page.get(pageref)
+        return self._documents[documents.indexes[0]].frame_id if documents else None
 
-    def _replaced_targets(self, entry: HarEntry) -> list[str]:
-        """Return the ids of the pages that are unloaded when the document of `entry` loads.
+    def _is_replaced_by(self, entry: HarEntry) -> Callable[[str], bool]:
+        """Return a function of a page's id: is the page unloaded when the document of `entry` loads?
 
         If the HAR file names the frame, this is the previous page of the frame. Otherwise these are all earlier pages.
         """
         if entry.frame_id is not None:
-            return [self._target_id(entry)]
-        earlier = dict.fromkeys(each.pageref for each in self._documents if each.at < entry.at)
-        return [f"{self._number} {pageref}" for pageref in earlier if pageref != entry.pageref]
+            return self._target_id(entry).__eq__
+        first_at = self._first_document_at
+        own = f"{self._number} {entry.pageref}"
+        return lambda target_id: target_id != own and first_at.get(target_id, entry.at) < entry.at
 
     def _handshakes(self) -> Iterator[tuple[str, float]]:
         """Yield (session id, end time of the response) for each handshake by polling."""

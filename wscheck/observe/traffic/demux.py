@@ -95,6 +95,7 @@ class TrafficDemux:
         self.redactor = redactor or TrafficRedactor()
         self.urls = UrlFormatter(self.redactor)
         self._sessions: list[TrafficSession] = []
+        self._sessions_by_target: dict[str, list[TrafficSession]] = {}
         self._numbers = count(1)
         self.server_note = ""
         """Sentence that lists the servers, empty if there is only one; set by `events`."""
@@ -288,9 +289,14 @@ class TrafficDemux:
 
     def on_target_closed(self, target_id: str, at: float) -> None:
         """End every connection of a page or worker (`Initiator.target_id`)."""
-        for session in self.sessions:
-            if session.initiator.target_id == target_id:
+        for session in self._sessions_by_target.pop(target_id, ()):
+            if not session.is_left_out:
                 session.end(at, PAGE_LEFT)
+
+    def on_targets_closed(self, are_closed: Callable[[str], bool], at: float) -> None:
+        """End every connection of the pages and workers for whose id `are_closed` is true."""
+        for target_id in list(filter(are_closed, self._sessions_by_target)):
+            self.on_target_closed(target_id, at)
 
     def open_sessions(self) -> list[TrafficSession]:
         """Return the sessions with at least one connected channel."""
@@ -370,6 +376,7 @@ class TrafficDemux:
         session.set_credentials("query", query)
         _feed_headers(session, opening.headers)
         self._sessions.append(session)
+        self._sessions_by_target.setdefault(session.initiator.target_id, []).append(session)
         return session
 
     def _feed(self, exchange: _Exchange, direction: Direction, data: Data, at: float) -> None:
