@@ -1,5 +1,6 @@
 """The code that asked for a subscription is found by the call of `send()`, across awaits and timers."""
 
+import base64
 import shutil
 import subprocess
 import time
@@ -21,8 +22,15 @@ URL = "ws://h/app/key?protocol=7"
 TEXT = '{"event":"pusher:subscribe","data":{"channel":"yard"}}'
 
 
-def message(text: str, *frames: str, mark: str = CONSOLE_MARK) -> dict[str, Any]:
-    values = (mark, URL, sent_hash(text))
+SUBSCRIBE = b"\x82\x12\x00\x01\x00\x0dyard/northern\x00"
+"""MQTT packet that subscribes to a topic."""
+
+INVOKE_STREAM = b"\x13\x96\x04\x80\xa10\xa5Ticks\x91\xa5north\x90"
+"""SignalR message in MessagePack that starts a stream."""
+
+
+def message(text: str | bytes, *frames: str, mark: str = CONSOLE_MARK, url: str = URL) -> dict[str, Any]:
+    values = (mark, url, sent_hash(text))
     stack = {"callFrames": [{"functionName": name} for name in ("apply", *frames)]}
     return {"type": "debug", "args": [{"value": value} for value in values], "stackTrace": stack}
 
@@ -64,17 +72,29 @@ def test_only_the_messages_of_wscheck_are_decoded() -> None:
     assert not _is_of_page('{"method":"Network.loadingFinished"}')
 
 
-async def test_a_subscription_has_the_place_of_its_call() -> None:
+@pytest.mark.parametrize(
+    ("url", "sent", "frame", "name"),
+    [
+        (URL, [], TEXT, "yard"),
+        ("ws://h/mqtt", [b"\x10\x0e\x00\x04MQTT\x04\x02\x00\x3c\x00\x02me"], SUBSCRIBE, "yard/northern"),
+        ("ws://h/hub", [b'{"protocol":"messagepack","version":1}\x1e'], INVOKE_STREAM, "Ticks"),
+    ],
+    ids=["text", "mqtt", "signalr"],
+)
+async def test_a_subscription_has_the_place_of_its_call(
+    url: str, sent: list[bytes], frame: str | bytes, name: str
+) -> None:
     traffic, scripts = TrafficDemux(source="browser"), calls()
     network = NetworkFeed(DevToolsConnection("ws://unused", lambda *_: None), traffic, lambda _: None, scripts)
     page, started = Initiator("target", "tab 1", "page http://h/"), time.time() - 5
-    scripts.on_console_message("session", message(TEXT, "list"))
-    for what, more in (
+    scripts.on_console_message("session", message(frame, "list", url=url))
+    happened: list[tuple[str, dict[str, Any]]] = [
         ("WillSendHandshakeRequest", {"wallTime": started, "request": {}}),
-        ("Created", {"url": URL}),
+        ("Created", {"url": url}),
         ("HandshakeResponseReceived", {"response": {"status": 101}}),
-        ("FrameSent", {"response": {"opcode": 1, "payloadData": TEXT}}),
-    ):
+        *(("FrameSent", {"response": shown(each)}) for each in [*sent, frame]),
+    ]
+    for what, more in happened:
         timed = {} if what == "Created" else {"timestamp": started - 1000}
         network.feed(f"Network.webSocket{what}", {"requestId": "a", **timed, **more}, "session", page)
     await network.drain()
@@ -85,7 +105,14 @@ async def test_a_subscription_has_the_place_of_its_call() -> None:
         return ConnectionOrigin(opener=CodeLocation(f"{stack.stack['callFrames'][0]['functionName']}.js", 7))
 
     (event,) = (each for each in traffic.events(resolve=resolve) if isinstance(each, Subscribed))
-    assert (event.name, event.subscriber, event.opener) == ("yard", CodeLocation("list.js", 7), None)
+    assert (event.name, event.subscriber, event.opener) == (name, CodeLocation("list.js", 7), None)
+
+
+def shown(frame: str | bytes) -> dict[str, Any]:
+    """Return a frame in the form of the DevTools protocol."""
+    if isinstance(frame, str):
+        return {"opcode": 1, "payloadData": frame}
+    return {"opcode": 2, "payloadData": base64.b64encode(frame).decode()}
 
 
 @given(st.text(max_size=30))
@@ -96,6 +123,9 @@ def test_the_number_of_a_text_is_a_32_bit_integer(text: str) -> None:
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
 def test_the_page_and_wscheck_compute_the_same_number_and_only_for_subscriptions() -> None:
     texts = ['{"type":"subscribe"}', '{"type":"subscribe","ü":"\U0001f600"}', "SUBSCRIBE\nid:1\n", "x" * 3000, "hello"]
+    packed = b"\x82\xa7command\xa9subscribe" + b"\xff" * 1_000  # a message of Action Cable in MessagePack
+    publish, ping = b"\x30\x07\x00\x04yard\x99", b"\x02\x91\x06"
+    frames = [SUBSCRIBE, INVOKE_STREAM, packed, publish, ping, b""]
     script = f"""
       globalThis.__wscheckCall = () => {{}}; globalThis.EventSource = class {{}};
       globalThis.WebSocket = class {{
@@ -103,7 +133,14 @@ def test_the_page_and_wscheck_compute_the_same_number_and_only_for_subscriptions
       }};
       console.context = () => ({{debug: (mark, url, number) => console.log(number)}});
       {WRAPPER};
-      for (const text of {texts!r}) new WebSocket().send(text);
+      const socket = new WebSocket();
+      for (const text of {texts!r}) socket.send(text);
+      for (const bytes of {[list(frame) for frame in frames]!r}) {{
+        socket.send(new Uint8Array([9, ...bytes]).subarray(1));
+        socket.send(new Uint8Array(bytes).buffer);
+      }}
+      socket.send(new Blob(['subscribe'])); socket.send(); socket.send(null);
     """
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, timeout=60, check=True)
-    assert [int(line) for line in done.stdout.split()] == [sent_hash(text) for text in texts[:3]]
+    found = [int(line) for line in done.stdout.split()]
+    assert found == [sent_hash(text) for text in texts[:3]] + [sent_hash(each) for each in frames[:3] for _ in range(2)]

@@ -321,22 +321,26 @@ class NetworkFeed:
         else:
             self._enqueue(lambda: self._traffic.on_accepted(key, at, headers))
 
-    def _enqueue_frame(self, params: dict[str, Any], key: str, *, sender: DevToolsStack | None, outgoing: bool) -> None:
-        at, frame = self._time_or_now(params), params["response"]
-        if frame["opcode"] not in (1, 2):
-            return
-        data: str | bytes = frame["payloadData"]
-        if frame["opcode"] == 2:
-            data = base64.b64decode(data)
-        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing, sender=sender))
-
     def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        url = self._websocket_urls.get(key, "")
-        sender = self._page_calls.take_sender(session, url, str(params["response"].get("payloadData", "")))
-        self._enqueue_frame(params, key, sender=sender, outgoing=True)
+        if (data := _frame_data(params)) is not None:
+            url = self._websocket_urls.get(key, "")
+            self._enqueue_frame(params, key, data, sender=self._page_calls.take_sender(session, url, data))
 
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        self._enqueue_frame(params, key, sender=None, outgoing=False)
+        if (data := _frame_data(params)) is not None:
+            self._enqueue_frame(params, key, data, outgoing=False)
+
+    def _enqueue_frame(
+        self,
+        params: dict[str, Any],
+        key: str,
+        data: str | bytes,
+        *,
+        sender: DevToolsStack | None = None,
+        outgoing: bool = True,
+    ) -> None:
+        at = self._time_or_now(params)
+        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing, sender=sender))
 
     def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")
@@ -381,6 +385,15 @@ _HANDLERS: dict[str, Callable[[NetworkFeed, dict[str, Any], str, str, Initiator]
 
 def _asks_for_stream(headers: dict[str, str]) -> bool:
     return any(name.lower() == "accept" and MEDIA_TYPE in value for name, value in headers.items())
+
+
+def _frame_data(params: dict[str, Any]) -> str | bytes | None:
+    """Return the content of a WebSocket frame, None for a control frame."""
+    frame = params["response"]
+    if frame["opcode"] not in (1, 2):
+        return None
+    content: str = frame["payloadData"]
+    return content if frame["opcode"] == 1 else base64.b64decode(content)
 
 
 def _resolve(future: "asyncio.Future[float]", at: float) -> None:

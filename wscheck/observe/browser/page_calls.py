@@ -7,7 +7,8 @@ call and then do the same as the original. Workers are not changed.
 
 A client often sends a subscription later than the code that asks for it, when the connection is open. Only messages of
 a console contain a stack across awaits and timers. The calls of `send()` are therefore reported as messages of a
-console of their own, without the text, and only for texts that look like a subscription.
+console of their own, without the message, and only for messages that look like a subscription. The bytes of a binary
+message are compared as characters (ISO 8859-1).
 """
 
 import json
@@ -22,15 +23,22 @@ from wscheck.observe.browser.scripts import PageScripts
 BINDING = "__wscheckCall"
 
 MAX_HASHED = 500
-"""Characters of a sent text by which its call is found."""
+"""Characters or bytes of a sent message by which its call is found."""
+
+MAX_SEARCHED = 2_000
+"""Characters or bytes of a sent message that are compared with `SUBSCRIBES` and `SUBSCRIBES_BINARY`."""
 
 MAX_PENDING = 1_000
 """URLs whose calls are stored until the browser reports their effect."""
 
 MAX_FRAMES = 50
 
-SUBSCRIBES = r'^[^]{0,2000}?(?:subscribe|"start"|phx_join|"type":4)'
+SUBSCRIBES = r'subscribe|"start"|phx_join|"type":4'
 """Texts that may start a subscription (JavaScript). Few other messages of an application are among them."""
+
+SUBSCRIBES_BINARY = r"subscribe|^\x82|[\x94-\x96]\x04[\x80-\x8f]"
+"""Binary messages that may start a subscription: of Action Cable, MQTT (SUBSCRIBE) and SignalR (a list of the message
+type StreamInvocation and a map of headers)."""
 
 # An EventSource that its page closes at once, as StrictMode does, sends no request and is not reported.
 WRAPPER = f"""(() => {{
@@ -45,13 +53,20 @@ WRAPPER = f"""(() => {{
     queueMicrotask(() => {{ if (source.readyState !== 2) report(JSON.stringify([source.url, String(stack)])) }});
     return source;
   }};
-  const {{context}} = globalThis.console || {{}}, subscribes = /{SUBSCRIBES}/i;
+  const {{context}} = globalThis.console || {{}}, subscribes = /{SUBSCRIBES}/i, inBytes = /{SUBSCRIBES_BINARY}/i;
+  const start = bytes => String.fromCharCode(...bytes.subarray(0, {MAX_SEARCHED}));
+  const described = data => {{
+    if (typeof data === 'string') return [data.slice(0, {MAX_SEARCHED}), data.length, subscribes];
+    if (data instanceof ArrayBuffer && data.byteLength) return [start(new Uint8Array(data)), data.byteLength, inBytes];
+    if (!ArrayBuffer.isView(data) || !data.byteLength) return ['', 0, inBytes];
+    return [start(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)), data.byteLength, inBytes];
+  }};
   const own = typeof context === 'function' && context.call(globalThis.console), debug = own && own.debug.bind(own);
   if (debug) Socket.prototype.send = new Proxy(Socket.prototype.send, {{
     apply: (target, self, args) => {{
-      const text = args[0];
-      if (typeof text === 'string' && self instanceof Socket && self.readyState === 1 && subscribes.test(text)) {{
-        let hash = text.length;
+      const [text, length, pattern] = self instanceof Socket && self.readyState === 1 ? described(args[0]) : [''];
+      if (text && pattern.test(text)) {{
+        let hash = length;
         for (let i = 0; i < text.length && i < {MAX_HASHED}; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
         debug('{CONSOLE_MARK}', self.url, hash);
       }}
@@ -71,8 +86,9 @@ WRAPPER = f"""(() => {{
 _FRAME = re.compile(r"^\s+at (?:async )?(?:(?P<function>.*?) \()?(?P<url>[^()\s]+?):(?P<line>\d+):(?P<column>\d+)\)?$")
 
 
-def sent_hash(text: str) -> int:
-    """Return the number by which the script in the page names a sent text."""
+def sent_hash(data: str | bytes) -> int:
+    """Return the number by which the script in the page names a sent message."""
+    text = data if isinstance(data, str) else data.decode("latin-1")
     units = text.encode("utf-16-le", "surrogatepass")
     number = len(units) // 2
     for at in range(0, min(len(units), 2 * MAX_HASHED), 2):
@@ -122,9 +138,9 @@ class PageCalls:
                 return stack
         return None
 
-    def take_sender(self, session: str, url: str, text: str) -> DevToolsStack | None:
-        """Return the stack of the oldest call of `send()` with a text whose frame was not reported yet."""
-        key = (session, url, sent_hash(text))
+    def take_sender(self, session: str, url: str, data: str | bytes) -> DevToolsStack | None:
+        """Return the stack of the oldest call of `send()` with a message whose frame was not reported yet."""
+        key = (session, url, sent_hash(data))
         stacks = self._senders.pop(key, [])
         if stacks[1:]:
             self._senders.put(key, stacks[1:])
