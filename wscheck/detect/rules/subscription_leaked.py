@@ -1,22 +1,38 @@
 """Rule: a subscription outlives the component that started it, or each visit of a view leaves one behind."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from wscheck.detect.changes import ClosedChange
 from wscheck.detect.rounds import MIN_ROUNDS, GrowthKind, RoundSeries, round_series
 from wscheck.detect.rules.rule import EmptiedPages, EventHandler, Rule
 from wscheck.model.code_facts import CallContext, Cleanup
-from wscheck.model.events import CodeLocation, Mounted, RoundCounted, Subscribed, Unmounted, Unsubscribed
+from wscheck.model.events import (
+    ActionPerformed,
+    CodeLocation,
+    Mounted,
+    RoundCounted,
+    Subscribed,
+    Unmounted,
+    Unsubscribed,
+)
 from wscheck.model.findings import Severity
 from wscheck.model.gaps import Gap
 
+MAX_NAMES = 3
+"""Names of subscriptions in one message."""
+
 
 class SubscriptionLeaked(Rule):
-    """Rule: each round of a loop leaves the same number of subscriptions to one name open.
+    """Rule: each round of a loop leaves the same number of subscriptions of one call site open.
+
+    The rounds may subscribe to one name, or each round to another name, such as `room:1`, `room:2` and `room:3`.
 
     Some clients keep only one subscription per name, so that the number does not grow. In this case, a subscription
     that stays open after the first round is reported only if the source code shows that the effect which subscribes
-    never ends it.
+    never ends it. Without a loop, a subscription of such an effect is reported if fewer components are
+    mounted at the end than there were visits that subscribed.
     """
 
     id = "subscription-leaked"
@@ -34,6 +50,7 @@ class SubscriptionLeaked(Rule):
         self._latest: dict[tuple[str, CodeLocation | None], Subscribed] = {}
         self._emptied = EmptiedPages()
         self._rounds: list[RoundCounted] = []
+        self._actions: dict[str | None, list[float]] = {}
         return {
             Subscribed: self._subscribed,
             Unsubscribed: self._unsubscribed,
@@ -41,6 +58,7 @@ class SubscriptionLeaked(Rule):
             Mounted: self._emptied.on_mounted,
             Unmounted: self._emptied.on_unmounted,
             RoundCounted: self._rounds.append,
+            ActionPerformed: lambda event: self._actions.setdefault(event.page, []).append(event.at or 0.0),
         }
 
     def _subscribed(self, event: Subscribed) -> None:
@@ -61,30 +79,106 @@ class SubscriptionLeaked(Rule):
                 continue
             message = f"the subscription to {event.name} stayed open after the last component unmounted"
             self.report(event.user, message, at, event, last, key=event.name)
-        for series in round_series(event for event in self._rounds if event.what == "subscriptions"):
+        counted = [event for event in self._rounds if event.what == "subscriptions"]
+        for series in _with_changing_names(round_series(counted)):
             self._evaluate_series(series)
+        pages = {event.page for event in self._rounds}
+        self._evaluate_effects([event for event in self._open.values() if event.page not in pages])
 
-    def _evaluate_series(self, series: RoundSeries) -> None:
-        growth, latest = series.growth, self._latest.get((series.name, series.opener))
-        where = f" ({series.opener})" if series.opener is not None else ""
+    def _evaluate_series(self, series: "_NamedSeries") -> None:
+        growth, last = series.total.growth, series.total.last
+        place, names, opened_at = series.total.place, _shown_names(series.names), series.total.opener
+        latest = self._latest.get((series.names[-1], opened_at))
+        where = f" ({opened_at})" if opened_at is not None else ""
+        others = ", each for another name" if len(series.names) > 1 else ""
         message = ""
         if growth.kind is GrowthKind.CONSTANT:
             stay = (
                 "1 more subscription stays" if growth.per_round == 1 else f"{growth.per_round} more subscriptions stay"
             )
-            message = f"{stay} open for {series.name}{where} after each of {growth.rounds} rounds of {series.place}"
+            message = f"{stay} open for {names}{where} after each of {growth.rounds} rounds of {place}{others}"
         elif growth.kind is GrowthKind.UNCLEAR:
             reason = (
-                f"some rounds of {series.place} leave subscriptions to {series.name}{where} open, and others do not "
-                f"(open: {series.describe()}): are more rounds alike (--loop)?"
+                f"some rounds of {place} leave subscriptions to {names}{where} open, and others do not "
+                f"(open: {series.total.describe()}): are more rounds alike (--loop)?"
             )
             self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None
-        elif _is_kept(series) and latest is not None and is_never_ended(latest):
-            message = f"the subscription to {series.name}{where} stays open after {series.place} is left"
+        elif _is_kept(series.total) and latest is not None and is_never_ended(latest):
+            message = f"the subscription to {names}{where} stays open after {place} is left"
         if message:
-            message = f"{message} (open: {series.describe()})"
-            key = f"{series.place} {series.name}"
-            self.report(series.last.user, message, series.last.at, latest, series.last, key=key)
+            message = f"{message} (open: {series.total.describe()})"
+            key = f"{place} {series.names[0]}"
+            self.report(last.user, message, last.at, latest, last, key=key)
+
+    def _evaluate_effects(self, events: Iterable[Subscribed]) -> None:
+        """Report open subscriptions of effects that never end them, if their components have gone."""
+        groups: dict[tuple[str | None, CodeLocation | None], list[Subscribed]] = {}
+        for event in events:
+            if event.code is not None and event.code.mounted is not None and is_never_ended(event):
+                groups.setdefault((event.sid, event.subscriber), []).append(event)
+        for (_, place), group in groups.items():
+            mounted = group[-1].code.mounted if group[-1].code is not None else None
+            visits = {sum(at <= (event.at or 0.0) for at in self._actions.get(event.page, ())) for event in group}
+            # The same subscription several times is reported by the rule for duplicates.
+            is_reported = len(group) > 1 and len({event.same for event in group}) == 1
+            if mounted is None or mounted >= len(visits) or (is_reported and mounted):
+                continue
+            names = _shown_names(list(dict.fromkeys(event.name for event in group)))
+            left = "1 component is" if mounted == 1 else f"{mounted or 'no'} components are"
+            stay = "subscription stays" if len(group) == 1 else "subscriptions stay"
+            message = f"{len(group)} {stay} open for {names} ({place}), and {left} mounted there"
+            self.report(group[-1].user, message, group[-1].at, *group[-4:], key=group[0].name)
+
+
+class _NamedSeries(msgspec.Struct, frozen=True):
+    """Numbers of the subscriptions of one call site after each round, and the names that they are for.
+
+    total  numbers for all names together
+    """
+
+    names: Sequence[str]
+    total: RoundSeries
+
+
+def _with_changing_names(all_series: Iterable[RoundSeries]) -> list[_NamedSeries]:
+    """Return the series of each name, or of all names of a call site together if each round subscribes to another.
+
+    If each round subscribes to another name, the number for each name grows in one round only, and in different rounds
+    for different names.
+    """
+
+    groups: dict[tuple[object, ...], list[RoundSeries]] = {}
+    for series in all_series:
+        groups.setdefault((series.page, series.place, series.opener, series.last.user), []).append(series)
+    found: list[_NamedSeries] = []
+    for group in groups.values():
+        changing = [each for each in group if _grows_once(each)]
+        if len({_round_of_growth(each) for each in changing}) < 2:
+            changing = []
+        found += [_NamedSeries((each.name,), each) for each in group if each not in changing]
+        if changing:
+            found.append(_NamedSeries([each.name for each in changing], _sum_series(changing)))
+    return found
+
+
+def _grows_once(series: RoundSeries) -> bool:
+    """Return whether the number grew in exactly one round, and is still as large."""
+    return series.counts == tuple(sorted(series.counts)) and len(set(series.counts)) == 2
+
+
+def _round_of_growth(series: RoundSeries) -> int:
+    return series.counts.count(series.counts[0])
+
+
+def _sum_series(several: Sequence[RoundSeries]) -> RoundSeries:
+    counts = tuple(map(sum, zip(*(each.counts for each in several), strict=False)))
+    rests = [each.at_rest for each in several if each.at_rest is not None]
+    return msgspec.structs.replace(several[-1], counts=counts, at_rest=sum(rests) if rests else None)
+
+
+def _shown_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _is_kept(series: RoundSeries) -> bool:
