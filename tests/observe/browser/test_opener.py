@@ -63,6 +63,9 @@ class OneFile:
     def resolve_frame(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, str]:
         return self.place, ""
 
+    def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
+        return self.place
+
     def script_url(self, session: str, script_id: str, url: str) -> str:
         return "http://h/app.js"
 

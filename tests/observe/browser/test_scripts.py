@@ -3,6 +3,8 @@
 import base64
 import json
 
+from wscheck.model.events import CodeLocation
+from wscheck.observe.browser.opener import DevToolsStack, resolve_origin
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import TrafficRedactor, UrlFormatter
 
@@ -37,6 +39,18 @@ async def test_a_missing_map_is_noted_only_for_application_scripts() -> None:
     for each in ("0", "1", "2"):
         found.resolve_position("s", each, 3, 4)
     assert found.notes == [f"Positions in {PAGE} are those of the bundle: it has no source map."]
+
+
+async def test_a_call_that_the_map_does_not_contain_is_opened_in_the_bundle_with_a_note() -> None:
+    found = await read((PAGE, inline("src/a.ts")))
+
+    def origin(line: int) -> CodeLocation | None:
+        frame = {"scriptId": "0", "url": PAGE, "lineNumber": line, "columnNumber": 4}
+        return resolve_origin(DevToolsStack("s", {"callFrames": [frame]}), found).opener
+
+    assert str(origin(0)) == "src/a.ts:1:1" and found.notes == []
+    assert str(origin(3)) == f"{PAGE}:4:5"
+    assert found.notes == [f"Positions in {PAGE} are those of the bundle: its source map does not contain them."]
 
 
 async def test_files_are_named_from_the_root_of_vite_with_any_base() -> None:

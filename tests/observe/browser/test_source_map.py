@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,17 @@ def test_an_index_map_is_read_section_by_section() -> None:
 def test_other_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidSourceMap):
         SourceMap(text)
+
+
+@pytest.mark.parametrize("offset", [{"line": -5, "column": 0}, {"line": 0, "column": "x"}, {"line": 0.5, "column": 0}])
+def test_a_section_at_no_position_is_refused(offset: dict[str, Any]) -> None:
+    part = {"version": 3, "sources": ["a.ts"], "mappings": "AAAA"}
+    with pytest.raises(InvalidSourceMap):
+        SourceMap(json.dumps({"version": 3, "sections": [{"offset": offset, "map": part}]}))
+
+
+def test_a_negative_line_of_a_source_is_no_position() -> None:
+    assert SourceMap(json.dumps({"version": 3, "sources": ["a.ts"], "mappings": "AADA"})).find(0, 0) is None
 
 
 def test_a_source_without_a_name_is_unmapped() -> None:

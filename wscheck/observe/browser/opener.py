@@ -42,6 +42,13 @@ class ScriptResolver(Protocol):
         """Return the source position of a DevTools call frame, and the original name of the function called there."""
         ...
 
+    def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
+        """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
+
+        It is for a frame whose position the script's source map does not contain.
+        """
+        ...
+
     def script_url(self, session: str, script_id: str, url: str) -> str:
         """Return the URL of a script as reports show it: without user and password, its query replaced by a hash."""
         ...
@@ -95,10 +102,14 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
         at_framework = segment and stack_frames.app_frames(stack) and stack_frames.is_library_frame(stack[-1])
         if len(stack) >= MAX_STACK_DEPTH or at_framework:
             break
+    frames = [frame for segment in raw_stack.segments() for frame in segment]
     own_frames = stack_frames.app_frames(stack)
+    unmapped = next((at for at, place in enumerate(stack) if place.file == stack_frames.UNMAPPED), None)
+    if not own_frames and unmapped is not None:
+        stack[unmapped] = scripts.position_in_bundle(raw_stack.session, frames[unmapped])
+        own_frames = stack_frames.app_frames(stack)
     opener = own_frames[0] if own_frames else None
     client = next((place for place in stack if stack_frames.is_client_frame(place)), None)
-    frames = [frame for segment in raw_stack.segments() for frame in segment]
     return ConnectionOrigin(
         opener=opener,
         stack=tuple(stack[:MAX_STACK_DEPTH]),

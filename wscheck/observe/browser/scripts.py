@@ -201,6 +201,22 @@ class PageScripts:
         named = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
         return stack_frames.resolve_root(named, self._root), called_name
 
+    def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
+        """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
+
+        It is for a frame whose position the script's source map does not contain.
+        """
+        script = self._scripts.get((session, frame["scriptId"]))
+        url = frame.get("url") or (script.url if script is not None else "")
+        self._urls_without_map.add(url)
+        self._notes_by_url.setdefault(url, self._note(url, "its source map does not contain them"))
+        file = self._urls.script(url).partition("?")[0]
+        return CodeLocation(file, frame["lineNumber"] + 1, frame["columnNumber"] + 1, frame.get("functionName", ""))
+
+    def _note(self, url: str, reason: str) -> str:
+        shown = self._urls.script(url).partition("?")[0]
+        return f"Positions in {shown} are those of the bundle: {self._urls.redact(reason)}."
+
     def resolve_position(self, session: str, script_id: str, line: int, column: int) -> CodeLocation:
         """Return the position in the source file of a line and column (both from 0) of a script."""
         return self.resolve_frame(session, {"scriptId": script_id, "lineNumber": line, "columnNumber": column})[0]
@@ -216,8 +232,7 @@ class PageScripts:
             except InvalidSourceMap as problem:
                 text = f"its source map cannot be read: {problem}"
         if url:
-            shown = self._urls.script(url).partition("?")[0]
-            self._notes_by_url[url] = f"Positions in {shown} are those of the bundle: {self._urls.redact(text)}."
+            self._notes_by_url[url] = self._note(url, text)
         return None
 
 

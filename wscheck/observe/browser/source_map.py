@@ -72,7 +72,10 @@ class SourceMap:
 
 
 def _parse_section(raw: dict[str, Any]) -> "_Section":
-    return _Section(raw["offset"]["line"], raw["offset"]["column"], raw["map"])
+    line, column = raw["offset"]["line"], raw["offset"]["column"]
+    if not (isinstance(line, int) and isinstance(column, int) and min(line, column) >= 0):
+        raise ValueError
+    return _Section(line, column, raw["map"])
 
 
 class _Section:
@@ -105,7 +108,7 @@ class _Section:
         _, source, original_line, original_column, name = segments[index]
         argument = _inlined_argument(segments, index, column)
         original_line, original_column = argument or (original_line, original_column)
-        if not (0 <= source < len(self._sources) and self._sources[source]):
+        if not (0 <= source < len(self._sources) and self._sources[source]) or min(original_line, original_column) < 0:
             return None
         original_name = str(self._names[name]) if 0 <= name < len(self._names) else ""
         return CodeLocation(self._sources[source], original_line + 1, original_column + 1), original_name

@@ -125,6 +125,17 @@ class HarScripts:
         named = stack_frames.attribute_to_package(CodeLocation(place.file, place.line, place.column, function), url)
         return stack_frames.resolve_root(named, self._root), called_name
 
+    def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
+        """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
+
+        It is for a frame whose position the script's source map does not contain.
+        """
+        url, line, column = str(frame.get("url", "")), frame.get("lineNumber", 0), frame.get("columnNumber", 0)
+        shown = self._display_url(url)
+        note = f"Positions in {shown} are those of the bundle: its source map does not contain them."
+        self.notes.setdefault(url, note)
+        return CodeLocation(shown, line + 1, column + 1, str(frame.get("functionName", "")))
+
     def run_number(self, session: str, script_id: str) -> int:
         """Return 0 (unknown): a HAR file does not show how often a script ran."""
         return 0
