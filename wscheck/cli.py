@@ -17,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from wscheck import __version__
 from wscheck.commands import text_encoding as plain
+from wscheck.commands.alerts import alerts
 from wscheck.commands.browser import browser
 from wscheck.commands.compare import compare
 from wscheck.commands.config import config
@@ -115,7 +116,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-for command in (verify, browser, scan, har, load, compare, tail_logs, serve, init, config, rules, explain, docs):
+for command in (
+    verify,
+    browser,
+    scan,
+    har,
+    load,
+    compare,
+    tail_logs,
+    alerts,
+    serve,
+    init,
+    config,
+    rules,
+    explain,
+    docs,
+):
     app.command(cls=_Command)(_handle_interruption(command))
 
 

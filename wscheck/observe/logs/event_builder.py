@@ -50,14 +50,14 @@ MAX_EXCERPT = 200
 MAX_SOURCES = 4_096
 
 
-_NOBODY = NOTHING | word_set("anonymous anon anonymoususer unauthenticated guest unknown nobody n/a")
+NOBODY = NOTHING | word_set("anonymous anon anonymoususer unauthenticated guest unknown nobody n/a")
 _NAME = lazy_pattern(r"[<(\[]?(?P<name>[\w/]+)[>)\]]?")
 
 
 def person_or_none(user: str) -> str | None:
     """Return the user, None for a word that stands for everyone whom the server does not know: "anonymous", "-"."""
     name = _NAME.fullmatch(user)
-    is_nobody = user in {"", "-"} or (name is not None and name["name"].lower() in _NOBODY)
+    is_nobody = user in {"", "-"} or (name is not None and name["name"].lower() in NOBODY)
     return None if is_nobody else user
 
 

@@ -90,7 +90,14 @@ def reader_factory(
     Raises:
         UsageError: An option or a table is wrong.
     """
-    wording = LogVocabulary(
+    return ReaderFactory(log_vocabulary(markers, keys, table, at), redactor, guess)
+
+
+def log_vocabulary(
+    markers: Sequence[str], keys: Sequence[str], table: Mapping[str, Any], at: Callable[[str], str] = _somewhere
+) -> LogVocabulary:
+    """Return the markers and keys of the configuration and of the command line: see `reader_factory`."""
+    return LogVocabulary(
         markers=(
             *_pairs_from_table("markers", table, at),
             *(_pair(raw, "logs.markers", "KIND=TEXT", KINDS, "'Socket opened'") for raw in markers),
@@ -100,7 +107,6 @@ def reader_factory(
             *(_pair(raw, "logs.keys", "FIELD=NAME", ROLES, "uid") for raw in keys),
         ),
     )
-    return ReaderFactory(wording, redactor, guess)
 
 
 def placeholder_hint(kind: str) -> str:

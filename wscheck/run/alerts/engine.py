@@ -1,0 +1,132 @@
+"""What all engines share: their description, the texts about the rules, and comments."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from textwrap import wrap
+from typing import NamedTuple
+
+from wscheck.detect.rules import RULE_DOCS
+from wscheck.report.formatting import one_line
+from wscheck.run.alerts.patterns import plain_pieces
+from wscheck.run.alerts.samples import sample_lines
+from wscheck.run.alerts.words import LOOKBACK_S, AlertWords, EventWords
+
+MULTIPLE, REPLACED = "multiple-connections", "connection-replaced"
+DUPLICATED, ATTEMPTS, SHARED = "event-duplicated", "excessive-attempts", "client-id-shared"
+
+SHORTEST_PHRASE = 4
+"""Bytes of the shortest text that an engine may search for: a shorter one is in too many lines."""
+
+WIDTH = 110
+"""Characters of a comment line."""
+
+OPEN_LIMITS = (
+    f"It counts the connections of the last {LOOKBACK_S // 60} minutes without a line about their end. After a "
+    f"restart of the server without such lines, users who connect again trigger it: silence it then for "
+    f"{LOOKBACK_S // 60} minutes."
+)
+
+NO_EVENTS = (
+    "a server's log does not show which events a page handled: wscheck browser URL shows it, and tail-logs --metrics "
+    "from a page's console"
+)
+
+
+class Engine(NamedTuple):
+    """A log engine.
+
+    render          function that returns the rules as text
+    source          what the rules search unless another source is named, "" if they need none
+    source_pattern  expression for the whole text of a source
+    source_form     an example of a source, with its meaning
+    """
+
+    render: Callable[[AlertWords, str], str]
+    source: str = ""
+    source_pattern: str = ""
+    source_form: str = ""
+
+
+def title(rule: str) -> str:
+    """Return what a rule reports."""
+    return RULE_DOCS[rule].title
+
+
+def alert_name(rule: str) -> str:
+    """Return the name of a rule without hyphens: `WscheckConnectionReplaced`."""
+    return "Wscheck" + "".join(part.capitalize() for part in rule.split("-"))
+
+
+def comment(lines: Iterable[str], indent: str = "") -> str:
+    """Return lines as comments; a line that starts with blanks stays one line. Control characters are escaped."""
+    parts = (part for line in lines for part in ([f"  {one_line(line)}"] if line[:1] == " " else wrap(line, WIDTH)))
+    return "".join(f"{indent}# {part}\n" for part in parts)
+
+
+def header(engine: str, words: AlertWords, notes: Sequence[str]) -> list[str]:
+    """Return the first lines of every file: the sentences that are searched, and what a reader must know."""
+    kinds = {"opened": words.connected, "ended": words.disconnected, "replaced": words.replaced}
+    told = [f"  {kind}: {sentence.text}" for kind, event in kinds.items() for sentence in event.sentences]
+    return [
+        f"Rules for {engine}, made by wscheck alerts from the words and keys of this configuration:",
+        *told,
+        *notes,
+        "A record over several lines must reach the engine as one: let the collector join its lines.",
+        "Text of users in the log can look like such a sentence; wscheck tail-logs can tell most of it apart.",
+    ]
+
+
+def about(rule: str, words: AlertWords, notes: Sequence[str] = ()) -> list[str]:
+    """Return the lines in front of a rule: what it reports, and lines that trigger it."""
+    return [
+        f"{rule}: {title(rule)}.",
+        *notes,
+        "Lines that trigger it:",
+        *(f"  {each}" for each in sample_lines(rule, words)),
+    ]
+
+
+def doubled_window(words: AlertWords) -> str:
+    """Return the limits of a rule that counts attempts in windows of twice the time, one in each time."""
+    once, twice = f"{words.window_s} s", f"{2 * words.window_s} s"
+    return (
+        f"More than {words.max_attempts} attempts within {once}. The query counts {twice} at a time, each {once}: "
+        f"so it misses no {once}, and finds as many within {twice} too."
+    )
+
+
+def refusal(rule: str, reason: str) -> str:
+    """Return why there is no rule."""
+    return f"{rule}: no rule here, because {reason}."
+
+
+def phrases(event: EventWords) -> list[tuple[str, ...]] | None:
+    """Return groups of phrases, one group of which is in every line about an event.
+
+    The phrases consist of letters, digits, underscores and blanks, because engines leave out other characters, or give
+    them a meaning. Return None if a sentence has too few words for that.
+    """
+    groups = [plain_pieces(variant) for sentence in event.sentences for variant in sentence.variants]
+    if not all(any(len(phrase.encode()) >= SHORTEST_PHRASE for phrase in group) for group in groups):
+        return None
+    return list(dict.fromkeys(groups))
+
+
+def any_group(groups: Iterable[Sequence[str]], joint: str = " ") -> str:
+    """Return a condition for one of several groups of phrases: quoted, with OR between the groups."""
+    conditions = []
+    for group in groups:
+        condition = joint.join(f'"{phrase}"' for phrase in group)
+        conditions.append(f"({condition})" if len(group) > 1 else condition)
+    return f"({' OR '.join(conditions)})"
+
+
+def as_json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON. Characters that a terminal or another parser might act on are written as codes."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+
+
+def too_short(event: EventWords) -> str:
+    """Return the reason for a refusal because of a sentence without text that can be searched for."""
+    return f"the engine cannot search for {' or '.join(one_line(each.text) for each in event.sentences)}"
