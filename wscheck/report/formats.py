@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from wscheck.model.errors import UsageError
 from wscheck.model.events import AnyEvent
@@ -147,6 +147,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def _write_to_pipe(path: Path, content: bytes) -> None:
     """Write to a named pipe. Its reader may open it a little later, but without a reader nothing can be written."""
+    with open_pipe(path) as file:
+        file.write(content)
+
+
+def open_pipe(path: Path) -> BinaryIO:
+    """Open a named pipe for writing.
+
+    Raises:
+        UsageError: Nobody reads the pipe within `MAX_WAIT_FOR_READER_S`.
+    """
     deadline = time.monotonic() + MAX_WAIT_FOR_READER_S
     while True:
         try:
@@ -159,8 +169,7 @@ def _write_to_pipe(path: Path, content: bytes) -> None:
                 raise UsageError(f"{path} is a pipe that nobody reads.", "Start its reader, or name a file.") from None
             time.sleep(0.05)
     os.set_blocking(pipe, True)
-    with os.fdopen(pipe, "wb") as file:
-        file.write(content)
+    return os.fdopen(pipe, "wb")
 
 
 def _replace(path: Path, content: bytes) -> None:

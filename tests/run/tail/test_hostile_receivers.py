@@ -1,12 +1,14 @@
 """Clients of the metrics that never send or read, webhook addresses in odd forms, and programs without end."""
 
 import base64
+import os
 import socket
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -21,6 +23,8 @@ from wscheck.model.secrets import Redactor
 from wscheck.notify import delivery, metrics
 from wscheck.notify.delivery import CommandTarget, DeliveryQueue, WebhookTarget
 from wscheck.notify.figures import Figures
+from wscheck.report import formats
+from wscheck.run.tail.setup import TailRequest, _attach_recording
 from wscheck.run.tail.watch import LogWatch
 
 
@@ -129,3 +133,11 @@ def test_the_children_of_a_program_end_with_it(start: str, tmp_path: Path) -> No
     assert time.monotonic() - started < 30
     child = int((tmp_path / "child").read_text())
     wait_until(lambda: not is_running(child))
+
+
+def test_a_recording_to_a_pipe_without_a_reader_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MAX_WAIT_FOR_READER_S", 0.0)
+    os.mkfifo(tmp_path / "pipe")
+    request, watch = cast(TailRequest, None), LogWatch([], RuleOptions())
+    with pytest.raises(UsageError, match="nobody reads"), ExitStack() as stack:
+        _attach_recording(request, tmp_path / "pipe", watch, None, stack)

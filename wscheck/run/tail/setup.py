@@ -331,11 +331,13 @@ def _attach_recording(
     """
     from wscheck.notify.lines import NdjsonStream
     from wscheck.observe.tailing.checkpoint import output_state, truncate_output
+    from wscheck.report.formats import open_pipe
 
     out: BinaryIO = sys.stdout.buffer
     if path is not None:
         try:
-            out = stack.enter_context(path.open("ab" if resumed is not None else "wb"))
+            new = path.open("ab" if resumed is not None else "wb") if not path.is_fifo() else open_pipe(path)
+            out = stack.enter_context(new)
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}.", "Choose another path.") from None
     if resumed is not None:
