@@ -99,10 +99,14 @@ class OpeningCall(msgspec.Struct, frozen=True, kw_only=True):
     guarded       a condition around the call checks whether the connection exists already
     forces_new    the options contain `forceNew: true` or `multiplex: false`
     reconnects    the client reconnects by itself: False for `reconnection: false`, None if the code does not show it
+    constructor   the class as the code names it, "" if a function opens the connection
+    library       package that the class or the function is imported from, "" for the browser's own
     """
 
     location: CodeLocation
     api: Api
+    constructor: str = ""
+    library: str = ""
     url: str = ""
     context: CallContext = CallContext.FUNCTION
     owner: str = ""

@@ -3,7 +3,14 @@
 import pytest
 
 from wscheck.detect.causes.catalogue import CATALOGUE, FRAMEWORK_FIXES
-from wscheck.detect.causes.client_words import LIBRARIES, PROTOCOLS, fix_for_client, opening_library
+from wscheck.detect.causes.client_words import (
+    LIBRARIES,
+    PROTOCOLS,
+    fix_for_client,
+    fix_for_opening,
+    opening_library,
+)
+from wscheck.model.code_facts import Api, OpeningCall
 from wscheck.model.events import CodeLocation, Connected
 
 APP = CodeLocation("src/board.jsx", 4)
@@ -72,3 +79,32 @@ def test_a_library_has_fixes_for_known_causes(library: str) -> None:
 )
 def test_the_library_is_that_of_the_innermost_frame(files: list[str], library: str) -> None:
     assert opening_library(opened("websocket", *files).stack) == library
+
+
+CLOSED = "return () => socket.disconnect()."
+
+
+@pytest.mark.parametrize(
+    ("api", "constructor", "opens", "closes"),
+    [
+        (Api.SOCKET_IO, "", "io(url)", "disconnect"),
+        (Api.WEBSOCKET, "WebSocket", "new WebSocket(url)", "close"),
+        (Api.WEBSOCKET, "SockJS", "new SockJS(...)", "close"),
+        (Api.WEBSOCKET, "Party.Socket", "new Party.Socket(...)", "close"),
+        (Api.EVENT_SOURCE, "EventSource", "new EventSource(url)", "close"),
+        (Api.PUSHER, "Pusher", "new Pusher(...)", "disconnect"),
+        (Api.ECHO, "Echo", "new Echo(...)", "disconnect"),
+        (Api.MQTT, "", "mqtt.connect(url)", "end"),
+    ],
+)
+def test_a_fix_for_code_names_what_the_code_names(api: Api, constructor: str, opens: str, closes: str) -> None:
+    opening = OpeningCall(location=APP, api=api, constructor=constructor)
+    assert fix_for_opening(opening, "effect-without-cleanup", CLOSED) == f"return () => socket.{closes}()."
+    assert fix_for_opening(opening, "io-in-render", "const socket = io(url)") == f"const socket = {opens}"
+
+
+@pytest.mark.parametrize("cause", ["effect-without-cleanup", "unmount-without-cleanup", "io-in-render"])
+def test_a_stream_without_an_object_is_ended_by_its_signal(cause: str) -> None:
+    opening = OpeningCall(location=APP, api=Api.EVENT_SOURCE, library="@microsoft/fetch-event-source")
+    fix = fix_for_opening(opening, cause, CLOSED)
+    assert "AbortController" in fix and "abort()" in fix and "close()" not in fix and "new EventSource" not in fix

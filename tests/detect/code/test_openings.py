@@ -95,6 +95,32 @@ def test_other_clients_are_listed(code: str, api: Api, url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "constructor", "library"),
+    [
+        ("new WebSocket(URL)", "WebSocket", ""),
+        ("new window.EventSource(URL)", "window.EventSource", ""),
+        ('import RWS from "reconnecting-websocket"; new RWS(URL)', "RWS", "reconnecting-websocket"),
+        ('import { WebSocket as Party } from "partysocket/ws"; new Party(URL)', "Party", "partysocket"),
+        (
+            'import * as sr from "@microsoft/signalr"; new sr.HubConnectionBuilder()',
+            "sr.HubConnectionBuilder",
+            "@microsoft/signalr",
+        ),
+        (
+            'import { fetchEventSource } from "@microsoft/fetch-event-source"; fetchEventSource(A)',
+            "",
+            "@microsoft/fetch-event-source",
+        ),
+        ('const mqtt = require("mqtt/dist/mqtt.min"); mqtt.connect(URL)', "", "mqtt"),
+        ('import X from "sockjs-client"; new (X as any)(URL)', "", ""),
+    ],
+)
+def test_the_library_and_the_class_of_an_opening_are_known(code: str, constructor: str, library: str) -> None:
+    call = opened(code)
+    assert (call.constructor, call.library) == (constructor, library)
+
+
+@pytest.mark.parametrize(
     ("rest", "cleanup"),
     [("", Cleanup.MISSING), ("return () => c.end();", Cleanup.UNKNOWN), ("gone.then(() => c.end());", Cleanup.UNKNOWN)],
 )

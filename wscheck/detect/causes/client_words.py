@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from wscheck.model.code_facts import Api
+from wscheck.model.code_facts import Api, OpeningCall
 from wscheck.model.events import CodeLocation, Connected
 
 _PACKAGE = re.compile(r"(?:^|(?<=/))node_modules/((?:@[\w.-]+/)?[\w.-]+)/")
@@ -219,6 +219,9 @@ LIBRARIES: dict[str, dict[str, str]] = {
         "`abort()` when the component leaves.",
         "effect-without-cleanup": "Pass the `signal` of an AbortController to fetchEventSource, and call its "
         "`abort()` in the cleanup of the effect.",
+        "io-in-render": "Open it in an effect that closes it: useEffect(() => { const controller = new "
+        "AbortController(); fetchEventSource(url, { signal: controller.signal }); return () => controller.abort(); }, "
+        "[]).",
         "reconnect-on-kick": "Throw from `onclose` or `onerror` of fetchEventSource to stop: it connects again "
         "otherwise.",
     },
@@ -312,14 +315,23 @@ def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
     return by_library or fix_for_protocol(opening.protocol, cause, fix)
 
 
-def fix_for_api(api: Api, cause: str, fix: str) -> str:
-    """Return the fix of a cause in the words of the interface that opens a connection in the source code."""
-    return fix if api is Api.SOCKET_IO else fix_for_protocol(_PROTOCOL_BY_API.get(api, api.value), cause, fix)
+def fix_for_opening(opening: OpeningCall, cause: str, fix: str) -> str:
+    """Return the fix of a cause in the words of the code that opens a connection: its library, and its constructor."""
+    if opening.api is Api.SOCKET_IO:
+        return fix
+    by_library = LIBRARIES.get(opening.library, {}).get(cause)
+    protocol = _PROTOCOL_BY_API.get(opening.api, opening.api.value)
+    return by_library or fix_for_protocol(protocol, cause, fix, opening.constructor)
 
 
-def fix_for_protocol(protocol: str, cause: str, fix: str) -> str:
-    """Return the fix of a cause in the words of the protocol's usual clients."""
+def fix_for_protocol(protocol: str, cause: str, fix: str, constructor: str = "") -> str:
+    """Return the fix of a cause in the words of the protocol's usual clients.
+
+    `constructor` is the class that the code uses. A class of a library may have other arguments than a URL.
+    """
     words = PROTOCOLS.get(protocol, _WEBSOCKET)
+    if constructor not in ("", "WebSocket", "EventSource"):
+        words, fix = msgspec.structs.replace(words, constructor=f"new {constructor}"), fix.replace("io(url)", "io(...)")
     return words.fixes.get(cause) or words.translate(fix)
 
 

@@ -103,6 +103,7 @@ class ConnectionCall(NamedTuple):
     arguments  arguments of the call, without comments
     url        expression of the URL, None if the call has none
     managed    the call is a hook of a library, which closes the connection itself
+    library    package that the called name is imported from, "" for a name of the browser
     """
 
     node: Node
@@ -110,6 +111,7 @@ class ConnectionCall(NamedTuple):
     arguments: tuple[Node, ...]
     url: Node | None = None
     managed: bool = False
+    library: str = ""
 
 
 def connection_calls(source: SourceCode) -> list[ConnectionCall]:
@@ -127,8 +129,19 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
         managed = api is None and (api := _hook_api(node, bindings)) is not None
         if api is not None:
             given = _arguments(node)
-            calls.append(ConnectionCall(node, api, given, _url_expression(node, api, given), managed))
+            library = _library(node, bindings)
+            calls.append(ConnectionCall(node, api, given, _url_expression(node, api, given), managed, library))
     return calls
+
+
+def _library(call: Node, bindings: dict[str, Binding]) -> str:
+    """Return the package that the name of the function or class is imported from, without a folder in it."""
+    called = call.child_by_field_name("function") or call.child_by_field_name("constructor")
+    while called is not None and called.type == "member_expression":
+        called = called.child_by_field_name("object")
+    binding = bindings.get(node_text(called))
+    scope, slash, rest = binding.module.partition("/") if binding is not None else ("", "", "")
+    return f"{scope}/{rest.partition('/')[0]}" if slash and scope.startswith("@") else scope
 
 
 def _supabase_clients(source: SourceCode, bindings: dict[str, Binding]) -> dict[str, Binding]:

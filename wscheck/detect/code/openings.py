@@ -55,6 +55,7 @@ MAX_FRAMES = 12
 MAX_TEXT, MAX_DEPENDENCIES = 80, 20
 """Longest name, and largest number of dependencies, that are taken over from the source."""
 
+_NAME = re.compile(r"[A-Za-z_$][\w$.]{0,59}")
 _ENDS = re.compile(r"\.end(?:Async)?\(")
 """Method that closes the connection of an MQTT client. Other clients have a method with a more telling name."""
 
@@ -88,6 +89,8 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
     return OpeningCall(
         location=CodeLocation(source.path, row + 1, byte_column + 1, owner_name(context.owner)),
         api=call.api,
+        constructor=_constructor(call),
+        library=call.library,
         url=_url(call),
         context=CallContext.EFFECT if call.managed else context.kind,
         owner=owner_name(context.owner),
@@ -99,6 +102,12 @@ def opening_call(source: SourceCode, call: ConnectionCall) -> OpeningCall:
         forces_new=forces_new_connection(options),
         reconnects=_reconnects(call),
     )
+
+
+def _constructor(call: ConnectionCall) -> str:
+    named = call.node.child_by_field_name("constructor")
+    is_name = named is not None and named.type in ("identifier", "member_expression")
+    return node_text(named) if is_name and _NAME.fullmatch(node_text(named)) else ""
 
 
 def opens_at_once(call: ConnectionCall) -> bool:

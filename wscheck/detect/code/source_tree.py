@@ -10,7 +10,7 @@ import msgspec
 from tree_sitter import Node
 
 from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
-from wscheck.detect.causes.client_words import fix_for_api
+from wscheck.detect.causes.client_words import fix_for_opening
 from wscheck.detect.code.call_context import Context, call_contexts, is_returned, outermost_owner, owner_name
 from wscheck.detect.code.cleanup_patches import cleanup_edits, make_patch, patched
 from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
@@ -297,7 +297,7 @@ def _adds_to_reconnection(call: OpeningCall) -> bool:
 def _opened_in_render(call: OpeningCall) -> Finding:
     message = f"{_owner(call)} opens a connection to {_url(call)} each time it renders ({call.location})"
     because = "the call is in the body of the function"
-    return _finding("opened-in-render", message, [call.location], "io-in-render", because, api=call.api)
+    return _finding("opened-in-render", message, [call.location], "io-in-render", because, opening=call)
 
 
 def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
@@ -315,7 +315,7 @@ def _not_closed(call: OpeningCall, file: FileFacts) -> Finding:
     if not is_effect:
         fix = fix or CATALOGUE["strict-mode-initialiser"].fix
     cause = "unmount-without-cleanup" if fix else "effect-without-cleanup"  # only React runs an effect twice
-    finding = _finding("opening-not-closed", message, [call.location], cause, because, fix=fix, api=call.api)
+    finding = _finding("opening-not-closed", message, [call.location], cause, because, fix=fix, opening=call)
     if not is_effect:
         finding.severity = Severity.WARNING
     finding.patch = file.patches.get((call.location.line, call.location.column))
@@ -333,8 +333,8 @@ def _opened_in_several_places(group: Sequence[OpeningCall], uses: Sequence[Use])
     both = _several_openings_text(uses_by_call)
     if both:
         rule, is_error = "opened-in-several-places", Severity.ERROR
-        return _finding(rule, message, locations, "two-openers", both, severity=is_error, api=group[0].api)
-    return _possibly_open_together(message, locations, group[0].api)
+        return _finding(rule, message, locations, "two-openers", both, severity=is_error, opening=group[0])
+    return _possibly_open_together(message, locations, group[0])
 
 
 def _using_components(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
@@ -353,11 +353,11 @@ def _using_components(call: OpeningCall, uses: Sequence[Use]) -> list[Use]:
 def _opened_for_users(call: OpeningCall, uses: Sequence[Use]) -> Finding:
     users = _join([f"{use.user} ({use.location.file}:{use.location.line})" for use in uses])
     opens = f"{_owner(call)} opens a connection to {_url(call)} ({call.location})"
-    return _possibly_open_together(f"{opens} for each component that uses it: {users}", [call.location], call.api)
+    return _possibly_open_together(f"{opens} for each component that uses it: {users}", [call.location], call)
 
 
-def _possibly_open_together(message: str, locations: list[CodeLocation], api: Api) -> Finding:
-    finding = _finding("opened-in-several-places", message, locations, "two-openers", api=api)
+def _possibly_open_together(message: str, locations: list[CodeLocation], opening: OpeningCall) -> Finding:
+    finding = _finding("opened-in-several-places", message, locations, "two-openers", opening=opening)
     finding.confidence = Confidence.MEDIUM
     if finding.cause is not None:
         confirm = "`wscheck browser URL` shows whether both are open at the same time"
@@ -429,10 +429,12 @@ def _finding(
     *,
     severity: Severity | None = None,
     fix: str = "",
-    api: Api = Api.SOCKET_IO,
+    opening: OpeningCall | None = None,
 ) -> Finding:
     doc = CATALOGUE[cause] if cause is not None else None
-    fix = fix_for_api(api, cause or "", fix or CODE_RULES[rule].fix)
+    fix = fix or CODE_RULES[rule].fix
+    if opening is not None:
+        fix = fix_for_opening(opening, cause or "", fix)
     return Finding(
         rule=rule,
         severity=severity or CODE_RULES[rule].severity,
