@@ -1,16 +1,19 @@
-"""The code that asked for a subscription is found by the call of `send()`, across awaits and timers."""
+"""The code that asked for a subscription is found by the call of `send()`, across awaits, timers and queues."""
 
 import base64
 import shutil
 import subprocess
 import time
-from typing import Any
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wscheck.model.events import CodeLocation, Subscribed
+from wscheck.observe.browser.browser import Browser
 from wscheck.observe.browser.devtools import CONSOLE_MARK, DevToolsConnection, _is_of_page
 from wscheck.observe.browser.network import NetworkFeed
 from wscheck.observe.browser.opener import DevToolsStack
@@ -29,10 +32,23 @@ INVOKE_STREAM = b"\x13\x96\x04\x80\xa10\xa5Ticks\x91\xa5north\x90"
 """SignalR message in MessagePack that starts a stream."""
 
 
-def message(text: str | bytes, *frames: str, mark: str = CONSOLE_MARK, url: str = URL) -> dict[str, Any]:
-    values = (mark, url, sent_hash(text))
-    stack = {"callFrames": [{"functionName": name} for name in ("apply", *frames)]}
+def message(
+    text: str | bytes,
+    *frames: str,
+    mark: str = CONSOLE_MARK,
+    url: str = URL,
+    parts: Sequence[str] = (),
+    awaited: str = "",
+) -> dict[str, Any]:
+    values = (mark, url, sent_hash(text), *map(sent_hash, parts))
+    stack: dict[str, Any] = {"callFrames": [{"functionName": name} for name in ("apply", *frames)]}
+    if awaited:
+        stack["parentId"] = {"id": awaited}
     return {"type": "debug", "args": [{"value": value} for value in values], "stackTrace": stack}
+
+
+def callers(stacks: list[DevToolsStack]) -> list[str]:
+    return [each.stack["callFrames"][0]["functionName"] for each in stacks]
 
 
 def calls() -> PageCalls:
@@ -43,12 +59,62 @@ def test_a_frame_gets_the_stack_of_its_call_without_the_script_of_wscheck() -> N
     page = calls()
     for name in ("first", "second"):
         page.on_console_message("session", message(TEXT, name))
-    names = []
-    for _ in range(3):
-        stack = page.take_sender("session", URL, TEXT)
-        names.append(stack.stack["callFrames"][0]["functionName"] if stack is not None else None)
-    assert names == ["first", "second", None]
-    assert page.take_sender("other", URL, TEXT) is None and page.take_sender("session", URL, "another") is None
+    names = [callers(page.take_senders("session", URL, TEXT)) for _ in range(3)]
+    assert names == [["first"], ["second"], []]
+    assert not page.take_senders("other", URL, TEXT) and not page.take_senders("session", URL, "another")
+
+
+def test_a_frame_with_the_messages_of_several_callers_gets_the_stacks_that_wrote_them() -> None:
+    page, queued = calls(), ('{"type":4,"target":"A"}', '{"type":4,"target":"B"}')
+    for name, part in zip(("dial", "trend"), queued, strict=True):
+        page.on_console_message("session", message(part, name, url=""))
+    page.on_console_message("session", message(f"{queued[0]};{queued[1]};", "loop", parts=queued))
+    assert callers(page.take_senders("session", URL, f"{queued[0]};{queued[1]};")) == ["dial", "trend"]
+    # The texts were sent: a later frame with the same parts has only the stack of its own call.
+    page.on_console_message("session", message(TEXT, "loop", parts=queued))
+    assert callers(page.take_senders("session", URL, TEXT)) == ["loop"]
+
+
+async def test_the_stack_of_a_loop_that_sends_what_others_queued_ends_at_the_loop() -> None:
+    page = calls()
+    stacks = [
+        page.on_console_message("session", message(text, "send", awaited=awaited))
+        for text, awaited in (("hello", "1"), (TEXT, "1"), (TEXT, "2"), (TEXT, ""), (TEXT, "1"))
+    ]
+    assert [each is not None and each.is_of_loop for each in stacks] == [False, True, False, False, True]
+    for description, expected in (("await", [2, 1, 2, 1, 1]), ("setTimeout", [2, 2, 2, 1, 2])):
+        found = []
+        for stack in stacks:
+            assert stack is not None
+            copy = DevToolsStack(stack.session, dict(stack.stack), stack.is_of_loop)
+            await Browser._complete_stack(cast("Any", browser_with_stack(description)), copy)
+            found.append(len(list(copy.segments())))
+        assert found == expected, description
+
+
+def browser_with_stack(description: str) -> SimpleNamespace:
+    async def call(method: str, arguments: dict[str, Any], session: str) -> dict[str, Any]:
+        return {"stackTrace": {"callFrames": [{"functionName": "start"}], "description": description}}
+
+    return SimpleNamespace(_devtools=SimpleNamespace(call=call), _request_maps=lambda stack: None)
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, [None, None]), (1, ["0.js", "0.js"]), (2, ["0.js", "1.js"]), (3, [None, None])],
+)
+def test_each_subscription_of_a_frame_has_its_own_place_if_there_is_one_for_each(
+    count: int, expected: list[str | None]
+) -> None:
+    traffic = TrafficDemux(source="browser")
+    traffic.on_websocket_created("ws", "ws://h/hub", 1.0, initiator=Initiator("target", "tab 1", "page http://h/"))
+    traffic.on_accepted("ws", 1.1)
+    traffic.on_frame("ws", 1.2, '{"protocol":"json","version":1}\x1e', outgoing=True)
+    frame = "".join(f'{{"type":4,"invocationId":"{n}","target":"Ticks","arguments":[]}}\x1e' for n in range(2))
+    traffic.on_frame("ws", 1.3, frame, outgoing=True, senders=range(count))
+    events = traffic.events(resolve=lambda session, stack: ConnectionOrigin(opener=CodeLocation(f"{stack}.js", 7)))
+    found = [each.subscriber for each in events if isinstance(each, Subscribed)]
+    assert [each.file if each is not None else None for each in found] == expected
 
 
 @pytest.mark.parametrize(
@@ -58,6 +124,7 @@ def test_a_frame_gets_the_stack_of_its_call_without_the_script_of_wscheck() -> N
         {"args": [{"value": CONSOLE_MARK}, {"value": 1}, {"value": "x"}], "stackTrace": {}},
         {"args": [{"value": CONSOLE_MARK}, {"value": URL}, {"value": 1}]},
         {"args": [{}]},
+        {"args": [{"value": CONSOLE_MARK}, {"value": 1}, {"value": 2}, {"value": []}], "stackTrace": {}},
         {},
     ],
 )
@@ -131,16 +198,28 @@ def test_the_page_and_wscheck_compute_the_same_number_and_only_for_subscriptions
       globalThis.WebSocket = class {{
         get readyState() {{ return 1 }} get url() {{ return 'u' }} send() {{}} close() {{}}
       }};
-      console.context = () => ({{debug: (mark, url, number) => console.log(number)}});
+      console.context = () => ({{debug: (mark, url, ...numbers) => console.log(url + ':' + numbers)}});
       {WRAPPER};
       const socket = new WebSocket();
+      socket.send('first message');
       for (const text of {texts!r}) socket.send(text);
       for (const bytes of {[list(frame) for frame in frames]!r}) {{
         socket.send(new Uint8Array([9, ...bytes]).subarray(1));
         socket.send(new Uint8Array(bytes).buffer);
       }}
       socket.send(new Blob(['subscribe'])); socket.send(); socket.send(null);
+      const queued = ['a', 'b'].map(target => JSON.stringify({{type: 4, target}}));
+      if (JSON.stringify({{hello: 1}}) !== '{{"hello":1}}' || JSON.stringify(undefined) !== undefined) throw Error();
+      socket.send(queued.join());
+      socket.send(JSON.stringify({{type: 'subscribe'}}));
     """
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, timeout=60, check=True)
-    found = [int(line) for line in done.stdout.split()]
-    assert found == [sent_hash(text) for text in texts[:3]] + [sent_hash(each) for each in frames[:3] for _ in range(2)]
+    queued = ['{"type":4,"target":"a"}', '{"type":4,"target":"b"}']
+    sent: list[str | bytes] = ["first message", *texts[:3], *(each for each in frames[:3] for _ in range(2))]
+    assert done.stdout.split() == [
+        *(f"u:{sent_hash(each)}" for each in sent),
+        *(f":{sent_hash(each)}" for each in queued),
+        f"u:{sent_hash(','.join(queued))},{sent_hash(queued[0])},{sent_hash(queued[1])}",
+        f":{sent_hash(texts[0])}",
+        f"u:{sent_hash(texts[0])}",  # a text that is sent as it was written has the stack of its send()
+    ]

@@ -170,7 +170,7 @@ def visited(client: Client, topic: Callable[[int], str], *, ends: bool) -> Repor
         if ends:
             frames.append((10.0 * visit + 1, client.unsubscribe(visit, topic(visit)), True))
     for at, frame, outgoing in frames:
-        traffic.on_frame("ws", at, frame, outgoing=outgoing, sender=client)
+        traffic.on_frame("ws", at, frame, outgoing=outgoing, senders=[client])
     events = traffic.events(resolve=lambda session, stack: ConnectionOrigin(opener=VIEW, code=NEVER_ENDS))
     (session,) = traffic.open_sessions()
     snapshots = [

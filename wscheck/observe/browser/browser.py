@@ -109,7 +109,10 @@ class Browser:
         return str(result.get("scriptSource", ""))
 
     async def _complete_stack(self, stack: DevToolsStack) -> None:
-        """Add the parts of a stack before its awaits and timers, of which a console message contains only an id."""
+        """Add the parts of a stack before its awaits and timers, of which a console message contains only an id.
+
+        The code that started a loop did not ask for what the loop sends.
+        """
         segment = stack.stack
         with contextlib.suppress(CommandFailed, BrowserEnded, KeyError):
             for _ in range(MAX_PARENTS):
@@ -119,6 +122,8 @@ class Browser:
                     break
                 arguments = {"stackTraceId": segment["parentId"]}
                 found = await self._devtools.call("Debugger.getStackTrace", arguments, stack.session)
+                if stack.is_of_loop and segment is stack.stack and found["stackTrace"].get("description") == "await":
+                    break
                 segment["parent"] = found["stackTrace"]
         self._request_maps(stack)
 

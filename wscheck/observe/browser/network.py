@@ -13,7 +13,7 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -324,7 +324,7 @@ class NetworkFeed:
     def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         if (data := _frame_data(params)) is not None:
             url = self._websocket_urls.get(key, "")
-            self._enqueue_frame(params, key, data, sender=self._page_calls.take_sender(session, url, data))
+            self._enqueue_frame(params, key, data, senders=self._page_calls.take_senders(session, url, data))
 
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         if (data := _frame_data(params)) is not None:
@@ -336,11 +336,11 @@ class NetworkFeed:
         key: str,
         data: str | bytes,
         *,
-        sender: DevToolsStack | None = None,
+        senders: Sequence[DevToolsStack] = (),
         outgoing: bool = True,
     ) -> None:
         at = self._time_or_now(params)
-        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing, sender=sender))
+        self._enqueue(lambda: self._traffic.on_frame(key, at, data, outgoing=outgoing, senders=senders))
 
     def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")

@@ -68,12 +68,15 @@ class ScriptResolver(Protocol):
 class DevToolsStack(msgspec.Struct, frozen=True):
     """Stack trace of the DevTools protocol (Runtime.StackTrace).
 
-    session  the DevTools session id
-    stack    JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
+    session     the DevTools session id
+    stack       JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
+    is_of_loop  the same run of the function that awaits has sent a message before: a loop that sends what others
+                queued has the same stack beyond its await each time
     """
 
     session: str
     stack: dict[str, Any]
+    is_of_loop: bool = False
 
     def segments(self) -> Iterator[list[dict[str, Any]]]:
         """Yield the call frames of each segment (the part between two awaits or timers), innermost first."""

@@ -1,4 +1,5 @@
-"""Calls that the DevTools protocol does not report: `new EventSource()`, `send()` and `close()` of a WebSocket.
+"""Calls that the DevTools protocol does not report: `new EventSource()`, `send()` and `close()` of a WebSocket, and the
+calls of `JSON.stringify()` that wrote a part of a sent message.
 
 An EventSource sends its request later, from a task of the browser, so that the request has no stack. When a WebSocket
 has closed, the protocol does not report whether the page or the server closed it. It does not report either which code
@@ -7,8 +8,13 @@ call and then do the same as the original. Workers are not changed.
 
 A client often sends a subscription later than the code that asks for it, when the connection is open. Only messages of
 a console contain a stack across awaits and timers. The calls of `send()` are therefore reported as messages of a
-console of their own, without the message, and only for messages that look like a subscription. The bytes of a binary
-message are compared as characters (ISO 8859-1).
+console of their own, without the message, and only for messages that look like a subscription, and for the first
+message of each WebSocket. The bytes of a binary message are compared as characters (ISO 8859-1).
+
+Some clients put messages into a queue, which a loop sends (SignalR). The stack of the loop leads to the code that
+started it, and one frame may contain the messages of several callers. The messages of such a frame are therefore
+located by the calls of `JSON.stringify()` that wrote them. If there are none, the stack ends at the loop, because each
+message of the loop has the same stack beyond its await.
 """
 
 import json
@@ -32,6 +38,9 @@ MAX_PENDING = 1_000
 """URLs whose calls are stored until the browser reports their effect."""
 
 MAX_FRAMES = 50
+
+MAX_WRITTEN, MAX_WRITTEN_LENGTH = 50, 20_000
+"""JSON texts of a page that are stored until they are sent, and the longest of them (characters)."""
 
 SUBSCRIBES = r'subscribe|"start"|phx_join|"type":4'
 """Texts that may start a subscription (JavaScript). Few other messages of an application are among them."""
@@ -62,13 +71,35 @@ WRAPPER = f"""(() => {{
     return [start(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)), data.byteLength, inBytes];
   }};
   const own = typeof context === 'function' && context.call(globalThis.console), debug = own && own.debug.bind(own);
+  const hashed = (text, length) => {{
+    let hash = length;
+    for (let i = 0; i < text.length && i < {MAX_HASHED}; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+    return hash;
+  }};
+  let written = [];
+  const begun = new WeakSet();
+  const takeParts = text => {{
+    const found = written.filter(each => text.includes(each));
+    written = written.filter(each => !found.includes(each));
+    return found.includes(text) ? [] : found.sort((a, b) => text.indexOf(a) - text.indexOf(b));
+  }};
+  if (debug) JSON.stringify = new Proxy(JSON.stringify, {{
+    apply: (target, self, args) => {{
+      const text = Reflect.apply(target, self, args);
+      if (typeof text !== 'string' || text.length > {MAX_WRITTEN_LENGTH}) return text;
+      if (!subscribes.test(text.slice(0, {MAX_SEARCHED}))) return text;
+      written = [...written.slice(1 - {MAX_WRITTEN}), text];
+      debug('{CONSOLE_MARK}', '', hashed(text, text.length));
+      return text;
+    }},
+  }});
   if (debug) Socket.prototype.send = new Proxy(Socket.prototype.send, {{
     apply: (target, self, args) => {{
       const [text, length, pattern] = self instanceof Socket && self.readyState === 1 ? described(args[0]) : [''];
-      if (text && pattern.test(text)) {{
-        let hash = length;
-        for (let i = 0; i < text.length && i < {MAX_HASHED}; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
-        debug('{CONSOLE_MARK}', self.url, hash);
+      if (text && (pattern.test(text) || !begun.has(self))) {{
+        const parts = written.length && typeof args[0] === 'string' ? takeParts(args[0]) : [];
+        debug('{CONSOLE_MARK}', self.url, hashed(text, length), ...parts.map(each => hashed(each, each.length)));
+        begun.add(self);
       }}
       return Reflect.apply(target, self, args);
     }},
@@ -106,7 +137,9 @@ class PageCalls:
         self._scripts = scripts
         self._openers = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
         self._closes = BoundedDict[tuple[str, str], int](MAX_PENDING)
-        self._senders = BoundedDict[tuple[str, str, int], list[DevToolsStack]](MAX_PENDING)
+        self._senders = BoundedDict[tuple[str, str, int], list[list[DevToolsStack]]](MAX_PENDING)
+        self._writers = BoundedDict[tuple[str, int], DevToolsStack](MAX_PENDING)
+        self._continued = BoundedDict[tuple[str, str], None](MAX_PENDING)
 
     def on_binding_called(self, session: str, params: dict[str, Any]) -> None:
         """Process Runtime.bindingCalled. A page can call the binding with any text."""
@@ -124,27 +157,39 @@ class PageCalls:
                 self._closes.put((session, url), self._closes.get((session, url), 0) + 1)
 
     def on_console_message(self, session: str, params: dict[str, Any]) -> DevToolsStack | None:
-        """Process Runtime.consoleAPICalled, and return the stack of a call of `send()`.
+        """Process Runtime.consoleAPICalled, and return the stack of a call of `send()` or `JSON.stringify()`.
 
         A page can write any message.
         """
         trace = params.get("stackTrace")
         match [each.get("value") for each in params.get("args", ())]:
-            case [mark, str(url), int(number)] if mark == CONSOLE_MARK and isinstance(trace, dict):
+            case [mark, str(url), int(number), *parts] if mark == CONSOLE_MARK and isinstance(trace, dict):
                 own_frames = trace.get("callFrames", [])[1:]  # without the method of the script
-                stack = DevToolsStack(session, {**trace, "callFrames": own_frames})
+                waited = (session, str(trace.get("parentId", {}).get("id", "")))
+                stack = DevToolsStack(session, {**trace, "callFrames": own_frames}, waited in self._continued)
+                if not url:
+                    self._writers.put((session, number), stack)
+                    return stack
+                if waited[1]:
+                    self._continued.put(waited, None)
+                writers = [self._writers.pop((session, part), None) for part in parts if isinstance(part, int)]
+                stacks = [each for each in writers if each is not None]
                 key = (session, url, number)
-                self._senders.put(key, [*self._senders.get(key, []), stack][-MAX_FRAMES:])
+                self._senders.put(key, [*self._senders.get(key, []), stacks or [stack]][-MAX_FRAMES:])
                 return stack
         return None
 
-    def take_sender(self, session: str, url: str, data: str | bytes) -> DevToolsStack | None:
-        """Return the stack of the oldest call of `send()` with a message whose frame was not reported yet."""
+    def take_senders(self, session: str, url: str, data: str | bytes) -> list[DevToolsStack]:
+        """Return the stacks of the oldest call of `send()` with a message whose frame was not reported yet.
+
+        There is one stack, or one for each part of the message that was written on its own. The list is empty if no
+        such call is known.
+        """
         key = (session, url, sent_hash(data))
         stacks = self._senders.pop(key, [])
         if stacks[1:]:
             self._senders.put(key, stacks[1:])
-        return stacks[0] if stacks else None
+        return stacks[0] if stacks else []
 
     def take_opener(self, session: str, url: str) -> DevToolsStack | None:
         """Return the stack of the oldest `new EventSource(url)` for this URL that has not sent a request.

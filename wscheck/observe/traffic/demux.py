@@ -237,16 +237,19 @@ class TrafficDemux:
             session.http = http or None
             session.process(session.reader.accept(at, _lower(headers or {})))
 
-    def on_frame(self, key: str, at: float, data: str | bytes, *, outgoing: bool, sender: object = None) -> None:
+    def on_frame(
+        self, key: str, at: float, data: str | bytes, *, outgoing: bool, senders: Sequence[object] = ()
+    ) -> None:
         """Process one WebSocket frame, or one part of a stream.
 
-        sender  stack of the call that sent the frame, in the form of the event source; None if unknown
+        senders  stacks of the calls that asked for what the frame contains, in the form of the event source: one for
+                 all of it, or one for each subscription; empty if unknown
         """
-        if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing, sender=sender)):
+        if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing, senders=senders)):
             return
         if (exchange := self._exchanges.get(key)) is not None:
-            if sender is not None:
-                exchange.session.senders[at] = sender
+            if senders:
+                exchange.session.senders[at] = senders
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
     def on_closed(

@@ -1,6 +1,7 @@
 """One connection of a browser, of any protocol: turns what the protocol reports into events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -121,7 +122,7 @@ class TrafficSession:
     opened_at  time at which the first request was sent
     sent       texts that the client sent to identify itself; they may be secrets
     subscriptions  channel and id of each open subscription
-    senders    time of a sent frame to the stack of the call that sent it, in the form of the event source
+    senders    time of a sent frame to the stacks of the calls that asked for it, as in `TrafficDemux.on_frame`
     http       HTTP version of a stream, None for other transports
     """
 
@@ -141,7 +142,7 @@ class TrafficSession:
         self.source, self.initiator, self.url, self.reader = source, initiator, url, reader
         self.opened_at = at
         self.sent: set[str] = set()
-        self.senders: dict[float, object] = {}
+        self.senders: dict[float, Sequence[object]] = {}
         self._first_transport, self._number = transport, number
         self._identity, self._redactor = identity, redactor
         self._user: str | None = None
@@ -421,14 +422,25 @@ class TrafficSession:
         if self._closing_at is not None:
             self.end(self._closing_at)
         completed = [self._complete_event(name, event, origin) for name, event in self._events]
-        return [self._with_subscriber(event, resolve) for event in completed]
+        return [*self._with_subscribers(completed, resolve)]
 
-    def _with_subscriber(self, event: Event, resolve: Callable[["TrafficSession", object], ConnectionOrigin]) -> Event:
-        sender = self.senders.get(event.at or 0.0) if isinstance(event, model_events.Subscribed) else None
-        if sender is None:
-            return event
-        found = resolve(self, sender)
-        return msgspec.structs.replace(event, subscriber=found.opener, code=found.code)
+    def _with_subscribers(
+        self, events: Sequence[Event], resolve: Callable[["TrafficSession", object], ConnectionOrigin]
+    ) -> Iterator[Event]:
+        """Yield the events, each subscription with its call site.
+
+        A frame may contain several subscriptions. If the stacks are not one for each, it is unknown which is whose.
+        """
+        counts = Counter(event.at for event in events if isinstance(event, model_events.Subscribed))
+        seen = Counter[float | None]()
+        for event in events:
+            stacks = self.senders.get(event.at or 0.0, ()) if isinstance(event, model_events.Subscribed) else ()
+            if not stacks or len(stacks) not in (1, counts[event.at]):
+                yield event
+                continue
+            found = resolve(self, stacks[seen[event.at] % len(stacks)])
+            seen[event.at] += 1
+            yield msgspec.structs.replace(event, subscriber=found.opener, code=found.code)
 
     def _complete_event(self, name: str, event: ConnectionEvent | Unreadable, origin: ConnectionOrigin) -> Event:
         channel = self._channels.get(name) or next(iter(self._channels.values()), None)
