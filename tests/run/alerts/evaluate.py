@@ -46,7 +46,7 @@ def still_open(rows: Iterable[Row], most: int) -> set[str]:
 
 def loki(text: str) -> Rules:
     """Return the rules of a rule file, by the engine's own regular expressions."""
-    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    rules = [rule for group in yaml.load(text, Loader=yaml.CSafeLoader)["groups"] for rule in group["rules"]]
     return {rule["labels"]["rule"]: _loki_rule(rule["expr"]) for rule in rules}
 
 
@@ -233,7 +233,7 @@ def cloudwatch(text: str) -> Rules:
     return rules | ({"alarm": _term_filters(filters)} if filters else {})
 
 
-class _Template(yaml.SafeLoader):
+class _Template(yaml.CSafeLoader):
     """Loader for CloudFormation's tags."""
 
 
@@ -277,9 +277,8 @@ def _cloudwatch_row(commands: Sequence[str], line: str) -> Row | None:
             _extract(found[1], line, row, keep=False)
         elif found := re.fullmatch(r"fields coalesce\((.*)\) as (\w+)", command):
             row[found[2]] = _coalesce(row, found[1])
-        elif command.endswith("as wscheck_sid"):
-            row["kind"] = kind = _kind(row) or "ended"
-            row["sid"] = row.get(_SIDS[kind])
+            if found[2] == "wscheck_sid":
+                row["sid"], row["kind"] = row["wscheck_sid"], "opened" if row["wscheck_opened"] else "ended"
         elif found := re.fullmatch(r"filter ispresent\((\w+)\) and \w+ not like /([^/]*)/", command):
             value = row.get(found[1], row.get(f"{found[1]}_own"))
             if row.get("kind", "opened") == "opened" and (value is None or python_pattern(found[2]).search(value)):

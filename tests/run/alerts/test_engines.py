@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import wscheck
 from tests.run.alerts.evaluate import EVALUATORS, python_pattern
-from tests.run.tail.process import run_for_report
 from wscheck.cli import app
 from wscheck.detect.rules import OF_LOGS
 from wscheck.detect.rules.rule import RuleOptions
@@ -80,7 +80,10 @@ FAULTY = {
         ),
     },
     "other": {
-        MULTIPLE: ("Ann Lee", ["[Ann Lee] socket f1 opened (2 tabs)", '{"message":"[Ann Lee] socket f2 opened"}']),
+        MULTIPLE: (
+            "Ann Lee",
+            ["[info] [Ann Lee] socket f1 opened (2 tabs)", '{"message":"[Ann Lee] socket f2 opened"}'],
+        ),
         REPLACED: ("kim", ["12:00 WARN kicked kim: s1 by s2"]),
         ATTEMPTS: ("kim", [f"Uplink raised member-id=kim CONN=s{n}" for n in range(6)]),
     },
@@ -223,14 +226,14 @@ def test_tail_logs_reports_the_sample_lines(name: str, tmp_path: Path) -> None:
     broker = [line for line in lines if line[:4] == "1795" or line[:4] == "1794"]
     (tmp_path / "app.log").write_text("\n".join(line for line in lines if line not in broker))
     (tmp_path / "broker.log").write_text("\n".join(broker))
-    options = [f"--marker={kind}={text}" for kind, text in VOCABULARIES[name].markers]
-    options += [f"--key={role}={key}" for role, key in VOCABULARIES[name].keys]
+    markers = [f"{kind}={text}" for kind, text in VOCABULARIES[name].markers]
+    keys = [f"{role}={key}" for role, key in VOCABULARIES[name].keys]
     reports = (
-        run_for_report("app.log", "--no-guess", *options, directory=tmp_path),
-        run_for_report("broker.log", "--no-guess", directory=tmp_path),
+        wscheck.read_log(tmp_path / "app.log", markers=markers, keys=keys, guess=False),
+        wscheck.read_log(tmp_path / "broker.log", guess=False),
     )
     expected = {rule.id for rule in OF_LOGS} - {DUPLICATED}
-    assert {finding["rule"] for report in reports for finding in report["findings"]} == expected
+    assert {finding.rule for report in reports for finding in report.findings} == expected
 
 
 RUNNER = CliRunner()
@@ -291,3 +294,11 @@ def test_the_documented_fields_are_those_of_the_document() -> None:
     section = DOCUMENT.split("\n## Datadog's document\n")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.M) == [*document]
     assert document["schema"] == "wscheck.alerts/1"
+
+
+def test_a_query_that_is_too_long_for_cloudwatch_is_left_out_with_the_reason() -> None:
+    markers = tuple(("connected", f"user {{user}} came on {{sid}} by way {n}") for n in range(20))
+    many = alert_words(LogVocabulary(markers=markers), RuleOptions())
+    template = ENGINES["cloudwatch"].render(many, "/a")
+    assert MULTIPLE not in EVALUATORS["cloudwatch"](template)
+    assert re.search(r"# There is no query: it would have \d{5} characters, and 10000 are allowed\.", template)

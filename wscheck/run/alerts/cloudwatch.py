@@ -36,6 +36,9 @@ from wscheck.run.alerts.words import (
     EventWords,
 )
 
+MAX_QUERY = 10_000
+"""Characters of the longest query that CloudWatch stores (CloudFormation reference, AWS::Logs::QueryDefinition)."""
+
 NO_ALARM = (
     "There is no alarm for it: a metric filter counts lines, and cannot tell users apart. Run the query by a schedule, "
     "or use wscheck tail-logs --metrics."
@@ -139,6 +142,9 @@ def _filter(name: str, pattern: str) -> str:
 
 
 def _query(rule: str, query: list[str]) -> str:
+    size = len("\n| ".join(query))
+    if size > MAX_QUERY:
+        return comment([f"There is no query: it would have {size} characters, and {MAX_QUERY} are allowed."], "  ")
     lines = [
         f"  {alert_name(rule)}Query:",
         "    Type: AWS::Logs::QueryDefinition",
@@ -178,22 +184,29 @@ def _multiple(words: AlertWords) -> list[str]:
     return [
         _lines(words.connected, words.disconnected, words.replaced),
         f"parse @message /(?<wscheck_opened>{words.connected.pattern})/",
-        f"parse @message /(?<wscheck_replaced>{words.replaced.pattern})/",
         *_id(words.connected, USER, "wscheck_user_own"),
         *(_id(words.connected, PAGE, "wscheck_page_own") if words.per_page else []),
         *_id(words.connected, SID, "wscheck_own"),
         *_id(words.disconnected, SID, "wscheck_other"),
-        *_id(words.replaced, OLD, "wscheck_old"),
-        "fields if(ispresent(wscheck_replaced), wscheck_old, if(ispresent(wscheck_opened), wscheck_own, "
-        "wscheck_other)) as wscheck_sid",
-        "fields if(ispresent(wscheck_replaced), 0, if(ispresent(wscheck_opened), 1, 0)) as wscheck_opens",
+        *_id(_of_the_same_line(words.replaced, OLD), OLD, "wscheck_old"),
+        "fields coalesce(wscheck_old, wscheck_own, wscheck_other) as wscheck_sid",
         "filter ispresent(wscheck_sid)",
-        f"stats sum(wscheck_opens) as opened, count(*) as lines, {values} by wscheck_sid",
+        f"stats count(wscheck_opened) as opened, count(*) as lines, {values} by wscheck_sid",
         "filter opened > 0 and lines = opened",
         *known,
         f"stats count(*) as connections by {by}",
         f"filter connections > {words.allowed}",
     ]
+
+
+def _of_the_same_line(event: EventWords, role: str) -> EventWords:
+    """Return the event with expressions for an id that match only together with a sentence of the event."""
+    found = list[str]()
+    for pattern in event.ids[role]:
+        is_within = any(pattern == sentence.ids.get(role) for sentence in event.sentences)
+        both = (rf"{event.pattern}[\s\S]*?{pattern}", rf"{pattern}[\s\S]*?{event.pattern}")
+        found += [pattern] if is_within else both
+    return EventWords(event.sentences, {role: tuple(found)})
 
 
 def _attempts(words: AlertWords) -> list[str]:

@@ -1,6 +1,7 @@
 """What all engines share: their description, the texts about the rules, and comments."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Sequence
 from textwrap import wrap
 from typing import NamedTuple
@@ -19,6 +20,8 @@ SHORTEST_PHRASE = 4
 
 WIDTH = 110
 """Characters of a comment line."""
+
+_FOREIGN = re.compile(r"[^\n -~]")
 
 OPEN_LIMITS = (
     f"It counts the connections of the last {LOOKBACK_S // 60} minutes without a line about their end. After a "
@@ -124,7 +127,7 @@ def any_group(groups: Iterable[Sequence[str]], joint: str = " ") -> str:
 def as_json(value: object, indent: int | None = None) -> str:
     """Return a value as JSON. Characters that a terminal or another parser might act on are written as codes."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+    return _FOREIGN.sub(lambda found: found[0] if found[0].isprintable() else f"\\u{ord(found[0]):04x}", text)
 
 
 def too_short(event: EventWords) -> str:

@@ -107,18 +107,20 @@ def _placeholders_pattern(texts: Sequence[str], roles: Sequence[str], captured: 
     pieces = [_blanks_around(texts[0])]
     for at, role in enumerate(roles):
         is_last = at == len(roles) - 1 and not texts[at + 1]
-        value = _placeholder(role, is_last=is_last, has_text=bool(texts[at + 1].strip()))
+        value = _placeholder(role, texts[at], is_last=is_last, has_text=bool(texts[at + 1].strip()))
         group = VALUE if captured is not None and role == captured else "(?:"
         pieces += [f"{group}{value})", _blanks_around(texts[at + 1])]
     begin = WORD_START if texts[0][:1].isalnum() else "" if texts[0] else r"(?:^|[\s\x22\x27\x60])"
     return begin + "".join(pieces) + (WORD_END if texts[-1][-1:].isalnum() else "")
 
 
-def _placeholder(role: str, *, is_last: bool, has_text: bool) -> str:
+def _placeholder(role: str, before: str, *, is_last: bool, has_text: bool) -> str:
+    """Return the expression for the text of a placeholder. Behind a bracket, it starts at the last such bracket."""
     lazy = "" if is_last else "?"
     if role == REASON:
         return rf"[^\n]{{1,{MAX_ID_LENGTH}}}{lazy}"
-    word = rf"[^\s\x22\x60\x5c]{{1,{MAX_ID_LENGTH}}}{lazy}"
+    bracket = rf"\x{ord(before[-1]):02x}" if before[-1:] and before[-1] in "[(<{" else ""
+    word = rf"[^\s\x22\x60\x5c{bracket}]{{1,{MAX_ID_LENGTH}}}{lazy}"
     further = rf"(?: {word}){{0,{MAX_FURTHER_WORDS}}}{lazy}" if role == USER and has_text else ""
     return f"{word}{further}"
 
