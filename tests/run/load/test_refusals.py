@@ -185,6 +185,27 @@ def test_a_run_must_be_long_enough_for_its_last_user() -> None:
     assert configured_plan({**users, "load.run_time": "4s"}, {}, {}, allow_other_machines=False).run_time_s == 4
 
 
+@pytest.mark.parametrize(
+    ("toml", "options", "expects"),
+    [
+        ("", {}, False),
+        ("", {"emit_event": "ask"}, True),
+        ("", {"emit_event": "ask", "no_acks": True}, False),
+        ('[[event]]\nname = "told"\nemit = "ask"\n', {}, True),
+        ('[[event]]\nname = "told"\nemit = "ask"\n', {"no_acks": True}, True),
+        ('[[event]]\nname = "told"\nemit = "ask"\nrequired = false\n', {}, False),
+        ('[[event]]\nname = "told"\n', {}, False),
+    ],
+)
+def test_the_contract_and_the_flags_say_whether_the_server_answers(
+    *, toml: str, options: dict[str, object], expects: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("wscheck.toml").write_text(toml)
+    plan = configured_plan({"target.url": "http://127.0.0.1:1"}, options, {}, allow_other_machines=False)
+    assert plan.expects_answers is expects
+
+
 def test_another_machine_needs_permission() -> None:
     settings = {"target.url": "http://192.0.2.7:8000"}
     with pytest.raises(UsageError):

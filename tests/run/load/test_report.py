@@ -13,6 +13,8 @@ from tests.run.load.plans import (
     run_ending,
     run_progress,
 )
+from wscheck.config.connect import ConnectOptions, ConnectStep
+from wscheck.config.target import ServerTarget
 from wscheck.detect.verdict import Ground
 from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.load_report import LoadReport
@@ -234,6 +236,41 @@ def test_missing_acknowledgements_are_a_note() -> None:
     assert judged(healthy_statistics(unanswered=3)).notes == []
     none = judged(healthy_statistics(acks=0, unanswered=12)).notes
     assert none == ["none of the 12 events that users sent was acknowledged"]
+
+
+SILENT = {"sent": 60, "acks": 0, "received": 10, "greetings": 10}
+
+
+@pytest.mark.parametrize(
+    ("plan", "statistics", "blocks"),
+    [
+        ({"options": {"emit_event": "ask"}}, {"unanswered": 60}, True),
+        ({"options": {"emit_event": "ask"}}, {"ack_timeouts": 60}, True),
+        ({"options": {"emit_event": "ask"}}, {"acks": 1, "ack_timeouts": 59}, False),
+        ({"options": {"emit_event": "ask"}}, {"received": 11}, False),  # it answers with events
+        ({"options": {"emit_event": "ask"}}, {"sent": 0, "received": 0, "greetings": 0}, False),
+        ({"options": {"emit_event": "tell", "no_acks": True}}, {}, False),
+        ({"options": {"emit_event": "ask", "no_acks": True}, "is_answered": True}, {}, True),
+        ({"options": {"emit_event": "ask"}, "is_answered": False}, {"unanswered": 60}, False),
+        ({"options": {"emit_every": 1.0}}, {"unanswered": 60}, False),  # the server need not know the event
+        ({"embedded": True}, {"unanswered": 60}, True),
+    ],
+)
+def test_a_server_that_answers_none_of_the_events_it_should_answer_does_not_pass(
+    *, plan: dict[str, Any], statistics: dict[str, Any], blocks: bool
+) -> None:
+    told = judged(healthy_statistics(**SILENT | statistics), load_plan(profile="unified", **plan))
+    assert [gap.id for gap in told.gaps] == (["event-unanswered"] if blocks else [])
+    assert told.verdict is (Verdict.INCONCLUSIVE if blocks else Verdict.PASSED)
+
+
+def test_answers_to_the_steps_after_connecting_answer_no_event_of_a_user() -> None:
+    steps = ConnectOptions(steps=(ConnectStep(emit="login", wait_for="welcome"), ConnectStep(wait_for="ready")))
+    target = ServerTarget(url="http://127.0.0.1:1", connect=steps)
+    plan = load_plan(profile="unified", target=target, options={"emit_event": "ask"})
+    assert not judged(healthy_statistics(**SILENT | {"sent": 10}), plan).gaps
+    [gap] = judged(healthy_statistics(**SILENT | {"sent": 25}), plan).gaps
+    assert "none of the 15 events" in gap.reason
 
 
 def test_tokens_that_the_server_repeats_are_redacted() -> None:

@@ -52,6 +52,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
     max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
     emits           the user asked for events that the simulated users send, by a flag
+    is_answered     the event contract requires an answer to the event that users emit; None if it does not contain it
     policy          number of connections that a user may have; without a policy, only the thresholds can fail the run
     locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
@@ -68,6 +69,7 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
     max_attempts: tuple[int, float] = (5, 10.0)
     emits: bool = False
+    is_answered: bool | None = None
     policy: ConnectionPolicy = ConnectionPolicy()
     bar: Bar = Bar()
     locust_outputs: dict[str, Path] = {}
@@ -92,6 +94,16 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
         """True if every user sends the same token. A server that identifies users by token then sees one user."""
         is_same_for_all = self.token is not None and "{user}" not in self.token.reveal()
         return is_same_for_all and self.users > 1 and "users_file" not in self.options
+
+    @property
+    def expects_answers(self) -> bool:
+        """True if a server without a fault answers the events that users emit.
+
+        The embedded backend does, and so does a server whose contract says so, or that is asked to acknowledge an event
+        that the user named. Another server may not know the event that is emitted by default.
+        """
+        is_acknowledged = "emit_event" in self.options and not self.options.get("no_acks")
+        return self.embedded or (is_acknowledged if self.is_answered is None else self.is_answered)
 
     @property
     def connections_per_user(self) -> int:
@@ -183,6 +195,7 @@ def configured_plan(
         limits=_limits(config),
         max_attempts=config["rules.max_attempts"],
         emits=emits,
+        is_answered=_requires_answer(config, given_options.get("emit_event")),
         policy=config.judge_options.policy,
         bar=config.bar,
         locust_outputs={name: path.absolute() for name, path in locust_outputs.items()},
@@ -220,6 +233,15 @@ def _checked_profile(setting: SettingValue) -> str:
         problem = problem.capitalize() if setting.given else f"{setting.origin}: {problem}"
         raise UnknownName(problem, name, LOAD_PROFILES, f"Choose from: {', '.join(LOAD_PROFILES)}.")
     return name
+
+
+def _requires_answer(config: Config, emitted: str | None) -> bool | None:
+    """Return whether the contract in wscheck.toml requires an answer to the event that users emit.
+
+    Return None if it does not contain the event.
+    """
+    reply = config.contract.reply_to(emitted) if emitted and config.tables.get("event") is not None else None
+    return reply.required if reply is not None else None
 
 
 def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:

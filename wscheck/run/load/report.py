@@ -254,12 +254,26 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
                 reason=f"{s.users - s.connects:,} of {s.users:,} users never connected{refused}",
             )
         )
+    if plan.expects_answers and (silent := _unanswered_events(plan, s)):
+        reason = f"the server answered none of the {plural(silent, 'event')} that users sent before the run ended"
+        closes_with = "--emit-event and --emit-payload of an event that it answers, or --emit-every 0"
+        gaps.append(Gap(id="event-unanswered", reason=reason, closes_with=closes_with))
     away = s.users - report.connections_open
     if away > 0 and s.disconnected > s.disconnects.get(IO_CLIENT_DISCONNECT, 0):
         gaps.append(_away(plan, away, s.users))
     if report.findings and not plan.policy.is_set:
         gaps.append(UNDECIDED)
     return gaps
+
+
+def _unanswered_events(plan: LoadPlan, s: LoadStatistics) -> int:
+    """Return how many events users sent to a server that acknowledged none, and sent no event but greetings.
+
+    Return 0 if it did. The events of the steps after connecting are not counted: a connection opens with their answers.
+    """
+    steps = sum(step.emit is not None for step in plan.target.connect.steps)
+    is_silent = not s.acks and s.received <= s.greetings
+    return max(0, s.sent - steps * s.attempts) if is_silent else 0
 
 
 def _away(plan: LoadPlan, away: int, users: int) -> Gap:
