@@ -1,20 +1,31 @@
 """Small evaluators for the queries that the rules contain: which users (or clients) a rule reports for some log lines.
 
-Each reads the text of a rule, so that a wrong expression, name or number in it changes the result. All lines count as
-written within one window.
+Each reads the text of a rule, so that a wrong expression, name or number in it changes the result. The lines are
+written at `times` (seconds), by default all at once.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import re2
 import yaml
 
-Row = dict[str, str | None]
-Rules = dict[str, Callable[[Sequence[str]], set[str]]]
+Row = dict[str, Any]
+Windows = Callable[[float], Iterable[int]]
+
+
+class Evaluate(Protocol):
+    """Return the users or clients whom a rule reports for lines that were written at some times."""
+
+    def __call__(self, lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]: ...
+
+
+Rules = dict[str, Evaluate]
 
 
 def python_pattern(pattern: str) -> re.Pattern[str]:
@@ -23,22 +34,38 @@ def python_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\x\{([0-9a-f]+)\}", lambda code: re.escape(chr(int(code[1], 16))), text))
 
 
-def over(rows: Iterable[Row], field: str, least: int) -> set[str]:
-    """Return the values of a field that at least so many rows have."""
-    counts = Counter(row.get(field) or "" for row in rows)
-    return {value for value, count in counts.items() if count >= least}
+def sliding(step: float, length: float) -> Windows:
+    """Return the windows of a length that end at each multiple of a step, by the number of the step."""
+    return lambda at: range(math.ceil(at / step), math.ceil((at + length) / step))
 
 
-def still_open(rows: Iterable[Row], most: int) -> set[str]:
-    """Return the users with more than `most` connections: rows with kind, user and sid."""
+def over(rows: Iterable[Row], field: str, least: int, windows: Windows | None = None) -> set[str]:
+    """Return the values of a field that at least so many rows of one window have."""
+    counts = Counter(
+        (row.get(field) or "", window) for row in rows for window in (windows(row["at"]) if windows else (0,))
+    )
+    return {value for (value, _), count in counts.items() if count >= least}
+
+
+def still_open(rows: Iterable[Row], most: int, *, without_end: bool) -> set[str]:
+    """Return the users with more than `most` connections: rows with kind, user and sid.
+
+    without_end  the rule leaves out the connections whose end is reported
+    """
     users, ended = dict[str, str](), set[str]()
     for row in rows:
         if (sid := row.get("sid")) and row["kind"] == "opened":
             users[sid] = row.get("user") or ""
         elif sid:
             ended.add(sid)
-    counts = Counter(user for sid, user in users.items() if sid not in ended and user)
+    counts = Counter(user for sid, user in users.items() if not (without_end and sid in ended) and user)
     return {user for user, count in counts.items() if count > most}
+
+
+def chosen(lines: Sequence[str], times: Sequence[float] | None, read: Callable[[str], Row | None]) -> list[Row]:
+    """Return the rows that a query reads from lines, with their times."""
+    rows = zip(map(read, lines), times or [0.0] * len(lines), strict=True)
+    return [{**row, "at": at} for row, at in rows if row is not None]
 
 
 # --- Loki ---
@@ -46,24 +73,27 @@ def still_open(rows: Iterable[Row], most: int) -> set[str]:
 
 def loki(text: str) -> Rules:
     """Return the rules of a rule file, by the engine's own regular expressions."""
-    rules = [rule for group in yaml.load(text, Loader=yaml.CSafeLoader)["groups"] for rule in group["rules"]]
-    return {rule["labels"]["rule"]: _loki_rule(rule["expr"]) for rule in rules}
+    groups = yaml.load(text, Loader=yaml.CSafeLoader)["groups"]
+    return {
+        rule["labels"]["rule"]: _loki_rule(rule["expr"], group["interval"])
+        for group in groups
+        for rule in group["rules"]
+    }
 
 
-def _loki_rule(query: str) -> Callable[[Sequence[str]], set[str]]:
-    pipelines = re.findall(r"count_over_time\(\n(.*?) \[\d+s\]", query, re.S)
+def _loki_rule(query: str, interval: str) -> Evaluate:
+    pipelines = re.findall(r"count_over_time\(\n(.*?) \[(\d+)s\]", query, re.S)
     groups = [group.split(", ") for group in re.findall(r"sum by \(([\w, ]+)\)", query)]
     found = re.search(r" (>=?) (\d+)$", query)
     assert found and len(groups) == len(pipelines)
     least = int(found[2]) + (found[1] == ">")
+    windows = sliding(60 if interval == "1m" else int(interval.removesuffix("s")), int(pipelines[0][1]))
 
-    def evaluate(lines: Sequence[str]) -> set[str]:
-        series = [_loki_rows(pipeline, lines) for pipeline in pipelines]
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        series = [chosen(lines, times, partial(_loki_row, pipeline)) for pipeline, _ in pipelines]
         if len(series) == 1:
-            return over(series[0], groups[0][0], least)
-        assert re.search(
-            r"count by \((?:wscheck_user|wscheck_user, wscheck_page)\).*unless on \(wscheck_sid\)", query, re.S
-        )
+            return over(series[0], groups[0][0], least, windows)
+        assert re.search(r"count by \(wscheck_user(?:, wscheck_page)?\).*unless on \(wscheck_sid\)", query, re.S)
         ended = {row["wscheck_sid"] for rows in series[1:] for row in rows}
         opened = {tuple(row[name] for name in groups[0]) for row in series[0] if row["wscheck_sid"] not in ended}
         counts = Counter(each[:-1] for each in opened)
@@ -72,28 +102,23 @@ def _loki_rule(query: str) -> Callable[[Sequence[str]], set[str]]:
     return evaluate
 
 
-def _loki_rows(pipeline: str, lines: Sequence[str]) -> list[Row]:
-    stages = re.findall(r'(\|~|\| regexp|\| \w+ !~|\| \w+ !=) (?:`([^`]*)`|"")', pipeline)
-    rows: list[Row] = []
-    for line in lines:
-        labels: Row = {}
-        for stage, pattern in stages:
-            name = stage.split(" ")[1] if " " in stage else ""
-            if stage == "|~":
-                passes = re2.search(pattern, line) is not None
-            elif name == "regexp":
-                match = re2.search(pattern, line)
-                labels |= {key: value for key, value in (match.groupdict() if match else {}).items() if value}
-                continue
-            elif stage.endswith("!~"):
-                passes = re2.fullmatch(pattern, labels.get(name) or "") is None
-            else:
-                passes = bool(labels.get(name))
-            if not passes:
-                break
+def _loki_row(pipeline: str, line: str) -> Row | None:
+    labels: Row = {}
+    for stage, pattern in re.findall(r'(\|~|\| regexp|\| \w+ !~|\| \w+ !=) (?:`([^`]*)`|"")', pipeline):
+        name = stage.split(" ")[1] if " " in stage else ""
+        if name == "regexp":
+            match = re2.search(pattern, line)
+            labels |= {key: value for key, value in (match.groupdict() if match else {}).items() if value}
+            continue
+        if stage == "|~":
+            passes = re2.search(pattern, line) is not None
+        elif stage.endswith("!~"):
+            passes = re2.fullmatch(pattern, labels.get(name) or "") is None
         else:
-            rows.append(labels)
-    return rows
+            passes = bool(labels.get(name))
+        if not passes:
+            return None
+    return labels
 
 
 # --- languages with commands behind each other ---
@@ -129,16 +154,22 @@ def elastic(text: str) -> Rules:
     return {body["name"].split()[1]: _elastic_rule(body["params"]["esqlQuery"]["esql"]) for body in bodies}
 
 
-def _elastic_rule(query: str) -> Callable[[Sequence[str]], set[str]]:
+def _elastic_rule(query: str) -> Evaluate:
     commands = query.split("\n| ")[1:]
+    bound = re.search(r"\| WHERE (?:attempts|connections) (>=?) (\d+)$", query)
+    least = int(bound[2]) + (bound[1] == ">") if bound else 1
+    slot = re.search(r"TO_LONG\(@timestamp\) / (\d+)000\n", query)
+    windows: Windows | None = None
+    if slot is not None:
+        assert "| MV_EXPAND slot\n" in query
+        both = "| EVAL slot = MV_APPEND(slot, slot + 1)\n" in query
+        windows = lambda at: range(int(at // int(slot[1])), int(at // int(slot[1])) + 1 + both)  # noqa: E731
 
-    def evaluate(lines: Sequence[str]) -> set[str]:
-        rows = [row for line in lines if (row := _elastic_row(commands, line)) is not None]
-        bound = re.search(r"\| WHERE (?:attempts|connections) (>=?) (\d+)$", query)
-        least = int(bound[2]) + (bound[1] == ">") if bound else 1
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        rows = chosen(lines, times, partial(_elastic_row, commands))
         if "wscheck_sid" in query:
-            return still_open(rows, least - 1)
-        return over(rows, "wscheck_client" if "BY wscheck_client" in query else "wscheck_user", least)
+            return still_open(rows, least - 1, without_end="| WHERE opened > 0 AND ended == 0 AND " in query)
+        return over(rows, "wscheck_client" if "BY wscheck_client" in query else "wscheck_user", least, windows)
 
     return evaluate
 
@@ -178,18 +209,22 @@ def splunk(text: str) -> Rules:
     return {name: _splunk_rule(search) for name, search in stanzas}
 
 
-def _splunk_rule(search: str) -> Callable[[Sequence[str]], set[str]]:
+def _splunk_rule(search: str) -> Evaluate:
     base, *commands = re.split(r' \| (?=(?:[^"]*"[^"]*")*[^"]*$)', search)
     bound = re.search(r"where (?:attempts|connections)(>=?)(\d+)$", search)
     least = int(bound[2]) + (bound[1] == ">") if bound else 1
+    window = re.search(r"\| sort 0 _time \| streamstats time_window=(\d+)s count", search)
+    groups = _groups(base)
 
-    def evaluate(lines: Sequence[str]) -> set[str]:
-        groups = _groups(base)
-        chosen = [line for line in lines if not groups or _has_group(groups, line.lower())]
-        rows = [row for line in chosen if (row := _splunk_row(commands, line)) is not None]
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        def read(line: str) -> Row | None:
+            return _splunk_row(commands, line) if not groups or _has_group(groups, line.lower()) else None
+
+        rows = chosen(lines, times, read)
         if "wscheck_sid" in search:
-            return still_open(rows, least - 1)
-        return over(rows, "wscheck_client" if "by wscheck_client" in search else "wscheck_user", least)
+            return still_open(rows, least - 1, without_end="| where opened>0 AND ended=0 AND " in search)
+        field = "wscheck_client" if "by wscheck_client" in search else "wscheck_user"
+        return over(rows, field, least, sliding(0.1, int(window[1])) if window else None)
 
     return evaluate
 
@@ -240,7 +275,7 @@ class _Template(yaml.CSafeLoader):
 _Template.add_multi_constructor("!", lambda loader, suffix, node: suffix)
 
 
-def _term_filters(patterns: Sequence[str]) -> Callable[[Sequence[str]], set[str]]:
+def _term_filters(patterns: Sequence[str]) -> Evaluate:
     """Return the lines that one of several filters finds. A filter has optional terms, or terms that all must occur."""
     filters = [re.findall(r'(\??)"([^"]*)"', pattern) for pattern in patterns]
     for pattern, terms in zip(patterns, filters, strict=True):
@@ -250,19 +285,24 @@ def _term_filters(patterns: Sequence[str]) -> Callable[[Sequence[str]], set[str]
     def matches(terms: Sequence[tuple[str, str]], line: str) -> bool:
         return (any if terms[0][0] else all)(term in line for _, term in terms)
 
-    return lambda lines: {"alarm"} if any(matches(terms, line) for line in lines for terms in filters) else set()
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        return {"alarm"} if any(matches(terms, line) for line in lines for terms in filters) else set()
+
+    return evaluate
 
 
-def _cloudwatch_rule(query: str) -> Callable[[Sequence[str]], set[str]]:
+def _cloudwatch_rule(query: str) -> Evaluate:
     commands = query.split("\n| ")
     bound = re.search(r"filter (?:attempts|connections|takeovers) (>=?) (\d+)$", query)
     least = int(bound[2]) + (bound[1] == ">") if bound else 1
+    grid = re.search(r"bin\((\d+)s\)\n", query)
 
-    def evaluate(lines: Sequence[str]) -> set[str]:
-        rows = [row for line in lines if (row := _cloudwatch_row(commands, line)) is not None]
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        rows = chosen(lines, times, partial(_cloudwatch_row, commands))
         if "wscheck_sid" in query:
-            return still_open(rows, least - 1)
-        return over(rows, "wscheck_client" if "by wscheck_client" in query else "wscheck_user", least)
+            return still_open(rows, least - 1, without_end="\n| filter opened > 0 and lines = opened\n" in query)
+        field = "wscheck_client" if "by wscheck_client" in query else "wscheck_user"
+        return over(rows, field, least, (lambda at: [int(at // int(grid[1]))]) if grid else None)
 
     return evaluate
 
@@ -312,25 +352,28 @@ def _grok(rules: str) -> Callable[[str], Row]:
     return parse
 
 
-def _monitor(monitor: dict[str, Any], parsers: Sequence[Callable[[str], Row]]) -> Callable[[Sequence[str]], set[str]]:
+def _monitor(monitor: dict[str, Any], parsers: Sequence[Callable[[str], Row]]) -> Evaluate:
     form = re.fullmatch(
         r'logs\("(?P<search>(?:[^"\\]|\\.)*)"\)\.index\("\*"\)\.rollup\("count"\)(?:\.by\("@(?P<by>[\w.-]+)"\))?'
-        r'\.last\("\d+m"\) > (?P<above>\d+)',
+        r'\.last\("(?P<minutes>\d+)m"\) > (?P<above>\d+)',
         monitor["query"],
     )
     assert form is not None and monitor["options"]["thresholds"]["critical"] == int(form["above"])
     groups = _groups(form["search"].replace('\\"', '"').replace("\\\\", "\\"))
 
-    def evaluate(lines: Sequence[str]) -> set[str]:
-        chosen = [line for line in lines if _has_group(groups, line)]
-        if form["by"] is None:
-            return {"alarm"} if len(chosen) > int(form["above"]) else set()
-        rows = [{key: value for parse in parsers for key, value in parse(line).items()} for line in chosen]
-        by = str(form["by"])
-        left_out = re.search(rf"-@{by}:\((.*)\)$", form["search"])
-        nobody = left_out[1].split(" OR ") if left_out else []
-        known = [row for row in rows if (value := row.get(by)) and value not in nobody]
-        return over(known, by, int(form["above"]) + 1)
+    by = form["by"]
+    left_out = re.search(rf"-@{by}:\((.*)\)$", form["search"])
+    nobody = left_out[1].split(" OR ") if left_out else []
+
+    def read(line: str) -> Row | None:
+        row = {key: value for parse in parsers for key, value in parse(line).items()}
+        is_counted = by is None or (row.get(by) and row[by] not in nobody)
+        return row if _has_group(groups, line) and is_counted else None
+
+    def evaluate(lines: Sequence[str], times: Sequence[float] | None = None) -> set[str]:
+        least, windows = int(form["above"]) + 1, sliding(60, 60 * int(form["minutes"]))
+        rows = chosen(lines, times, read)
+        return over(rows, by, least, windows) if by else ({"alarm"} if len(rows) >= least else set())
 
     return evaluate
 

@@ -1,5 +1,6 @@
 """`--otlp`: what a receiver gets is what Prometheus scrapes, and no receiver stops or delays the run."""
 
+import json
 import re
 import socket
 import sys
@@ -20,7 +21,7 @@ from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from tests.cli import wscheck
-from tests.run.tail.process import LoggingServer, run_for_report
+from tests.run.tail.process import LoggingServer
 from tests.run.tail.test_incident_text import INCIDENT
 from wscheck.detect.engine import RuleOptions
 from wscheck.detect.incidents import IncidentState
@@ -307,8 +308,9 @@ def test_the_command_sends_and_reports_what_was_not_received(tmp_path: Path) -> 
     assert {headers["api-key"] for _, headers, _ in got.requests} == {SECRET}
     assert 'string_value: "backend-watch"' in str(got.requests[0][2])
     with receiver(404) as got:
-        report = run_for_report("app.log", "--otlp", got.url, directory=tmp_path)
-    assert [gap["reason"] for gap in report["gaps"] if "OTLP" in gap["reason"]] == [
+        ran = wscheck("tail-logs", "--no-follow", "app.log", "--format", "json", "--otlp", got.url, cwd=tmp_path)
+    assert SECRET not in ran.said and "Failed to export" not in ran.err
+    assert [gap["reason"] for gap in json.loads(ran.out)["gaps"] if "OTLP" in gap["reason"]] == [
         "OTLP logs: 3 of 3 messages dropped",
         "OTLP metrics: the final values: the receiver answered 404",
     ]
