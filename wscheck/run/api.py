@@ -107,36 +107,9 @@ def read_log(
 def _read_log_file(
     path: Path, markers: Sequence[str], keys: Sequence[str], loaded: Config, *, guess: bool | None
 ) -> LogsReport:
-    from wscheck.observe.logs.options import reader_factory
-    from wscheck.run.tail.clock import TimeWindow
-    from wscheck.run.tail.report import build_logs_report
-    from wscheck.run.tail.setup import TailRequest, open_session
+    from wscheck.run.tail.finished import evaluate_finished_logs
 
-    request = TailRequest(
-        names=[str(path)],
-        outputs=[],
-        new_reader=reader_factory(markers, keys, loaded.tables.get("logs", {}), loaded.locate_key, guess=guess),
-        options=loaded.judge_options,
-        bar=loaded.bar,
-        follow=False,
-        from_start=True,
-        users=None,
-        quiet_after=loaded["watch.quiet_after"],
-        reorder=loaded["watch.reorder"],
-        stale_after=loaded["watch.stale_after"],
-        window=TimeWindow(),
-        seconds=None,
-        checkpoint=None,
-        webhook=None,
-        webhook_format="json",
-        exec=None,
-        metrics=None,
-        otlp=None,
-        redactor=loaded.redactor,
-    )
-    with open_session(request, lambda note: None) as session:
-        session.watch.poll(final=True)
-        return request.redactor.redact_data(build_logs_report(session.watch, request.bar))
+    return evaluate_finished_logs([path], loaded, markers=markers, keys=keys, guess=guess)
 
 
 def read_har(

@@ -280,3 +280,27 @@ def test_changes_of_real_pages_parse_and_leave_nothing_to_fix(folder: str) -> No
             assert not parse_source(change.path, change.after).root.has_error
             facts = file_facts(change.path, change.after)
             assert all(finding.patch is None for finding in findings_in([facts])), change.path
+
+
+def test_links_out_of_the_permitted_folders_are_missing_evidence(tmp_path: Path) -> None:
+    inside, outside = write(tmp_path / "in", {"src/socket.ts": SHARED}), write(tmp_path / "out", {"leak.tsx": LEAK})
+    (inside / "src" / "linked.tsx").symlink_to(outside / "leak.tsx")
+    (inside / "src" / "also.ts").symlink_to("socket.ts")
+    free = run_scan(ScanPlan(root=inside))
+    limited = run_scan(ScanPlan(root=inside, within=(inside,)))
+    both = run_scan(ScanPlan(root=inside, within=(inside, outside)))
+    assert [free.verdict, limited.verdict, both.verdict] == [Verdict.FAILED, Verdict.INCONCLUSIVE, Verdict.FAILED]
+    assert [gap.id for gap in limited.gaps] == ["files-unread"] and "leak" not in repr(limited)
+
+
+def test_progress_can_end_a_scan(tmp_path: Path) -> None:
+    root, read = write(tmp_path, {f"{name}.ts": SHARED for name in "abc"}), []
+
+    def progress(path: str, done: int, total: int) -> None:
+        read.append((path, done, total))
+        if done == 1:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        run_scan(ScanPlan(root=root), progress)
+    assert [(Path(path).name, done, total) for path, done, total in read] == [("a.ts", 0, 3), ("b.ts", 1, 3)]

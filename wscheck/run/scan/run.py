@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -61,15 +61,21 @@ people write takes a fraction of a second.
 """
 
 
+ReportProgress = Callable[[str, int, int], None]
+"""Function that is called with the path of the next file, the number of files that were read, and of all files."""
+
+
 class ScanPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Plan of a scan: the folder or file to scan, and the criteria that fail the run.
 
     allow_empty  source code that opens no connection passes; otherwise it is inconclusive
+    within       folders outside of which no file is read, also not through a link; empty for no limit
     """
 
     root: Path
     bar: Bar = msgspec.field(default_factory=Bar)
     allow_empty: bool = False
+    within: tuple[Path, ...] = ()
 
 
 def plan_scan(config: Config, root: Path, *, allow_empty: bool = False) -> ScanPlan:
@@ -83,12 +89,13 @@ def plan_scan(config: Config, root: Path, *, allow_empty: bool = False) -> ScanP
     return ScanPlan(root=root, bar=config.bar, allow_empty=allow_empty)
 
 
-def run_scan(plan: ScanPlan) -> ScanReport:
-    """Read the source files and evaluate the places that open connections."""
+def run_scan(plan: ScanPlan, progress: ReportProgress = lambda path, done, total: None) -> ScanReport:
+    """Read the source files and evaluate the places that open connections. An error of `progress` ends the scan."""
     started_at, begin = time.time(), time.perf_counter()
-    sources = SourceFiles(plan.root)
+    sources = SourceFiles(plan.root, plan.within)
     facts, too_complex = list[FileFacts](), list[str]()
-    for path, content in sources.read():
+    for number, (path, content) in enumerate(sources.read()):
+        progress(path, number, sources.files)
         if source_tree.may_have_facts(content):
             try:
                 with limited(_Budget(MAX_FILE_SECONDS)):
@@ -147,7 +154,7 @@ class Change(NamedTuple):
 
 def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
     """Yield the changes that remove the findings of a report, one per file. Allowed findings are not removed."""
-    sources = SourceFiles(plan.root)
+    sources = SourceFiles(plan.root, plan.within)
     allowed = {_identity(finding) for finding in report.allowed}
     for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
         before = sources.read_original(path)
@@ -310,7 +317,8 @@ class SourceFiles:
     unread_folders  number of folders that could not be read
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, within: Sequence[Path] = ()) -> None:
+        self._within = [folder.resolve() for folder in within]
         self._root = root if root.is_dir() else root.parent
         is_inside = self._root.is_absolute() and self._root.is_relative_to(Path.cwd())
         self._prefix = (self._root.relative_to(Path.cwd()) if is_inside else self._root).as_posix()
@@ -371,10 +379,12 @@ class SourceFiles:
 
     def _bytes(self, path: str) -> bytes | None:
         try:
+            if self._within and not any(map((self._root / path).resolve().is_relative_to, self._within)):
+                return None
             # A pipe that got the name of a file meanwhile must not stop the scan.
             with os.fdopen(os.open(self._root / path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 return file.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
-        except OSError:
+        except (OSError, RuntimeError):  # RuntimeError: a loop of links
             return None
 
 
