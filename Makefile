@@ -14,7 +14,7 @@ $(VERIFY_STAMP): pyproject.toml
 	@touch $@
 
 $(STAMP): $(VERIFY_STAMP)
-	$(PIP) --editable '.[load,otel,prometheus,test,playwright,dev]'
+	$(PIP) --editable '.[load,mcp,otel,prometheus,test,playwright,dev]'
 	@touch $@
 
 verify: $(VERIFY_STAMP)

@@ -26,6 +26,7 @@ from wscheck.commands.explain import explain, rules
 from wscheck.commands.har import har
 from wscheck.commands.init import init
 from wscheck.commands.load import load
+from wscheck.commands.mcp import mcp
 from wscheck.commands.scan import scan
 from wscheck.commands.serve import serve
 from wscheck.commands.tail_logs import tail_logs
@@ -125,6 +126,7 @@ for command in (
     compare,
     tail_logs,
     alerts,
+    mcp,
     serve,
     init,
     config,

@@ -29,6 +29,15 @@ from wscheck.model.report import (
     VerifyReport,
 )
 from wscheck.report import REPORTERS
+from wscheck.report.tool_result import (
+    CheckedFinding,
+    CheckedOpening,
+    CheckedPlace,
+    CheckResult,
+    ExplainedFact,
+    ExplainedId,
+    ExplanationResult,
+)
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAME = re.compile(r"`(\w+)`")
@@ -74,6 +83,13 @@ def first_cells(text: str) -> set[str]:
         ("json.md", "A compared run", ComparedRun),
         ("json.md", "A measure", ComparedMeasure),
         ("recording.md", "The first line", RecordingHeader),
+        ("mcp.md", "The result of a check", CheckResult),
+        ("mcp.md", "A finding", CheckedFinding),
+        ("mcp.md", "A place", CheckedPlace),
+        ("mcp.md", "An opening", CheckedOpening),
+        ("mcp.md", "An explanation", ExplanationResult),
+        ("mcp.md", "An explained id", ExplainedId),
+        ("mcp.md", "A fact", ExplainedFact),
     ],
 )
 def test_every_field_has_its_row(document: str, heading: str, struct: type[msgspec.Struct]) -> None:

@@ -451,6 +451,7 @@ OPTIONS = {
     "load.source_addresses": "--source-addresses",
     "logs.keys": "--key",
     "logs.markers": "--marker",
+    "mcp.allow": "--allow",
     "report.format": "--format",
     "serve.host": "--host",
     "serve.port": "--port",

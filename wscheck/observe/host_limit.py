@@ -41,7 +41,7 @@ class HostLimit:
     @property
     def browser_flags(self) -> list[str]:
         """Flags with which Chromium resolves no other name and connects to no other address, also for WebSockets."""
-        rules = ["MAP * ~NOTFOUND", *(f"EXCLUDE {host}" for host in sorted(self.hosts))]
+        rules = ["MAP * ~NOTFOUND", *(f"EXCLUDE {host.strip('[]')}" for host in sorted(self.hosts))]
         # A proxy would resolve the names itself, and WebRTC sends packets to addresses without resolving them.
         return [
             f"--host-resolver-rules={','.join(rules)}",

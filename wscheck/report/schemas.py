@@ -38,6 +38,17 @@ from wscheck.model.report import (
     Scope,
     VerifyReport,
 )
+from wscheck.report.tool_result import (
+    CHECK_SCHEMA,
+    EXPLANATION_SCHEMA,
+    CheckedFinding,
+    CheckedOpening,
+    CheckedPlace,
+    CheckResult,
+    ExplainedFact,
+    ExplainedId,
+    ExplanationResult,
+)
 
 DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.verify/1": (VerifyReport,),
@@ -47,6 +58,8 @@ DOCUMENTS: dict[str, tuple[Any, ...]] = {
     "wscheck.logs/1": (LogsReport,),
     "wscheck.scan/1": (ScanReport,),
     "wscheck.incident/1": (Incident,),
+    CHECK_SCHEMA: (CheckResult,),
+    EXPLANATION_SCHEMA: (ExplanationResult,),
     RECORDING_SCHEMA: (RecordingHeader, AnyEvent, Incident),
 }
 """Value of the field `schema` to the type of the document; for a recording, to the types of its lines."""
@@ -77,6 +90,7 @@ _ALWAYS_COMPLETE = (
     AllowNote,
     Cause,
     RecordingHeader,
+    *(CheckResult, CheckedFinding, CheckedOpening, CheckedPlace, ExplanationResult, ExplainedId, ExplainedFact),
     *(LoadReport, Percentiles, EventCounts, Second, Threshold, ServerSide, CompareReport, ComparedRun, ComparedMeasure),
 )
 """Types whose JSON contains every field, so that readers may rely on all fields. Events omit unknown fields."""

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from wscheck.model.comparison import CompareReport
+from wscheck.model.comparison import CompareReport, MeasureChange
 from wscheck.model.findings import Severity, Verdict
 from wscheck.model.gaps import Gap
 from wscheck.model.load_report import LoadReport
@@ -10,8 +10,8 @@ from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, 
 from wscheck.report import log_figures
 from wscheck.report.allowed_text import allowed_count
 from wscheck.report.finding_text import fix_text, group_by_problem, total_frequency
-from wscheck.report.formatting import escape_control, one_line, plural
-from wscheck.report.load_figures import format_amount
+from wscheck.report.formatting import escape_control, format_duration, one_line, plural
+from wscheck.report.load_figures import format_amount, measures_by_benefit
 
 DEFAULT_REASONS = {
     Verdict.PASSED: "No problem was found.",
@@ -20,6 +20,9 @@ DEFAULT_REASONS = {
     Verdict.SKIPPED: "Nothing was checked.",
 }
 """Verdict to the sentence for a report without a reason."""
+
+MARKS = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-"}
+"""Verdict to the sign in front of it."""
 
 HEADLINE_MEASURES = ("connections_per_user", "connections_peak", "replaced")
 """Measures of a comparison that its headline may contain."""
@@ -54,6 +57,36 @@ def headline(report: Report) -> str:
     if report.verdict is Verdict.FAILED and report.findings:
         return _worst_finding(report)
     return escape_control(report.reason) or DEFAULT_REASONS[report.verdict]
+
+
+def verdict_line(report: Report) -> tuple[str, str]:
+    """Return the verdict with its sign, and the counts with the duration: `✗ FAILED`, `2 findings in 3.1 s`."""
+    counts = ", ".join(filter(None, [_counts(report), allowed_count(report)]))
+    duration = format_duration(report.duration_s)
+    details = f"{counts} in {duration}" if counts else f"after {duration}"
+    return f"{MARKS[report.verdict]} {report.verdict.upper()}", details
+
+
+def opening_lines(report: Report) -> list[str]:
+    """Return the two lines that say most about a run: the verdict with its counts, and the sentence about it."""
+    return ["  ".join(verdict_line(report)), one_line(headline(report))]
+
+
+def _counts(report: Report) -> str:
+    """Return how many scenarios or findings there are, for example `3 passed, 1 failed`, to show with the verdict.
+
+    Return "" if nothing was checked, because "0 findings" would mislead then.
+    """
+    if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
+        return log_figures.totals(report)
+    if isinstance(report, CompareReport):
+        changes = Counter(measure.change for _, measures in measures_by_benefit(report) for measure in measures)
+        return ", ".join(f"{changes[change]} {change}" for change in MeasureChange if changes[change])
+    if not isinstance(report, VerifyReport) or not report.scenarios:
+        has_counts = report.findings or report.verdict is not Verdict.INCONCLUSIVE
+        return plural(len(report.findings), "finding") if has_counts else ""
+    count = Counter(scenario.verdict for scenario in report.scenarios)
+    return ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])
 
 
 def _worst_finding(report: Report) -> str:

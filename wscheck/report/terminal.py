@@ -1,6 +1,5 @@
 """Report for a terminal: short for a passed run. For a failed run, it begins with the problems."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import TextIO
@@ -24,7 +23,7 @@ from wscheck.model.report import (
     VerifyReport,
 )
 from wscheck.report import finding_text, load_figures, log_figures, loop_figures, scan_figures, summary
-from wscheck.report.allowed_text import allow_note_lines, allowed_count, allowed_lines
+from wscheck.report.allowed_text import allow_note_lines, allowed_lines
 from wscheck.report.console import new_console
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_ci_commands, format_duration, one_line, plural
@@ -37,7 +36,6 @@ SPARKLINE_CHARACTERS = " ▁▂▃▄▅▆▇█"
 SPARKLINE_COLUMNS = 60
 
 _STYLE = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.INCONCLUSIVE: "yellow", Verdict.SKIPPED: "dim"}
-_MARK = {Verdict.PASSED: "✓", Verdict.FAILED: "✗", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-"}
 _SEVERITY_STYLE = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "blue"}
 _CHANGE_STYLE = {
     MeasureChange.BETTER: "green",
@@ -118,7 +116,7 @@ def _finding_group(group: FindingGroup) -> RenderableType:
     """Return the rule, severity, messages and frequency of one group."""
     finding = group.finding
     head = Text.assemble(
-        (f"{_MARK[Verdict.FAILED]} {finding.rule}", f"bold {_SEVERITY_STYLE[finding.severity]}"),
+        (f"{summary.MARKS[Verdict.FAILED]} {finding.rule}", f"bold {_SEVERITY_STYLE[finding.severity]}"),
         (f"  {finding.severity}, {finding.confidence} confidence", "dim"),
     )
     messages = Text("\n").join(
@@ -177,7 +175,7 @@ def _scenario_table(scenarios: Sequence[ScenarioResult], brief: bool) -> Rendera
     table.add_column(overflow="fold")
     for scenario in scenarios:
         style = _STYLE[scenario.verdict]
-        mark = Text(f"{_MARK[scenario.verdict]} {one_line(scenario.id)}", style)
+        mark = Text(f"{summary.MARKS[scenario.verdict]} {one_line(scenario.id)}", style)
         table.add_row(mark, Group(*_scenario_lines(scenario, style, brief)))
     return table
 
@@ -406,10 +404,8 @@ def _lifetimes(group: Sequence[ConnectionSummary]) -> str:
 def _verdict(report: Report) -> RenderableType:
     """Return the last lines: verdict, headline or reasons, and the first fix."""
     style = _STYLE[report.verdict]
-    head = Text.assemble((f"{_MARK[report.verdict]} {report.verdict.upper()}", f"bold {style}"))
-    counts = ", ".join(filter(None, [_counts(report), allowed_count(report)]))
-    duration = format_duration(report.duration_s)
-    head.append(f"  {counts} in {duration}" if counts else f"  after {duration}")
+    mark, details = summary.verdict_line(report)
+    head = Text.assemble((mark, f"bold {style}"), f"  {details}")
     reasons = _inconclusive_reasons(report) or [summary.headline(report)]
     lines = [Text(one_line(reason)) for reason in reasons] if report.verdict is not Verdict.PASSED else []
     lines += [Text(fix, "green")] if (fix := summary.first_fix(report)) else []
@@ -427,22 +423,3 @@ def _inconclusive_reasons(report: Report) -> list[str]:
         if scenario.verdict is Verdict.INCONCLUSIVE:
             by_reason.setdefault(scenario.reason, []).append(scenario)
     return [f"{', '.join(each.id for each in group)}: {group[0].reason}" for group in by_reason.values()]
-
-
-def _counts(report: Report) -> str:
-    """Return how many scenarios or findings there are, for example `3 passed, 1 failed`, to show with the verdict.
-
-    Return "" if nothing was checked, because "0 findings" would mislead then.
-    """
-    if isinstance(report, LogsReport) and report.verdict is Verdict.PASSED:
-        return log_figures.totals(report)
-    if isinstance(report, CompareReport):
-        changes = Counter(
-            measure.change for _, measures in load_figures.measures_by_benefit(report) for measure in measures
-        )
-        return ", ".join(f"{changes[change]} {change}" for change in MeasureChange if changes[change])
-    if not isinstance(report, VerifyReport) or not report.scenarios:
-        has_counts = report.findings or report.verdict is not Verdict.INCONCLUSIVE
-        return plural(len(report.findings), "finding") if has_counts else ""
-    count = Counter(scenario.verdict for scenario in report.scenarios)
-    return ", ".join(f"{count[verdict]} {verdict}" for verdict in Verdict if count[verdict])

@@ -236,7 +236,7 @@ def _refused_documents() -> Iterator[None]:
             raise
         raise UsageError(
             f"{error.problem} It needs {_named(hosts)}, which is not permitted.",
-            f"Start `wscheck mcp` with {_allow(hosts)}.",
+            f"Start `wscheck mcp` with {' '.join(f'`mcp.allow={host}`' for host in hosts[:HOSTS_NAMED])}.",
         ) from error
 
 

@@ -75,7 +75,7 @@ MAX_LOG_DELAY_S = 1.0
 class ReportProgress(Protocol):
     """Callback for the progress of a run: the scenario that starts or ends, and how many of all are done."""
 
-    def __call__(self, scenario: str, done: int, total: int) -> None: ...
+    def __call__(self, scenario: str, done: int, total: int, /) -> None: ...
 
 
 class VerifyOutcome(msgspec.Struct):
