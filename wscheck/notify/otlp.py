@@ -5,6 +5,7 @@ that reading the logs never waits for a receiver.
 """
 
 import logging
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -37,6 +38,7 @@ from wscheck.notify.lines import incident_summary
 from wscheck.report.finding_text import fix_text
 
 EVENT_NAME = "wscheck.incident"
+PROTOCOL = "http/protobuf"
 FROM_ENVIRONMENT = "env"
 """In place of a URL: the receiver that the variables OTEL_EXPORTER_OTLP_* name."""
 
@@ -99,6 +101,12 @@ class OtlpReceiver:
         log = logging.getLogger("opentelemetry")
         log.propagate = False
         log.addHandler(logging.NullHandler())
+        protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", PROTOCOL)
+        if url == FROM_ENVIRONMENT and protocol != PROTOCOL:
+            raise UsageError(
+                f"`watch.otlp`: OTEL_EXPORTER_OTLP_PROTOCOL is not {PROTOCOL}, the protocol that is sent.",
+                "Write the URL of the receiver's HTTP port: `watch.otlp=http://127.0.0.1:4318`.",
+            )
         logs, metrics = (None, None) if url == FROM_ENVIRONMENT else (_path(url, "logs"), _path(url, "metrics"))
         self._sessions, self._resource = (_Session(), _Session()), resource()
         try:

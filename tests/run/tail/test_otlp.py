@@ -37,6 +37,7 @@ from wscheck.notify.metrics import PrometheusMetrics
 from wscheck.notify.otlp import OtlpLogs, OtlpMetrics, OtlpReceiver, log_record, resource
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.sources import FollowedLog
+from wscheck.run.tail.setup import _otlp_receiver
 from wscheck.run.tail.watch import LogWatch
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "opentelemetry.md").read_text()
@@ -340,12 +341,24 @@ def test_a_variable_with_a_wrong_value_is_a_usage_error(monkeypatch: pytest.Monk
         OtlpReceiver("env")
 
 
-def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    from wscheck.run.tail.setup import _otlp_receiver
+def test_another_protocol_in_the_environment_is_a_usage_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    with pytest.raises(UsageError, match="OTEL_EXPORTER_OTLP_PROTOCOL is not http/protobuf"):
+        OtlpReceiver("env")
+    assert OtlpReceiver("http://127.0.0.1:9").logs.name == "OTLP logs", "a URL names the receiver's HTTP port"
 
+
+def test_the_environment_can_disable_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    notes = list[str]()
+    assert _otlp_receiver("env", notes.append) is None
+    assert notes == ["OTEL_SDK_DISABLED is set: nothing is sent over OTLP."]
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wscheck.notify.otlp", None)
     with pytest.raises(UsageError, match=r"pip install 'wscheck-cli\[otel\]'") as missing:
-        _otlp_receiver("env")
+        _otlp_receiver("env", pytest.fail)
     assert missing.value.exit_code == 2
 
 

@@ -302,7 +302,7 @@ def _attach_receivers(request: TailRequest, watch: LogWatch, note: Note, stack: 
         from wscheck.notify.delivery import CommandTarget
 
         targets.append(CommandTarget(request.exec))
-    otlp = _otlp_receiver(request.otlp) if request.otlp is not None else None
+    otlp = _otlp_receiver(request.otlp, note) if request.otlp is not None else None
     if otlp is not None:
         targets.append(otlp.logs)
     receivers = Receivers([_attach_target(target, watch, note, request.redactor, stack) for target in targets])
@@ -378,13 +378,17 @@ def _attach_target(
     return delivery
 
 
-def _otlp_receiver(url: str) -> "OtlpReceiver":
+def _otlp_receiver(url: str, note: Note) -> "OtlpReceiver | None":
+    """Return the receiver, None if the environment disables OpenTelemetry."""
     try:
         from wscheck.notify.otlp import OtlpReceiver
     except ImportError:
         raise MissingExtra(
             "`watch.otlp` sends with the OpenTelemetry SDK, which is not installed here.", "otel"
         ) from None
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        note("OTEL_SDK_DISABLED is set: nothing is sent over OTLP.")
+        return None
     return OtlpReceiver(url)
 
 
