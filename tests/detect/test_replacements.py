@@ -60,11 +60,12 @@ def test_events_without_a_time_show_no_order(times: tuple[float | None, float | 
     assert replaced_by(end(times[2]), times[:2]) is None
 
 
-def ended_soon_after(delay: float, *, times: int, reason: str | None = None, **where: Any) -> Ledger:
+def ended_soon_after(delay: float, *, times: int, reason: str | None = None, every: float = 10, **where: Any) -> Ledger:
     """Return the ledger after `times` connections, each followed after `delay` by the end of the one before."""
     said = log_of("A", **where).connects("s0", at=0.5)
     for n in range(1, times + 1):
-        said.connects(f"s{n}", at=10 * n + 0.5).disconnects(f"s{n - 1}", at=10 * n + 0.5 + delay, reason=reason)
+        begin = every * n + 0.5
+        said.connects(f"s{n}", at=begin).disconnects(f"s{n - 1}", at=begin + delay, reason=reason)
     ledger = Ledger()
     for event in said.events:
         ledger.apply(event)
@@ -83,6 +84,17 @@ def test_two_such_ends_are_no_replacements() -> None:
 def test_pages_that_close_their_old_connections_replace_nothing() -> None:
     assert ended_soon_after(0.12, times=6).counts_for("A").replacements == 0
     assert ended_soon_after(0.004, times=6, reason="transport close").counts_for("A").replacements == 0
+
+
+@pytest.mark.parametrize(
+    ("delay", "times", "every", "replacements"),
+    [(0.06, 10, 11, 10), (0.2, 30, 45, 30), (0.2, 9, 11, 0), (0.3, 30, 11, 0), (0.06, 30, 240, 0)],
+)
+def test_many_short_connections_that_end_after_a_newer_one_were_replaced(
+    delay: float, times: int, every: float, replacements: int
+) -> None:
+    """A client that renews its connection every few minutes also opens the new one before it closes the old one."""
+    assert ended_soon_after(delay, times=times, every=every).counts_for("A").replacements == replacements
 
 
 def test_whole_seconds_do_not_show_that_an_end_followed_at_once() -> None:

@@ -27,10 +27,40 @@ A page that closes its own old connection, for example on a reload, takes longer
 MIN_PROMPT_ENDS = 3
 """Number of consecutive overlaps of a user that end within `PROMPT_S`, from which on they count as replacements."""
 
+LOOP_END_S, MAX_LIFE_S = 0.25, 60.0
+"""Longest time from an opening to the end of the older connection, and longest life of this one, in a loop (seconds).
+
+A client that renews its connection also opens the new one first, but less often.
+"""
+
+MIN_LOOP_ENDS = 10
+"""Number of consecutive overlaps of a user that end within `LOOP_END_S`, from which on they count as replacements."""
+
 MAX_UNEXPLAINED_ENDS = 1_000
 
 MIN_REPLACEMENTS = 2
 """Replacements of connections of one page from which on the page is in a loop."""
+
+
+class PromptEnds(BoundedDict[str, list[ReplacedChange]]):
+    """Consecutive ends of each user's older connections, which count as replacements once there are `least`."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__(MAX_UNEXPLAINED_ENDS)
+        self._least = least
+
+    def add(self, user: str, change: ReplacedChange, *, counts: bool) -> tuple[ReplacedChange, ...]:
+        """Add an end and return the replacements to report. An end that does not count interrupts the row."""
+        if not counts:
+            self.pop(user, None)
+            return ()
+        if (earlier := self.get(user)) is None:
+            earlier = []
+            self.put(user, earlier)
+        if len(earlier) >= self._least:
+            return (change,)
+        earlier.append(change)
+        return tuple(earlier) if len(earlier) == self._least else ()
 
 
 class ReplacementInference:
@@ -47,7 +77,8 @@ class ReplacementInference:
     def __init__(self) -> None:
         self.has_logged_replacements = False
         self.unexplained_ends = BoundedDict[str, ClosedChange](MAX_UNEXPLAINED_ENDS)
-        self._prompt_ends = BoundedDict[str, list[ReplacedChange]](MAX_UNEXPLAINED_ENDS)
+        self._prompt_ends = PromptEnds(MIN_PROMPT_ENDS)
+        self._loop_ends = PromptEnds(MIN_LOOP_ENDS)
 
     def on_logged_replacement(self) -> None:
         """Stop the inference for the server's log, because the log reports replacements."""
@@ -55,6 +86,7 @@ class ReplacementInference:
             self.has_logged_replacements = True
             self.unexplained_ends.clear()
             self._prompt_ends.clear()
+            self._loop_ends.clear()
 
     def on_disconnect(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
@@ -92,27 +124,27 @@ class ReplacementInference:
         """Return the replacements to report after the end of one of several connections, for an unclear reason.
 
         A single such end proves nothing. After `MIN_PROMPT_ENDS` ends in a row, each directly after the opening of a
-        newer connection, return all of them as replacements. From then on, return each further one. The arguments are
-        those of `on_disconnect`.
+        newer connection, return all of them as replacements. From then on, return each further one. If the ends follow
+        less directly, `MIN_LOOP_ENDS` ends of short connections are needed. The arguments are those of `on_disconnect`.
         """
         if self.has_logged_replacements or event.source != SOURCE_SERVER_LOG:
             return ()
         newest = openings.get(open_sids[-1])
-        if sid == open_sids[-1] or newest is None or not _ended_promptly(event, newest):
+        if sid == open_sids[-1] or newest is None or not _ended_within(LOOP_END_S, event, newest):
             self._prompt_ends.pop(user, None)
+            self._loop_ends.pop(user, None)
             return ()
         remaining = tuple(other for other in open_sids if other != sid)
         change = ReplacedChange(
             user, sid, open_sids[-1], event, False, Confidence.MEDIUM, remaining, openings.get(sid), newest
         )
-        earlier = self._prompt_ends.get(user)
-        if earlier is None:
-            earlier = []
-            self._prompt_ends.put(user, earlier)
-        if len(earlier) >= MIN_PROMPT_ENDS:
-            return (change,)
-        earlier.append(change)
-        return tuple(earlier) if len(earlier) == MIN_PROMPT_ENDS else ()
+        is_prompt = _ended_within(PROMPT_S, event, newest)
+        if found := self._prompt_ends.add(user, change, counts=is_prompt):
+            self._loop_ends.pop(user, None)
+            return found
+        opened_at = change.old.at if change.old is not None else None
+        is_short = opened_at is not None and event.at is not None and event.at - opened_at <= MAX_LIFE_S
+        return self._loop_ends.add(user, change, counts=is_short)
 
     def remember(self, closed: ClosedChange) -> None:
         """Store the end of a user's only connection: a server may log this end before the opening that caused it."""
@@ -143,15 +175,15 @@ def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Ma
     return next(same_node, newer[-1])
 
 
-def _ended_promptly(end: Disconnected, newest: Connected) -> bool:
-    """Return whether `end` followed the opening of the newest connection within `PROMPT_S` seconds.
+def _ended_within(seconds: float, end: Disconnected, newest: Connected) -> bool:
+    """Return whether `end` followed the opening of the newest connection within a number of seconds.
 
     Return False if the reason of the end already explains it (the client or the network), or for times in whole
     seconds.
     """
     if end.reason in CLIENT_OR_NETWORK_ENDED or end.at is None or newest.at is None or end.resolution:
         return False
-    return 0 <= end.at - newest.at <= PROMPT_S
+    return 0 <= end.at - newest.at <= seconds
 
 
 def _at_the_same_moment(end: Event, opening: Event) -> bool:

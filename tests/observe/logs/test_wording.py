@@ -2,6 +2,7 @@
 
 import random
 import string
+from collections.abc import Sequence
 
 import pytest
 
@@ -620,3 +621,125 @@ def test_a_key_with_a_value_is_no_reason(rest: str) -> None:
     )
     ended = [event for event in read(log) if isinstance(event, Disconnected)]
     assert [event.reason for event in ended] == 4 * [None]
+
+
+def life(begin: str, end: str, users: tuple[str, ...], *, between: Sequence[str] = ()) -> str:
+    """Return a log in which each user connects three times.
+
+    `{u}` is the user, `{w}` another user, `{i}` and `{v}` the id of the connection, `{n}` its number.
+    """
+    lines = list[tuple[int, str]]()
+    for number, user in enumerate(3 * users):
+        values = {"u": user, "i": sid(number), "n": number + 1, "w": f"p{number % 4}"}
+        values["v"] = f"{number:08x}-0b3c-4d5e-8f90-{number:012x}"
+        lines += [
+            (20 * number, begin.format(**values)),
+            *((20 * number + at, text.format(**values)) for at, text in enumerate(between, start=1)),
+            (20 * number + 15, end.format(**values)),
+        ]
+    return "".join(f"2026-05-11T12:{at // 60:02}:{at % 60:02}.298Z {text}\n" for at, text in sorted(lines))
+
+
+PEOPLE = ("acct-7028", "k.horn", "mia7")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("INFO feed.ws session begin account={u} session={i}", "INFO feed.ws session end account={u} session={i}"),
+        ("[info] ws begin user={u} conn={i}", "[info] ws finish user={u} conn={i} code=1000"),
+        ("INFO stream began for user {u}, connection {i}", "INFO stream finished for user {u}, connection {i}"),
+        ("INFO ws: client connected {{'user' => '{u}', 'conn' => '{i}'}}",
+         "INFO ws: client closed {{'user' => '{u}', 'conn' => '{i}'}}"),
+        ("<W>1 => <{n}:{u}(4)> Authenticated", "<W>1 => <{n}:{u}(4)> Connection closed: [-1]"),
+        ("INFO hub: peer {n}:{u} joined", "INFO hub: peer {n}:{u} left"),
+        ('ws.INFO: Connection opened {{"user": "{u}", "conn": "{i}"}} {{"uid": "9c2{i}"}}',
+         'ws.INFO: Connection closed {{"user": "{u}", "conn": "{i}"}} {{"uid": "7d1{i}"}}'),
+        ('INFO ws open {{"uid": "r{i}", "member": "{u}", "sid": "{i}"}}',
+         'INFO ws close {{"uid": "q{i}", "member": "{u}", "sid": "{i}"}}'),
+    ],
+)  # fmt: skip
+def test_further_words_and_forms_are_read_without_options(begin: str, end: str) -> None:
+    events = told(read(life(begin, end, PEOPLE)))
+    assert [user for sign, user, _ in events if sign == "+"] == [*PEOPLE, *PEOPLE, *PEOPLE]
+    assert len({each for _, _, each in events}) == 9
+    assert len(events) == 18
+
+
+@pytest.mark.parametrize(
+    ("between", "begin", "end"),
+    [
+        ("INFO Request finished GET http://desk.example/api/bots - 200 {n}8.9ms|{u}",
+         "INFO agent online, connection {i}|{u}", "INFO agent offline, connection {i}|{u}"),
+        ("INFO export task finished for {u}", "INFO user {u} connected, sid {i}",
+         "INFO user {u} disconnected, sid {i}"),
+    ],
+)  # fmt: skip
+def test_the_end_of_work_is_no_end_of_a_connection(between: str, begin: str, end: str) -> None:
+    events = told(read(life(begin, end, PEOPLE, between=3 * [between])))
+    assert len(events) == 18
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize(
+    ("early", "begin", "end"),
+    [
+        ("Disconnecting ghost of {u}, session {i}", "session {i} of {u} authenticated",
+         "session {i} of {u}: connection closed"),
+        ("Releasing seat {i} for user {u}", "user {u} connected with sid {i}", "user {u} disconnected, sid {i}"),
+    ],
+)  # fmt: skip
+def test_what_comes_before_the_opening_is_no_end(early: str, begin: str, end: str, newest_first: bool) -> None:
+    log = life(early, end, PEOPLE, between=[begin])
+    lines = log.splitlines(keepends=True)
+    events = told(read("".join(lines[::-1] if newest_first else lines)))
+    assert [sign for sign, *_ in events].count("-") == [sign for sign, *_ in events].count("+") == 9
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ('[ENTER] Pad "{u}": Client {i} with IP "10.0.0.1" entered the pad',
+         '[LEAVE] Pad "{u}": Author "a.{w}" on client {i} left the pad'),
+        ("client {i} opened board {u}", "client {i} closed board {u}, user {w}"),
+    ],
+)  # fmt: skip
+def test_a_value_without_a_label_is_no_user_if_only_the_end_names_the_user(begin: str, end: str) -> None:
+    events = told(read(life(begin, end, ("wahl", "bio-8b", "notes7"))))
+    assert not {"wahl", "bio-8b", "notes7"} & {user for _, user, _ in events}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"subscriber":{{"id":"urn:uuid:{v}","topics":["https://shop.example/users/{n}00/notices"]}}',
+        '"viewer":{{"id":"{i}"}},"channel":"private-App.User.{n}00"',
+    ],
+)
+def test_the_random_id_of_a_subscriber_is_that_of_the_connection(fields: str) -> None:
+    lines = [
+        (10 * at + 300 * half, f'{{"ts":{1_770_643_864 + 10 * at + 300 * half}.25,"msg":"{word}",' + fields.format(
+            i=sid(at), n=1 + at % 4, v=f"{at:08x}-0b3c-4d5e-8f90-{at:012x}") + "}\n")
+        for at in range(12)
+        for half, word in enumerate(("New subscriber", "Subscriber disconnected"))
+    ]  # fmt: skip
+    events = told(read("".join(text for _, text in sorted(lines))))
+    assert {user for sign, user, _ in events if sign == "+"} == {"100", "200", "300", "400"}
+    assert len({each for _, _, each in events}) == 12
+
+
+@pytest.mark.parametrize("words", [("linked", "unlinked"), ("docked", "undocked"), ("ensconced", "disensconced")])
+def test_opposites_tell_of_the_connections_of_people_with_an_address_of_mail(words: tuple[str, str]) -> None:
+    begin, end = (f"INFO s.Dispo - dispatcher {{u}} {word}, session {{v}}, x" for word in words)
+    people = ("mia@spedi.example", "ben.o@spedi.example", "eve@spedi.example")
+    assert len(told(read(life(begin, end, people)))) == 18
+    assert told(read(life(begin, end, ("truck-7", "truck-8", "truck-9")))) == []
+
+
+def test_the_finer_of_two_equal_times_is_read() -> None:
+    log = "".join(
+        f"May 14 18:02:{at:02} shack murmurd[871]: <W>2026-05-14 18:02:{at:02}.141 User ann connected, sid {sid(at)}\n"
+        for at in range(3)
+    )
+    assert [(event.at or 0.0) % 1 > 0.1 for event in read(log, guesses=True)] == 3 * [True]
+    assert [event.resolution for event in read(log, guesses=True)] == 3 * [0.0]

@@ -219,7 +219,7 @@ def word_set(text: str) -> frozenset[str]:
 _USER_STEMS = word_set(
     "user users account member customer player owner sub subject username login email mail clerkuser employee driver "
     "patient student teacher person participant subscriber viewer visitor guest operator uid principal identity who "
-    "nick nickname handle"
+    "nick nickname handle author"
 )
 """Nouns that name a user, without "id"."""
 

@@ -104,7 +104,7 @@ class TimestampParser:
                 continue
             if found is None:
                 found = at
-            elif kind == "clock" and found % 1 == 0 and at % 60 - at % 1 == found % 60:
+            elif found % 1 == 0 < at % 1 and at % 60 - at % 1 == found % 60:
                 return found + at % 1  # date of the collector's timestamp, fraction of the logger's
         return found
 

@@ -14,7 +14,7 @@ from wscheck.observe.logs.wording.statements import Group, user_in
 from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
 
 _SOCKET_FORM = lazy_pattern(r"(?:/[\w/-]*#)?(?=[\w-]*[\dA-Z_-])[A-Za-z0-9_-]{20}|(?=[\w-]*\d)[A-Za-z0-9_-]{22}")
-_LONG_FORM = lazy_pattern(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LONG_FORM = lazy_pattern(r"[0-9a-f]{32}|(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SID_LABELS = frozenset(
     [
         "sid",
@@ -115,14 +115,19 @@ def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) ->
         form, several = has_socket_form(values), len(values) > 1
         distinct = len(set(values)) == len(values)
         again = sum(value in (ends if group.kind == CONNECTED else openings) for value in set(values))
-        if is_user_label(label) and group.is_keyed(place):
+        is_of_connection = names_connections(label, values)
+        if is_user_label(label) and group.is_keyed(place) and not is_of_connection:
             continue
         if not form and several and len(set(values)) == 1 and len(values) > 2:
             continue
         points = 4 * form + 3 * is_sid_label(label) + 2 * _has_form(values, _LONG_FORM)
-        points += 1 * is_weak_sid_label(label) + 2 * (again > 0) + (several and distinct and again > 0)
+        points += (
+            3 * is_of_connection + 1 * is_weak_sid_label(label) + 2 * (again > 0) + (several and distinct and again > 0)
+        )
         points -= (
-            3 * (is_user_label(label) and not form) + 2 * (label in _PREPOSITIONS and not form) + (place[0] == "#")
+            3 * (is_user_label(label) and not form and not is_of_connection)
+            + 2 * (label in _PREPOSITIONS and not form)
+            + (place[0] == "#")
         )
         if group.kind == CONNECTED and several and not form and not distinct and not is_sid_label(label):
             points -= 3  # a user returns, a socket does not
@@ -132,6 +137,20 @@ def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) ->
         return None, True
     alone = len(best) == 1 or best[0][0] > best[1][0]
     return best[0][1], alone and best[0][0] >= 3
+
+
+_PASSING = frozenset(["subscriber", "viewer", "visitor", "participant", "guest"])
+"""Nouns for a person who has one connection, whose id may be that of the connection."""
+
+
+def names_connections(label: str, values: Sequence[str]) -> bool:
+    """Return whether the id of a subscriber or a viewer is that of the connection: it is random, and never returns."""
+    return (
+        label_stem(label) in _PASSING
+        and len(values) >= MIN_COUNTED
+        and len(set(values)) == len(values)
+        and (_has_form(values, _LONG_FORM) or has_socket_form(values))
+    )
 
 
 def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[str | None, bool]:
@@ -212,8 +231,14 @@ def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
 def _preferred(places: Sequence[str], group: Group) -> str:
     """Return the place with the id of the user, rather than the place with the user's name or address."""
     order = ("userid", "uid", "user.id", "user", "username", "name", "email")
+    returning = [place for place in places if len(set(group.values(place))) < len(group.values(place))]
+    if returning and len(group.rows) >= MIN_USES:
+        places = returning  # an id that differs on each line may be that of the request
     return min(places, key=lambda place: order.index(group.label(place)) if group.label(place) in order else 3)
 
+
+MIN_USES = 4
+"""Number of lines from which on a value that returns is preferred."""
 
 _NUMBER_AT_END = lazy_pattern(r"\D*(\d{1,18})")
 

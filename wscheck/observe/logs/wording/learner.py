@@ -25,23 +25,28 @@ from wscheck.observe.logs.wording.words import (
     HOLDER_NOUNS,
     NEWER_WORDS,
     OLDER_WORDS,
+    WORK_NOUNS,
     word_parts,
 )
 
 
-def learn(rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | None = None) -> dict[Statement, Reading]:
+def learn(
+    rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | None = None, *, newest_first: bool = False
+) -> dict[Statement, Reading]:
     """Return the readings of the statements in `rows` that contain no known marker.
 
     read_kinds  kinds of events that known markers report in this log; no further statement is searched for these kinds,
                 except for replacements
     known       ids and keys that the caller knows already, for example from the client of a verify run
+    newest_first  the rows are in the reverse order of time
     """
-    groups = _without_impostors(group_rows(rows))
+    groups = [group for group in _without_impostors(group_rows(rows)) if not _is_about_work(group)]
     connects = [group for group in groups if group.kind == CONNECTED]
     departures = [group for group in groups if group.kind == DISCONNECTED]
     ids, found = known or Ids(), dict[Statement, Reading]()
     ids_are_known = bool(ids.sids or ids.users)
     opened = _openings(connects, departures, ids)
+    departures = [group for group in departures if not _precedes_openings(group, opened, newest_first=newest_first)]
     ended = _ends(departures, ids, opened)
     for each in (opened, ended, _replacements(groups, ids, rows)):
         found |= {
@@ -54,6 +59,34 @@ def learn(rows: Sequence[Row], read_kinds: Collection[str] = (), known: Ids | No
     named = {group.statement: group for group in groups}
     return {each: reading for each, reading in found.items() if not _names_other_thing(named[each], reading)}
 
+
+def _is_about_work(group: Group) -> bool:
+    """Return whether a statement reports the start or the end of work, such as of an HTTP request."""
+    columns = (group.values(place) for place in group.columns if place.isdigit())
+    words = group.words | {values[0].lower() for values in columns if len(set(values)) == 1}
+    return not group.is_plain and not words.isdisjoint(WORK_NOUNS) and words.isdisjoint(CONNECTION_NOUNS)
+
+
+def _precedes_openings(group: Group, opened: "_Read", *, newest_first: bool) -> bool:
+    """Return whether a statement usually names a connection before the connection opens, so that it reports no end."""
+    begun = dict[str, int]()
+    for other, reading in opened:
+        for row, slot in zip(other.rows, other.columns.get(reading.places.get(SID, ""), ()), strict=False):
+            if slot is not None:
+                begun.setdefault(slot.value, row.line)
+    for place in group.places():
+        pairs = [
+            (begun[slot.value], row.line)
+            for row, slot in zip(group.rows, group.columns[place], strict=True)
+            if slot is not None and slot.value in begun
+        ]
+        early = sum(begin < at if newest_first else at < begin for begin, at in pairs)
+        if len(pairs) >= MIN_REPEATED and early >= MOSTLY_EARLY * len(pairs):
+            return True
+    return False
+
+
+MOSTLY_EARLY = 0.8
 
 MIN_KNOWN = 0.5
 """Smallest share of known ids that confirms words which alone do not tell that a connection ended."""
@@ -113,6 +146,8 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     for group in connects:
         sid, sure = _known_place(group, SID, ids.sids, ids) or sid_place(group, ends, ())
         user, named = _known_place(group, USER, ids.users, ids) or user_place(group, sid, ())
+        if user is not None and _are_users_named_at_end(group, sid, user, departures):
+            user, named = None, True
         certain = sure and named
         if sid is None and user is None:
             continue
@@ -139,6 +174,26 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
             if group.is_plain and is_bare(group.statement[1])
         ]
     return chosen
+
+
+def _are_users_named_at_end(group: Group, sid: str | None, user: str, departures: Sequence[Group]) -> bool:
+    """Return whether only the end of a connection names its user, so that a value without a label is something else.
+
+    For example, `Pad "notes": client c7 entered` opens a connection, and `author a.G1 on client c7 left` ends it.
+    """
+    if sid is None or is_user_label(group.label(user)):
+        return False
+    sids, values = set(group.values(sid)), set(group.values(user))
+    for other in departures:
+        if any(share(other.values(place), sids) >= MIN_KNOWN for place in other.places()):
+            labelled = [
+                place
+                for place in other.places()
+                if is_user_label(other.label(place)) and sids.isdisjoint(other.values(place))
+            ]
+            if labelled and all(values.isdisjoint(other.values(place)) for place in labelled):
+                return True
+    return False
 
 
 NEAR, MOSTLY_NEAR = 4, 0.8

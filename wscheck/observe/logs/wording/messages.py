@@ -122,8 +122,8 @@ _PREFIX = lazy_pattern(
     |(?P<stamp>\(?(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),?\s)?(?:{STAMP_SOURCE})(?:\s?GMT[+-]\d{{4}})?(?:\s\([\w ]+\))?
         \)?[,:]?(?=\s|[A-Z|]|$))
     |(?P<python>(?:DEBUG|INFO|WARN|WARNING|ERROR|CRITICAL):[\w.]+:)
-    |(?P<ruby>[DIWEFA],(?=\s\[))
-    |(?P<priority><\d{{1,3}}>)
+    |(?P<ruby>[DIWEFA],?(?=\s\[))
+    |(?P<priority><(?:\d{{1,3}}|[A-Z])>)
     |(?P<process>(?:[\w.-]+\s)?[\w./-]+\[[\w.-]+\]:)
     |(?P<bunyan>[\w.-]+/\d+\son\s[\w.-]+:)
     |(?P<column>[\w.|-]+\s+\|(?=\s))
@@ -135,7 +135,7 @@ _PREFIX = lazy_pattern(
     |(?P<pid>\#?\d+\]?(?=\s+(?:[-–—]|[\[(]|[A-Z]{{3,8}}\b)))
     |(?P<pair>[A-Za-z_]\w*=(?:<[^<>\s]*>|[^\s\[\]"']+)(?=\s))
     |(?P<sid>(?:[\w-]{{20}}|[0-9a-f]{{32}}):(?=\s))
-    |(?P<logger>[A-Za-z_$][\w.$/-]*(?:\[\d+\])?(?::[A-Za-z_$<][\w.$/>-]*)*(?::\d+(?=\s+[-–—]\s))?(?:\s*:{{1,2}}(?=\s|[A-Z✅-➿])|\s+[-–—](?=\s)))
+    |(?P<logger>[A-Za-z_$][\w.$/-]*(?:\[\d+\])?(?::[A-Za-z_$<][\w.$/>-]*)*(?::\d+(?=\s+[-–—]\s))?(?:\s*:{{1,2}}(?=\s|[A-Z✅-➿])|\s+[-–—]{{1,2}}(?=\s)))
     |(?P<dotted>(?!(?i:user|users|client|socket|session|connection|player|member|sid|id):)[A-Za-z_][\w$-]*(?:[.:][A-Za-z_$][\w$-]*)+(?=\s))
     |(?P<path>[\w.-]+(?:/[\w.-]+)+(?=\s))
     |(?P<level>[A-Za-z]{{3,11}}:?(?=\s))
@@ -404,7 +404,7 @@ def _without_reason(text: str) -> tuple[str, str]:
 def _flatten(fields: Mapping[str, Any], path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Yield the scalar values of a structured record, with dots in the names of nested keys."""
     for key, value in fields.items():
-        name = f"{path}{key}"
+        name, value = f"{path}{key}", value[0] if isinstance(value, list) and len(value) == 1 else value  # noqa: PLW2901
         if isinstance(value, dict) and depth < 3 and key.lower() not in FOREIGN_KEYS:
             yield from _flatten(value, f"{name}.", depth + 1)
         elif (text := id_text(value)) is not None and len(text) <= 512:
@@ -418,6 +418,7 @@ def _split_pairs(text: str) -> tuple[str, dict[str, str]]:
         message = next((pair.value for pair in pairs if pair.key in MESSAGE_KEYS), "")
         if message:
             return message, {pair.key: pair.value for pair in pairs if pair.key not in MESSAGE_KEYS}
+    text = _ROCKET.sub(r"\2: ", text) if "=>" in text else text
     object_at = _OBJECT.search(text)
     if object_at is None:
         return text, {}
@@ -427,9 +428,11 @@ def _split_pairs(text: str) -> tuple[str, dict[str, str]]:
         for pair in found
         if FOREIGN_KEYS.isdisjoint(pair.parents)
     }
-    return (text[: object_at.start("object")].rstrip(), fields) if fields else (text, {})
+    return (text[: object_at.start("object")].rstrip(" -"), fields) if fields else (text, {})
 
 
+_ROCKET = lazy_pattern(r"""(?<=[{,\s]):?(["']?)([A-Za-z_]\w*)\1\s*=>\s*(?=["'\d:])""")
+"""Key of a hash of Ruby or an array of PHP: `:user => "ann"`."""
 _LOGFMT = lazy_pattern(r"(?:^|\s)(?:msg|message|event)=")
 _OBJECT = lazy_pattern(r"""(?<=\s)(?P<object>\{\s*["']?[A-Za-z_$@][\w$.@-]*["']?\s*[:=].*\})\s*(?:\[\]|\{\})?\s*$""")
 

@@ -30,6 +30,7 @@ from wscheck.observe.logs.wording.id_places import (
     has_socket_form,
     is_sid_label,
     is_weak_user_label,
+    names_connections,
     share,
 )
 from wscheck.observe.logs.wording.messages import ParsedMessage
@@ -338,6 +339,8 @@ class Pairing:
             if len(column.lines) > len(sid.lines):
                 continue  # a connection has one user
             own = sid.group.values(place)
+            if names_connections(label, own):
+                continue
             may_count = not is_weak_user_label(label) and counts_up(own)
             if not is_user_label(label) and (has_socket_form(own) or may_count):
                 continue
@@ -353,7 +356,8 @@ class Pairing:
         best.sort(key=lambda pair: -pair[0])
         if not best or best[0][0] < 1:
             return None, False
-        if best[0][1].endswith("@") and end is not None and self.names_user_at_end(sid, end):
+        is_address = best[0][1].endswith("@")
+        if end is not None and self.names_user_at_end(sid, end) and (is_address or _names_users(end, best[0][1], sid)):
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
@@ -397,6 +401,13 @@ class Pairing:
             return True
         named = all(any(map(str.isalpha, value)) for value in start.lines) and not _are_addresses(start)
         return named and all(self._is_alternating(value, start, end) for value in start.lines)
+
+    def are_told_by_opposites(self, pair: StatementPair, user: str) -> bool:
+        """Return whether opposites ("linked", "unlinked") tell of an id of a connection and an e-mail address."""
+        start, end = pair.start.group, pair.end.group
+        words = {f"{sign}{word}" for sign in _OPPOSITES for word in start.words}
+        is_sid = is_sid_label(start.label(pair.start.place)) and pair.ids > MIN_PAIRS
+        return is_sid and not words.isdisjoint(end.words) and all(map(_EMAIL.fullmatch, self.column(start, user).lines))
 
     def _is_alternating(self, value: str, start: Column, end: Column) -> bool:
         lines = sorted([*((at, 0) for at in start.lines[value]), *((at, 1) for at in end.lines.get(value, ()))])
@@ -563,6 +574,15 @@ def _names_connection(group: Group) -> bool:
 _SPOKEN = lazy_pattern(r"[^\W\d_]+")
 
 
+def _names_users(end: Column, user: str, sid: Column) -> bool:
+    """Return whether a label in the statement that ends connections names a user, and none in the one that opens them.
+
+    user  place in the statement of `sid` at which a value without a label might be the user
+    """
+    labels = (end.group.label(place) for place in end.group.columns if place != end.place)
+    return any(map(is_user_label, labels)) and not is_user_label(sid.group.label(user))
+
+
 def _is_number_tag(column: Column) -> bool:
     """Return whether the values are numbers in the prefix, which identify a process or a thread."""
     return all(_is_number(column.place, value) for value in column.lines)
@@ -602,8 +622,9 @@ def learn_structure(
         return {}
     pair, user, sure = chosen
     is_by_user = user == pair.start.place
+    sure = sure or (not is_by_user and pairing.are_told_by_opposites(pair, user))
     roles = {USER: user} if is_by_user else {SID: pair.start.place, USER: user}
-    certain = sure and _tells_of_connections(pair)
+    certain = sure and (_tells_of_connections(pair) or pairing.are_told_by_opposites(pair, user))
     found = {
         pair.start.group.statement: make_reading(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
     }

@@ -30,17 +30,22 @@ PIECE = lazy_pattern(
     |(?P<sign>\S)""",
     re.VERBOSE,
 )
+_NUMBERED = lazy_pattern(r"(?P<number>\d{1,9}):(?P<name>[^\W\d_][\w.-]*)")
+"""Number of a connection and the name of its user: "12:ann"."""
 _BARE = lazy_pattern(r"""[^\s"`()\[\]{}<>|,;=]+""")
 _COMPOSED = lazy_pattern(r"/[^/]")
 _PARTS = lazy_pattern(r"[/?&]|[^/?&]+")
 _KEY = lazy_pattern(r"[A-Za-z_$][\w.$-]*")
 _LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’.][^\W\d_]+)*")
 _NO_ID = lazy_pattern(
-    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://.*|/.*(?<!\#[\w-]{20})
+    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://(?!\S{0,200}/users?/[\w.@-]*\d[\w.@-]*(?:/[\w-]+)?$).*|/.*(?<!\#[\w-]{20})
     |localhost(?::\d+)?|:?\d{2,5}/\w*|true|false|null|none|undefined
     |[\d.,]+\s?(?:ms|µs|us|s|sec|secs|m|min|h|%|b|kb|mb|gb|kib|mib)|v?\d+(?:\.\d+)+|mozilla/.*|\w+/\d[\d.]*|[a-z]+\s/.*"""
 )
-"""Values that are no ids: addresses, URLs, durations, sizes, versions, user agents."""
+"""Values that are no ids: addresses, URLs, durations, sizes, versions, user agents.
+
+A URL that ends with a user (https://site.example/users/7/notices) is the id of this user.
+"""
 _NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
 """Part of a person's name: "Ann"."""
 _OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
@@ -120,7 +125,7 @@ def _parse(text: str, words: Container[str] | None = None, begin: int = 0, stop:
             if bare and not certain and text.startswith("=", at) and _KEY.fullmatch(bare) is not None:
                 yield Piece(bare, WORD, begin, at)
             elif bare:
-                yield _bare_piece(bare, begin, words, certain=certain)
+                yield from _bare_pieces(bare, begin, words, certain=certain)
             for sign in match[0][len(bare) :]:
                 yield Piece(sign, SIGN, at, at + 1)
                 at += 1
@@ -135,6 +140,18 @@ def _parse_path(text: str, begin: int, words: Container[str]) -> Iterator[Piece]
             yield Piece(part[0], SIGN, begin + part.start(), begin + part.end())
         else:
             yield _bare_piece(part[0], begin + part.start(), words, certain=False)
+
+
+def _bare_pieces(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Iterator[Piece]:
+    """Yield the text `bare`, which starts at `begin`, as one piece, or as two values with a colon between them."""
+    numbered = _NUMBERED.fullmatch(bare)
+    if numbered is None:
+        yield _bare_piece(bare, begin, words, certain=certain)
+        return
+    colon = begin + numbered.end("number")
+    yield Piece(numbered["number"], VALUE, begin, colon)
+    yield Piece(":", SIGN, colon, colon + 1)
+    yield Piece(numbered["name"], VALUE, colon + 1, begin + len(bare))
 
 
 def _bare_piece(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Piece:
@@ -199,6 +216,8 @@ def _without_own_room(pieces: Sequence[Piece]) -> list[Piece]:
 def slot_at(pieces: Sequence[Piece], at: int) -> Slot:
     """Return the value at a position with its label: the word in front of the value or in front of its ":" or "="."""
     keyed, before = False, at - 1
+    if before >= 1 and pieces[before].text == ":" and pieces[before - 1].text.isdigit():
+        return Slot("", pieces[at].text)  # "12:ann"
     if before >= 0 and pieces[before].text in {":", "="}:
         keyed, before = True, before - 1
     elif before >= 1 and pieces[before].text in {"[", "(", "<"} and pieces[before - 1].end == pieces[before].begin:

@@ -1,6 +1,7 @@
 """Search of a log's first lines, and of samples of its later lines, for the wording in which it reports connections."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import NamedTuple
 
 import stringzilla
@@ -39,6 +40,9 @@ MAX_VAIN = 100
 MAX_KNOWN = 50
 """Largest number of lines with a known marker that are searched for ids."""
 
+MAX_STEPS = 100
+"""Number of lines by which the direction of time in a log is recognised."""
+
 MAX_STRUCTURE = 2_000
 """Number of lines at the start of a log whose structure is searched if its words do not tell of connections."""
 MIN_AGREEMENT = 0.9
@@ -52,7 +56,7 @@ _LIKELY = (
     b"tart", b" up", b"ew ", b"ogged", b"emov", b"estroy", b"inish", b"own", b"CONNECT", b"JOIN", b"OPEN",
     b"CLOSE", b"etach", b"xit", b"uit", b"ssign", b"ssoci", b"ound", b"apped", b"nter", b"rriv", b"ncoming",
     b"igned", b"dentif", b"andshak", b"ello", b"eady", b"bye", b"ogout", b"xpir", b"eleas", b"top", b"elet",
-    b"urg", b"leanup", b"bort", b"omplet",
+    b"urg", b"leanup", b"bort", b"omplet", b"egin", b"egan", b" end", b"/end", b".end", b"_end", b"-end",
 )  # fmt: skip
 """Parts of words that report events, without their first letter, which may be a capital."""
 _INDENTATION = (b" ", b"\t")
@@ -241,6 +245,12 @@ class WordingScout:
             known = {row.message.statement for row in rows if row.line in told}
             further = {each: reading for each, reading in found.items() if agrees and each not in known}
             further = {each: reading for each, reading in further.items() if not self._repeats(each, reading, rows)}
+            ended = self._ended_ids()
+            further = {
+                each: reading
+                for each, reading in further.items()
+                if reading.kind != DISCONNECTED or not _end_otherwise(each, reading, rows, ended)
+            }
             self._beyond = Wording(further, words) if further else self._beyond
             self.wording = Wording(self.wording.readings, beyond=self._beyond)
             return further
@@ -268,6 +278,16 @@ class WordingScout:
             for row in own
         )
         return again > len(own) / 2
+
+    def _ended_ids(self) -> set[str]:
+        """Return the ids of the connections whose ends known words report."""
+        return {
+            value
+            for row in self._rows
+            if (known := self.wording.readings.get(row.message.statement)) is not None and known.kind == DISCONNECTED
+            for role, value in ids_in(row.message, known)
+            if role == SID
+        }
 
     def _is_known(self, piece: bytes) -> bool:
         """Return whether known markers report both the openings and the ends of connections in this log."""
@@ -327,7 +347,8 @@ class WordingScout:
             self.markers.setdefault(message, parsed.meaning.kind)
 
     def _learn(self, earlier: int) -> list[Row]:
-        found = learn(self._rows, self._kinds | self._own_kinds, Ids(keys=self._keys))
+        newest_first = self._is_newest_first()
+        found = learn(self._rows, self._kinds | self._own_kinds, Ids(keys=self._keys), newest_first=newest_first)
         self._evaluated = {row.message.statement for row in self._rows}
         chosen = {each: reading for each, reading in found.items() if self._is_to_be_read(reading)}
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
@@ -342,6 +363,13 @@ class WordingScout:
         )
         new = {each for each in new if not each[0].endswith(_OVER_LINES)}
         return [row for row in self._rows[:earlier] if row.message.statement in new and not row.is_read]
+
+    def _is_newest_first(self) -> bool:
+        """Return whether a later line is usually earlier in time."""
+        sample = self._rows[:: max(1, len(self._rows) // MAX_STEPS)]
+        found = [self._timestamps.find(row.message.stamp) for row in sample]
+        times = [at for at in found if at is not None]
+        return sum((before > after) - (before < after) for before, after in combinations(times, 2)) > 0
 
     def _use_record(self, reading: Reading) -> None:
         """Read records over several lines: the message is a marker, and the names of the ids below it are keys."""
@@ -376,6 +404,21 @@ def _fitted(row: Row, statement: Statement) -> Row | None:
         return None
     message = fit(row.message, pattern)
     return row._replace(message=message) if message is not None else None
+
+
+def _end_otherwise(statement: Statement, reading: Reading, rows: Sequence[Row], ended: set[str]) -> bool:
+    """Return whether known words report the ends of most of the connections that a statement names.
+
+    A connection ends once, so the statement reports something else that happens to it.
+    """
+    own = {
+        value
+        for row in rows
+        if row.message.statement == statement
+        for role, value in ids_in(row.message, reading)
+        if role == SID
+    }
+    return bool(own) and 2 * len(own & ended) > len(own)
 
 
 def _same_roles(one: Reading, other: Reading) -> bool:

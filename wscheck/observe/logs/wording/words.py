@@ -16,12 +16,14 @@ END_VERBS = word_set(
 )
 ARRIVALS = word_set(
     "registered registers register created added authenticated authorized identified subscribed started starting up "
-    "arrived entered new incoming logged signed mapped associated bound assigned handshake ready hello back online"
+    "arrived entered new incoming logged signed mapped associated bound assigned handshake ready hello back online "
+    "begin begins began"
 )
 """Words that report a new connection if the ids on their lines confirm it."""
 DEPARTURES = word_set(
     "unregistered unregisters unregister deregistered deregister removed destroyed deleted finished down "
-    "unsubscribed stopped expired released cleanup evicted bye logout unmapped unbound purged aborted"
+    "unsubscribed stopped expired released cleanup evicted bye logout unmapped unbound purged aborted "
+    "finish finishes end ends"
 )
 """Words that report the end of a connection if the ids on their lines confirm it."""
 CONNECTION_NOUNS = word_set(
@@ -30,7 +32,7 @@ CONNECTION_NOUNS = word_set(
 )
 HOLDER_NOUNS = word_set(
     "user users client clients member player customer account device host viewer agent operator visitor subscriber "
-    "participant guest worker terminal browser person employee driver"
+    "participant guest worker terminal browser person employee driver author"
 )
 """Nouns for users and clients that have a connection."""
 
@@ -273,7 +275,7 @@ _REPORTS = lazy_pattern(
     r"exited|quit|abort|complet|purg|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|"
     r"logged|signed|mapp|"
     r"associat|bound|assign|handshak|ready|hello|back|remov|destroy|delet|finish|down|stopp|expir|releas|cleanup|bye|logout|"
-    r"replac|supersed|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
+    r"beg[ai]n|\bends?\b|replac|supersed|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
 )
 
 
