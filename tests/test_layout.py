@@ -16,6 +16,7 @@ HEAVY = (
     "jinja2",
     "asyncio",
     "xml",
+    "mcp",
     "msgspec",
     "opentelemetry",
     "prometheus_client",

@@ -23,10 +23,11 @@ def mcp(
         ),
     ] = None,
 ) -> None:
-    """Serve the checks as tools for coding agents, over the Model Context Protocol on stdin and stdout.
+    """Serve the checks as tools for coding agents (MCP).
 
-    An MCP client starts it: its configuration contains the command `wscheck` with the argument `mcp`. The tools watch a
-    page, scan source code, evaluate logs and HAR files, verify a server, and explain rules. See `wscheck docs mcp`.
+    It speaks the Model Context Protocol on stdin and stdout. An MCP client starts it: the client's configuration
+    contains the command `wscheck` with the argument `mcp`. The tools watch a page, scan source code, evaluate logs and
+    HAR files, verify a server, and explain rules. See `wscheck docs mcp`.
 
     Exit codes: 0 the client closed stdin, 2 usage, 130 interrupted by Ctrl-C or SIGTERM.
     """

@@ -34,6 +34,9 @@ SEND_EVERY_S = 0.2
 END_TIMEOUT_S = 8.0
 """Longest time that a cancelled run may take to end, for example to close its browser (seconds)."""
 
+THREAD_TIMEOUT_S = 2.0
+"""Longest time that the thread of a cancelled call may take to notice it (seconds)."""
+
 
 class Cancelled(Exception):
     """Error in the thread of a call that the client cancelled."""
@@ -150,7 +153,10 @@ class _Call:
         self._cancelled.set()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
-        """Run `work` in a thread that does not prevent the end of the process."""
+        """Run `work` in a thread that does not prevent the end of the process.
+
+        If the call is cancelled, wait a little for the thread, which ends when it next calls `progress`.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
 
         def deliver(result: T | None, error: BaseException | None) -> None:
@@ -167,7 +173,14 @@ class _Call:
                 self._loop.call_soon_threadsafe(deliver, result, failure)
 
         threading.Thread(target=run, name="wscheck", daemon=True).start()
-        return await future
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            self.cancel()
+            await asyncio.wait([future], timeout=THREAD_TIMEOUT_S)
+            if future.done():
+                future.exception()  # it was cancelled, and nobody asks why
+            raise
 
     async def send_progress(self) -> None:
         """Send the latest progress from time to time. Its number grows, also if a run starts to count again."""
