@@ -1,0 +1,5 @@
+"""A page with a button."""
+
+import streamlit
+
+streamlit.button("greet")

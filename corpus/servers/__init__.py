@@ -1,0 +1,1 @@
+"""Small servers in place of the backends of applications."""

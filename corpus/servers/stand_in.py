@@ -1,0 +1,100 @@
+"""Server that stands in for an application's backend. `python -m corpus.servers.stand_in OPTIONS-AS-JSON`.
+
+It serves the application's frontend, answers requests with the JSON of the entry (`{}` by default), and accepts every
+websocket. What a websocket says is a dialect: enough of the backend's protocol for the frontend to stay connected.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+Dialect = Callable[[web.WebSocketResponse], Awaitable[None]]
+_PING_S = 3.0
+
+
+async def _silent(socket: web.WebSocketResponse) -> None:
+    """Read and say nothing."""
+    async for _ in socket:
+        pass
+
+
+async def _cable(socket: web.WebSocketResponse) -> None:
+    """Welcome the client and confirm its subscriptions, as Action Cable does, with a ping every few seconds."""
+    await socket.send_str('{"type":"welcome"}')
+
+    async def ping() -> None:
+        while True:
+            await asyncio.sleep(_PING_S)
+            await socket.send_str('{"type":"ping"}')
+
+    pinging = asyncio.create_task(ping())
+    try:
+        async for message in socket:
+            said = json.loads(message.data) if message.type is WSMsgType.TEXT else {}
+            if said.get("command") == "subscribe":
+                answer = {"type": "confirm_subscription", "identifier": said["identifier"]}
+                await socket.send_str(json.dumps(answer))
+    finally:
+        pinging.cancel()
+
+
+async def _zigbee2mqtt(socket: web.WebSocketResponse) -> None:
+    """Send the first topics that Zigbee2MQTT publishes to its frontend."""
+    topics: dict[str, Any] = {
+        "bridge/state": {"state": "online"},
+        "bridge/info": {
+            "version": "2.6.0",
+            "config": {"frontend": {}, "devices": {}, "groups": {}},
+            "permit_join": False,
+        },
+        "bridge/devices": [],
+        "bridge/groups": [],
+    }
+    for topic, payload in topics.items():
+        await socket.send_str(json.dumps({"topic": topic, "payload": payload}))
+    await _silent(socket)
+
+
+DIALECTS: dict[str, Dialect] = {"silent": _silent, "cable": _cable, "zigbee2mqtt": _zigbee2mqtt}
+
+
+def application(root: Path, websocket: str, answers: dict[str, Any]) -> web.Application:
+    """Return the server of a frontend's folder."""
+    speak = DIALECTS[websocket]
+    root = root.resolve()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+            socket = web.WebSocketResponse(protocols=list(filter(None, offered)))
+            await socket.prepare(request)
+            await speak(socket)
+            return socket
+        if request.path in answers:
+            return web.json_response(answers[request.path])
+        path = (root / request.path.lstrip("/")).resolve()
+        if path.is_relative_to(root) and path.is_file():
+            return web.FileResponse(path)
+        if "text/html" in request.headers.get("Accept", ""):
+            return web.FileResponse(root / "index.html")
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    return app
+
+
+def main() -> None:
+    """Serve until the process is ended. The options are one JSON object: port, root, websocket and answers."""
+    options = json.loads(sys.argv[1])
+    app = application(Path(options["root"]), options["websocket"], options["answers"])
+    web.run_app(app, host="127.0.0.1", port=options["port"], print=None)
+
+
+if __name__ == "__main__":
+    main()
