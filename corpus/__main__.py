@@ -1,0 +1,86 @@
+"""Install, serve and check the applications of the corpus, and print the table. `python -m corpus --help`."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from corpus.checking import check
+from corpus.entries import Case, cases_of, read_entries
+from corpus.evidence import table, write_page
+from corpus.installing import CACHE, NotInstalled, installed
+from corpus.judging import judge
+from corpus.others import LINTERS, lint, search_leaks
+from corpus.serving import NotServed, serving
+
+SOURCES = ["browser", "count", "har", "scan"]
+
+
+def main() -> int:
+    """Run the cases that have no result yet, and print the table of all results."""
+    parser = argparse.ArgumentParser(prog="python -m corpus", description=__doc__)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="NAME", help="check this application (repeatable)"
+    )
+    parser.add_argument("--again", action="store_true", help="check cases again that have a result")
+    parser.add_argument(
+        "--loop", action="store_true", help="run `wscheck browser --loop` too: a minute or more per case"
+    )
+    parser.add_argument("--results", type=Path, default=CACHE / "results.json", help="file of the results")
+    parser.add_argument(
+        "--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing"
+    )
+    options = parser.parse_args()
+    try:
+        entries = read_entries(options.only)
+    except ValueError as error:
+        parser.error(str(error))
+    if options.page:
+        write_page(read_entries([]))
+        return 0
+    results: dict[str, Any] = (
+        json.loads(options.results.read_text(encoding="utf-8")) if options.results.exists() else {}
+    )
+    sources = [*SOURCES, "loop"] if options.loop else SOURCES
+    if options.others:
+        sources = [*LINTERS, "fuite"]
+    for case in cases_of(entries):
+        wanted = [name for name in sources if options.again or name not in results.get(case.id, {})]
+        if case.entry.excluded or not wanted or ("error" in results.get(case.id, {}) and not options.again):
+            continue
+        results.setdefault(case.id, {}).update(_judged(case, wanted))
+        results[case.id]["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        print(
+            case.id,
+            {name: said.get("result") for name, said in results[case.id].items() if name != "at"},
+            file=sys.stderr,
+        )
+    print(table(entries, results))
+    return 0
+
+
+def _judged(case: Case, sources: list[str]) -> dict[str, Any]:
+    """Return what each source was right about, or why the case could not be checked."""
+    try:
+        folder = installed(case)
+        with serving(case, folder) as origin:
+            if "fuite" in sources:
+                return {**lint(case, folder), "fuite": search_leaks(case, origin)}
+            outcomes = check(case, folder, origin, sources)
+    except (NotInstalled, NotServed) as error:
+        return {"error": {"result": "error", "details": str(error), "seconds": 0.0}}
+    kept = {name: outcome for name, outcome in outcomes.items() if name in sources}
+    (CACHE / "reports").mkdir(parents=True, exist_ok=True)
+    (CACHE / "reports" / f"{case.id}.json").write_text(json.dumps(outcomes, indent=1), encoding="utf-8")
+    absent = {name: {"result": "not run", "details": "", "seconds": 0.0} for name in sources if name not in kept}
+    return {name: msgspec.to_builtins(judge(case, name, outcome)) for name, outcome in kept.items()} | absent
+
+
+if __name__ == "__main__":
+    sys.exit(main())

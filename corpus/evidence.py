@@ -1,0 +1,206 @@
+"""The table of results, and the page `docs/evidence.md`."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from corpus.entries import Case, Entry, cases_of
+from corpus.others import LINTERS, PACKAGES
+
+PAGE = Path(__file__).parent.parent / "docs" / "evidence.md"
+RESULTS = Path(__file__).with_name("results")
+_MARKS = {True: "right", False: "wrong", None: "-"}
+
+Results = dict[str, Any]
+"""Case to source to judgement."""
+
+
+def table(entries: list[Entry], results: Results) -> str:
+    """Return the table of the results of entries, as Markdown."""
+    columns = ["case", "browser", "line", "cause", "fix", "s", "har", "scan", "loop", "count"]
+    rows = [_row(columns), "|---" * len(columns) + "|"]
+    for case in cases_of(entries):
+        said = results.get(case.id, {})
+        browser = said.get("browser") or said.get("error") or {"result": "not run"}
+        parts = [_MARKS[browser.get(key)] for key in ("line", "cause", "fix")] if case.is_faulty else ["", "", ""]
+        others = [said.get(name, {}).get("result", "") for name in ("har", "scan", "loop", "count")]
+        result = f"excluded: {case.entry.excluded}" if case.entry.excluded else browser["result"]
+        rows.append(_row([case.id, result, *parts, f"{browser.get('seconds', 0):.0f}", *others]))
+    return "\n".join(rows)
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def write_page(entries: list[Entry]) -> None:
+    """Write the page from the results in the repository."""
+    first, now, tools = (_read(name) for name in ("first", "now", "tools"))
+    PAGE.write_text(page(entries, first, now, tools), encoding="utf-8")
+
+
+def _read(name: str) -> Results:
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def page(entries: list[Entry], first: Results, now: Results, tools: Results) -> str:
+    """Return the page: misses first, then the figures of both runs, the applications and the other tools."""
+    cases = [case for case in cases_of(entries) if not case.entry.excluded]
+    applications = sum(entry.kind == "application" for entry in entries if entry.faulty)
+    faults = sum(bool(entry.faulty) for entry in entries)
+    return f"""# Evidence
+
+Published applications and libraries in fixed versions, checked by wscheck and by other tools. {faults} have a known
+fault ({applications} are applications with their own frontend, the others libraries on a page that uses them as their
+documentation says); each of these is also checked in its fixed version. {len(entries) - faults} have no known fault.
+`corpus/apps/` contains the versions, the commands and the expected results, which were written down before the first
+run: from the code of both versions, their public reports, and a count of open sockets.
+
+```
+python -m corpus                     # install, serve and check all; continues where it stopped
+python -m corpus --only marimo --again
+python -m corpus --loop              # `wscheck browser --loop` too
+python -m corpus --others            # the other tools
+python -m corpus --page              # write this page from corpus/results
+```
+
+It installs with npm and pip into `~/.cache/wscheck-corpus` (or `WSCHECK_CORPUS`), serves on the loopback interface
+only, limits every step in time, and ends what it started.
+
+## What is wrong or was not shown
+
+{_misses(cases, now)}
+
+- Right fix: the advice was compared with what the published fix changes. No tool applied it; the fixed version of each
+  application is the evidence that the finding is gone.
+- One run of each case, not ten. Faults that need a login, several users or a slow network are not in the corpus.
+- Applications whose package contains only minified bundles without source maps have no line of their source code: the
+  expected place is the line of the bundle.
+
+## Figures
+
+{_figures(cases, first, now)}
+
+Line, cause and fix are counted for the faults that were found.
+
+## The first run
+
+{table(entries, first)}
+
+## The run after the fixes
+
+{table(entries, now)}
+
+`inconclusive` is no answer: the exit code is 3. A HAR file that Playwright recorded has neither openers nor the ends of
+websockets. `scan` is listed where the package contains source code, and `loop` where it was run.
+
+## The applications
+
+{_applications(entries)}
+
+## Other tools
+
+The same inputs. A linter has found a fault if a message names a connection, a subscription, a listener or a cleanup.
+`count` is a test of twenty lines with Playwright: two websockets of one page to one address that are open together for
+more than 300 ms.
+
+{_tools(cases, now, tools)}
+
+Versions: {", ".join(PACKAGES)}. memlab was not run: it needs a scenario written for each page.
+"""
+
+
+def _misses(cases: list[Case], now: Results) -> str:
+    """Return a list of what is wrong in the run, worst first."""
+    order = ["missed", "false alarm", "error", "inconclusive"]
+    lines = []
+    for case in cases:
+        for source in ("browser", "har", "scan", "loop"):
+            said = now.get(case.id, {}).get(source) or {}
+            if source != "browser" and case.is_faulty and said.get("result") != "false alarm":
+                continue
+            wrong = [key for key in ("line", "cause", "fix") if said.get(key) is False]
+            if said.get("result") in order or wrong:
+                what = said["result"] if said["result"] in order else f"wrong {', '.join(wrong)}"
+                rank = order.index(said["result"]) if said["result"] in order else len(order)
+                lines.append((rank, f"- {case.id}, {source}: {what}. {_short(said.get('details', ''))}"))
+        if "error" in now.get(case.id, {}):
+            lines.append((2, f"- {case.id}: not checked. {_short(now[case.id]['error']['details'])}"))
+    return "\n".join(text for _, text in sorted(lines)) or "- Nothing in the runs of wscheck."
+
+
+def _short(text: str) -> str:
+    """Return one line of a text, without markup and without paths of this machine."""
+    line = " ".join(text.replace("|", "/").replace("`", "'").split())
+    return line.replace(str(Path.home()), "~")[:240]
+
+
+def _figures(cases: list[Case], first: Results, now: Results) -> str:
+    """Return the figures of both runs."""
+    faulty = [case for case in cases if case.is_faulty]
+    healthy = [case for case in cases if not case.is_faulty]
+
+    def browser(results: Results, case: Case) -> dict[str, Any]:
+        return dict(results.get(case.id, {}).get("browser") or {})
+
+    def of(results: Results, among: list[Case], is_right: Callable[[dict[str, Any]], bool]) -> str:
+        return f"{sum(is_right(browser(results, case)) for case in among)} of {len(among)}"
+
+    rows = [_row(["", "first run", "now"]), "|---|---|---|"]
+    for name, among, is_right in (
+        ("recall: faults found", faulty, lambda said: said.get("result") == "found"),
+        ("false alarms on versions without fault", healthy, lambda said: said.get("result") == "false alarm"),
+        ("versions without fault that pass", healthy, lambda said: said.get("result") == "passed"),
+    ):
+        rows.append(_row([name, of(first, among, is_right), of(now, among, is_right)]))
+    for name, key in (("right line", "line"), ("right cause", "cause"), ("right fix", "fix")):
+        cells = []
+        for results in (first, now):
+            found = [case for case in faulty if browser(results, case).get("result") == "found"]
+            cells.append(of(results, found, lambda said, key=key: said.get(key) is True))  # type: ignore[misc]
+        rows.append(_row([name, *cells]))
+    rows.append(_row(["median time of a run", *(_median(browser, cases, results) for results in (first, now))]))
+    return "\n".join(rows)
+
+
+def _median(browser: Callable[[Results, Case], dict[str, Any]], cases: list[Case], results: Results) -> str:
+    """Return the median and the longest time of the runs of `wscheck browser`."""
+    times = sorted(said["seconds"] for case in cases if (said := browser(results, case)))
+    return f"{times[len(times) // 2]:.0f} s, longest {times[-1]:.0f} s" if times else "-"
+
+
+def _applications(entries: list[Entry]) -> str:
+    """Return the list of the applications with their versions and faults."""
+    rows = [
+        _row(["name", "kind", "framework", "protocol", "licence", "faulty", "healthy", "known by"]),
+        "|---" * 8 + "|",
+    ]
+    for entry in entries:
+        faulty = entry.faulty.install[0] if entry.faulty else "-"
+        healthy = entry.healthy.install[0] + (", patched" if entry.healthy.patch else "")
+        rows.append(
+            _row([entry.name, entry.kind, entry.framework, entry.protocol, entry.licence, faulty, healthy])[:-1]
+            + f"| {_short(entry.expected.known_by)} |"
+        )
+    faults = [f"- **{e.name}**: {e.expected.fault}. Fix: {e.expected.fix}." for e in entries if e.faulty]
+    return "\n".join([*rows, "", *faults])
+
+
+def _tools(cases: list[Case], now: Results, tools: Results) -> str:
+    """Return what each tool found, among the cases that it can read."""
+    rows = [_row(["tool", "inputs with a fault", "found", "inputs without", "false alarms", "s"]), "|---" * 6 + "|"]
+    sources = [("wscheck browser", now, "browser"), ("wscheck scan", now, "scan"), ("count", now, "count")]
+    sources += [(name, tools, name) for name in [*LINTERS, "fuite"]]
+    for name, results, key in sources:
+        ran = [(case, results[case.id][key]) for case in cases if key in results.get(case.id, {})]
+        ran = [(case, said) for case, said in ran if said["result"] not in ("not run", "error")]
+        faulty = [said for case, said in ran if case.is_faulty]
+        healthy = [said for case, said in ran if not case.is_faulty]
+        found = sum(said["result"] == "found" for said in faulty)
+        alarms = sum(said["result"] == "false alarm" for said in healthy)
+        times = sorted(said["seconds"] for _, said in ran)
+        seconds = f"{times[len(times) // 2]:.0f}" if times else "-"
+        rows.append(_row([name, str(len(faulty)), str(found), str(len(healthy)), str(alarms), seconds]))
+    return "\n".join(rows)
