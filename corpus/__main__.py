@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--loop", action="store_true", help="run `wscheck browser --loop` too: a minute or more per case"
     )
+    parser.add_argument("--others", action="store_true", help="run the other tools instead of wscheck")
     parser.add_argument("--results", type=Path, default=CACHE / "results.json", help="file of the results")
     parser.add_argument(
         "--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing"
