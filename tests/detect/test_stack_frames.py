@@ -5,6 +5,7 @@ import pytest
 from wscheck.detect.stack_frames import (
     app_frames,
     attribute_to_package,
+    calling_package,
     divergence,
     framework_name,
     is_client_frame,
@@ -281,3 +282,37 @@ def test_code_that_a_server_runs_too_is_at_module_level_or_in_render(
 )
 def test_a_framework_that_renders_on_the_server_is_known_by_its_files(file: str, framework: str) -> None:
     assert server_framework([file]) == framework
+
+
+def in_package(*files: str) -> tuple[CodeLocation, ...]:
+    return tuple(CodeLocation(file, 1, 1) for file in files)
+
+
+@pytest.mark.parametrize(
+    ("stack", "named"),
+    [
+        (
+            ("node_modules/@rails/actioncable/src/connection.js", "node_modules/@hotwired/turbo-rails/turbo/cable.js"),
+            ["@hotwired/turbo-rails/turbo/cable.js"],
+        ),
+        (("node_modules/ahooks/es/useWebSocket.js", "node_modules/react-dom/index.js"), ["ahooks/es/useWebSocket.js"]),
+        (("node_modules/react-use-websocket/src/open.ts", "<unmapped>"), ["react-use-websocket/src/open.ts"]),
+        (
+            ("node_modules/socket.io-client/index.js", "node_modules/vue-socket.io/plugin.js"),
+            ["vue-socket.io/plugin.js"],
+        ),
+        (("a/node_modules/b/node_modules/feed-client/i.js", "node_modules/vue/i.js"), ["feed-client/i.js"]),
+        (("node_modules/react-dom/index.js", "node_modules/scheduler/index.js"), []),
+        (("node_modules/socket.io-client/index.js",), []),
+    ],
+)
+def test_the_package_that_used_the_client_opens_without_application_code(
+    stack: tuple[str, ...], named: list[str]
+) -> None:
+    found = calling_package(in_package(*stack))
+    assert [frame.file for frame in app_frames(found)] == named
+
+
+def test_a_package_is_not_named_where_the_application_has_a_frame() -> None:
+    stack = in_package("node_modules/feed-client/i.js", "src/Feed.js")
+    assert calling_package(stack) == stack

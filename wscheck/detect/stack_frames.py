@@ -31,6 +31,7 @@ _LIBRARY = re.compile(
     r"|^(node:|native |<anonymous>|<unmapped>)|^$"
     r"|^ng:/",  # functions that Angular compiles in the browser
 )
+_PACKAGE = re.compile(r"^.*(?:^|[/\\])node_modules/(?P<path>(?P<name>(?:@[\w.-]+/)?[\w-][\w.-]*)/.*)$")
 # Path of a file of Angular in the source maps of its packages: it is that of the build of Angular itself.
 _ANGULAR_BUILD = re.compile(r"^(?:.*/)?[\w.-]+-(?:fastbuild|opt)[\w.-]*/bin/packages/")
 # Folders from which Vite and tools based on it (Nuxt, SvelteKit, Angular) serve each library as one script.
@@ -40,6 +41,11 @@ _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\(
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
 _CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
 _FRAMEWORK_PACKAGE = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
+# Packages that are a framework or part of one. A package that extends a framework is none: react-use-websocket.
+_FRAMEWORK_NAME = re.compile(
+    r"(p?react|react-dom|react-reconciler|scheduler|vue|svelte|solid-js|zone\.js|rxjs|next|nuxt)$"
+    r"|@(angular|vue|sveltejs|preact)/"
+)
 _ELEMENT_FUNCTIONS = frozenset({"jsxDEV", "jsx", "jsxs", "createElement", "jsxWithValidation"})
 _FRAMEWORK_NAMES = {"react-dom": "react", "preact": "react", "solid-js": "solid"}
 # When Angular creates a service, the frames of the code that injects the service belong to the stack too.
@@ -185,6 +191,36 @@ def resolve_root(frame: CodeLocation, root: str) -> CodeLocation:
 def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """Return the application's frames of `stack`, the innermost first."""
     return tuple(frame for frame in stack if not is_library_frame(frame))
+
+
+def calling_package(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
+    """Return `stack` with the frames of the package that used the client as those of an application.
+
+    Some connections are opened without a frame of the application: an effect of a library's hook, or an element that a
+    library defines. The package is then the one that called the innermost package, or the innermost one if no other
+    called it. Its files are named from its own name on: `@scope/name/src/cable.js`. Frameworks and Socket.IO's client
+    are left out. The stack is returned unchanged if it has a frame of the application, or none of a package.
+    """
+    used = [found for frame in stack if (found := _package_of(frame)) is not None]
+    if app_frames(stack) or not used:
+        return tuple(stack)
+    name = next((found["name"] for found in used if found["name"] != used[0]["name"]), used[0]["name"])
+    named = [(frame, _package_of(frame)) for frame in stack]
+    return tuple(
+        msgspec.structs.replace(frame, file=found["path"]) if found is not None and found["name"] == name else frame
+        for frame, found in named
+    )
+
+
+def has_package(stack: Sequence[CodeLocation]) -> bool:
+    """Return whether a frame belongs to a package other than a framework and Socket.IO's client."""
+    return any(_package_of(frame) is not None for frame in stack)
+
+
+def _package_of(frame: CodeLocation) -> re.Match[str] | None:
+    """Return the name of a frame's package and the path from it on, None for frameworks and Socket.IO's client."""
+    found = None if is_client_frame(frame) else _PACKAGE.match(frame.file)
+    return found if found is not None and _FRAMEWORK_NAME.match(found["name"]) is None else None
 
 
 def is_framework_frame(frame: CodeLocation) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wscheck.model.code_facts import CodeLocation, OpenerCode
+from wscheck.model.code_facts import Cleanup, CodeLocation, OpenerCode
 from wscheck.observe.browser import opener
 from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, resolve_origin
 from wscheck.observe.browser.scripts import PageScripts
@@ -102,6 +102,17 @@ def test_code_that_closes_and_a_bundle_without_a_map_have_no_patch() -> None:
     closes = LEAKS.replace("  }, []);", "    return () => s.close();\n  }, []);")
     assert code_of("src/feed.jsx", closes).patch is None
     assert code_of("http://h/app.js", LEAKS).patch is None
+
+
+@pytest.mark.parametrize("within", ["node_modules/", "apps/web/node_modules/", ""])
+def test_a_connection_that_only_a_package_opened_has_a_place_in_it_and_no_patch(within: str) -> None:
+    scripts = OneFile(f"{within}@feeds/react/feed.jsx", LEAKS)
+    stack = DevToolsStack("s", {"callFrames": [{"scriptId": "1", "lineNumber": 0, "columnNumber": 0}]})
+    reader = OpenerCodeReader(scripts, TrafficRedactor())
+    assert (reader.resolve_origin(stack).opener is None) == bool(within)
+    found = reader.resolve_package(stack)
+    assert found.opener is not None and found.opener.file == "@feeds/react/feed.jsx"
+    assert not within or (found.code is not None and found.code.cleanup is Cleanup.MISSING and not found.code.patch)
 
 
 def test_code_that_takes_too_long_to_read_is_left_out_with_a_note(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from wscheck.observe.browser.network import NetworkFeed, PageRest
 from wscheck.observe.browser.opener import (
     DevToolsStack,
     OpenerCodeReader,
+    attribute_packages,
     attribute_reconnects,
     opener_frames,
 )
@@ -357,6 +358,7 @@ class Browser:
         sessions = list(self.traffic.sessions)
         resolved = {id(session): self._resolve_origin(session, components) for session in sessions}
         origins = attribute_reconnects(sessions, resolved, self._handlers.sids_by_socket())
+        origins = attribute_packages(sessions, origins, self._code)
         for session in sessions:
             if (key := shared_key(session.initiator.page, session.sent, self._session_storage)) is not None:
                 name = self.traffic.redactor.redact(key)

@@ -105,10 +105,16 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
         at_framework = segment and stack_frames.app_frames(stack) and stack_frames.is_library_frame(stack[-1])
         if len(stack) >= MAX_STACK_DEPTH or at_framework:
             break
+    return _origin_of(raw_stack, stack, scripts)
+
+
+def _origin_of(raw_stack: DevToolsStack, stack: list[CodeLocation], scripts: ScriptResolver) -> ConnectionOrigin:
+    """Return the origin of a connection from the positions of its stack: the innermost one of the application."""
     frames = [frame for segment in raw_stack.segments() for frame in segment]
     own_frames = stack_frames.app_frames(stack)
     unmapped = next((at for at, place in enumerate(stack) if place.file == stack_frames.UNMAPPED), None)
-    if not own_frames and unmapped is not None:
+    # Beside a package's frames, an unmapped position is a function that the bundler added.
+    if not own_frames and unmapped is not None and not stack_frames.has_package(stack):
         stack[unmapped] = scripts.position_in_bundle(raw_stack.session, frames[unmapped])
         own_frames = stack_frames.app_frames(stack)
     opener = own_frames[0] if own_frames else None
@@ -170,6 +176,17 @@ class OpenerCodeReader:
         stack = tuple(hook if place == origin.opener else place for place in origin.stack)
         component = stack_frames.location_label(hook)
         return msgspec.structs.replace(origin, opener=hook, component=component, stack=stack, code=code)
+
+    def resolve_package(self, raw_stack: DevToolsStack) -> ConnectionOrigin:
+        """Return the place in a package that opened a connection, for a stack without a frame of the application."""
+        origin = resolve_origin(raw_stack, self._scripts)
+        stack = stack_frames.calling_package(origin.stack)
+        if stack == origin.stack:
+            return origin
+        origin = _origin_of(raw_stack, list(stack), self._scripts)
+        code = self.read(raw_stack, origin)
+        # A change of an installed package would be lost.
+        return msgspec.structs.replace(origin, code=msgspec.structs.replace(code, patch=None) if code else None)
 
     def _rendered_hook(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> CodeLocation | None:
         """Return the location of the library hook that opened the connection, None if no such hook is found.
@@ -245,7 +262,7 @@ def _with_patch(code: OpenerCode, opener: tuple[CodeLocation, bytes], origin: Co
 def _script_url(
     raw_stack: DevToolsStack,
     frames: list[dict[str, Any]],
-    stack: list[CodeLocation],
+    stack: Sequence[CodeLocation],
     scripts: ScriptResolver,
     place: CodeLocation | None,
 ) -> str | None:
@@ -297,6 +314,23 @@ def attribute_reconnects(
             attributed[id(session)] = attributed[id(predecessor)]
         if attributed[id(session)].opener:
             not_continued[_place_of(session)][id(session)] = session
+    return attributed
+
+
+def attribute_packages(
+    sessions: Sequence[TrafficSession], origins: dict[int, ConnectionOrigin], code: OpenerCodeReader
+) -> dict[int, ConnectionOrigin]:
+    """Return `origins`, in which a connection that only packages opened has the calling package as its origin.
+
+    origins  dict of id(session) to the origin of the session, in which reconnections have the origin of the first one
+    """
+    attributed = dict(origins)
+    for session in sessions:
+        stack = session.initiator.raw_stack
+        if origins[id(session)].opener is None and isinstance(stack, DevToolsStack):
+            found = code.resolve_package(stack)
+            if found.opener is not None:
+                attributed[id(session)] = msgspec.structs.replace(found, target=origins[id(session)].target)
     return attributed
 
 

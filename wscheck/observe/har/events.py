@@ -18,7 +18,12 @@ import msgspec
 from wscheck.detect import stack_frames
 from wscheck.model.events import SOURCE_HAR, CodeLocation, Event, NotEvaluated, PhaseEnded, Unreadable
 from wscheck.model.report import PageSummary
-from wscheck.observe.browser.opener import DevToolsStack, OpenerCodeReader, attribute_reconnects
+from wscheck.observe.browser.opener import (
+    DevToolsStack,
+    OpenerCodeReader,
+    attribute_packages,
+    attribute_reconnects,
+)
 from wscheck.observe.browser.source_map import (
     MAX_MAP_BYTES,
     InvalidSourceMap,
@@ -235,6 +240,7 @@ def _events(traffic: TrafficDemux, code: OpenerCodeReader, readers: Sequence["_H
     traffic.flush()
     resolved = {id(session): _resolve_origin(session, code) for session in traffic.sessions}
     origins = attribute_reconnects(traffic.sessions, resolved, ())
+    origins = attribute_packages(traffic.sessions, origins, code)
     events: list[Event] = traffic.events(lambda session: origins[id(session)])
     last_at = events[-1].at if events else None
     gaps = [event for reader in readers for event in reader.gaps(last_at)]
