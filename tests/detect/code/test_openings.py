@@ -223,6 +223,21 @@ CONTEXTS = {
         CallContext.EFFECT,
         "A",
     ),
+    "function that another hook receives": (
+        "function useFeed() { const open = () => io(URL); return useStable(open) }",
+        CallContext.FUNCTION,
+        "useFeed",
+    ),
+    "function that a helper receives": (
+        "function A() { const open = () => io(URL); const later = debounce(open); return <p later={later}/> }",
+        CallContext.FUNCTION,
+        "A",
+    ),
+    "function that is run inline": (
+        "function A() { const open = () => io(URL); [1, 2].forEach(open); return <p/> }",
+        CallContext.RENDER,
+        "A",
+    ),
     "exported function": ("export function open() { return io(URL) }", CallContext.FUNCTION, "open"),
     "vue composable": ('import { ref } from "vue"; function useX() { return io(URL) }', CallContext.SETUP, "useX"),
     "vue onMounted": ('import { onMounted } from "vue"; onMounted(() => { io(URL) })', CallContext.EFFECT, ""),

@@ -152,9 +152,11 @@ def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None
         return None
     if node.parent is not None and node.parent.type == "jsx_expression":
         return CallContext.EVENT_HANDLER, None
-    if _receiver(node) is None:
+    receiver = _receiver(node)
+    if receiver is None or _runs_inline(node):
         return None
-    return _role_as_argument(node, _receiver(node))
+    # What else receives a function decides when it runs: it is not part of the code around.
+    return _role_as_argument(node, receiver) or (CallContext.FUNCTION, None)
 
 
 def _owner_around(node: Node) -> Node | None:
