@@ -475,7 +475,7 @@ def test_component_remounted() -> None:
 @pytest.mark.parametrize("pause", [0.01, 0.4])
 @pytest.mark.parametrize(
     "context",
-    [CallContext.EVENT_HANDLER, CallContext.DISCONNECT_HANDLER, CallContext.FUNCTION, CallContext.MODULE],
+    [CallContext.EVENT_HANDLER, CallContext.FUNCTION, CallContext.MODULE],
 )
 def test_opened_per_action(context: CallContext, pause: float) -> None:
     found = cause(swapping(code(context, assigned_to="probe", forces_new=True), pause, stack=()), "excessive-attempts")
@@ -483,6 +483,14 @@ def test_opened_per_action(context: CallContext, pause: float) -> None:
     assert "`probe.emitWithAck(...)`" in found.fix and "forceNew" in found.fix
     plain = cause(swapping(code(context), pause, stack=()), "excessive-attempts")
     assert plain is not None and "forceNew" not in plain.fix
+
+
+@pytest.mark.parametrize(("variable", "named"), [("feed", "socket !== feed"), ("", "socket !== current")])
+def test_a_close_handler_that_answers_a_close_of_its_own_code(variable: str, named: str) -> None:
+    facts = code(CallContext.DISCONNECT_HANDLER, assigned_to=variable)
+    found = cause(swapping(facts, 0.4, stack=()), "excessive-attempts")
+    assert found is not None and (found.id, found.confidence) == ("opened-on-disconnect", "high")
+    assert named in found.fix and "emitWithAck" not in found.fix
 
 
 @pytest.mark.parametrize("context", [CallContext.FUNCTION, CallContext.EVENT_HANDLER])

@@ -159,6 +159,35 @@ def test_the_stack_names_the_caller_of_a_service() -> None:
     assert alone is not None and (alone.context, alone.frames) == (CallContext.FUNCTION, 1)
 
 
+GETS = """
+let link;
+async function getLink() { %s }
+function keep(made) { return (link = made); }
+export async function subscribe(room) { const made = await getLink(); return made.open(room); }
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "races"),
+    [
+        ("if (link) return link; const { make } = await import('./make'); return keep(make());", True),
+        ("if (link) { return link; } await ready(); link = make(); return link;", True),
+        ("if (link) return link; link = make(); await link.opened; return link;", False),
+        ("return link || keep(import('./make').then((m) => m.make()));", False),
+        ("await ready(); return make();", False),
+    ],
+)
+def test_a_wait_for_a_function_that_checks_before_it_waits(body: str, races: bool) -> None:
+    code = opener_code([frame("a.js", GETS % body, "open(room)")])
+    assert code is not None and code.races is races
+
+
+def test_a_wait_for_a_function_of_another_file_is_not_judged() -> None:
+    text = "import { getLink } from './b';\nasync function subscribe() { const s = await getLink(); return s.open(1); }"
+    code = opener_code([frame("a.js", text, "open(1)")])
+    assert code is not None and not code.races
+
+
 DIALS = """
 function dial() { const s = io(); s.on("disconnect", %s); }
 %s

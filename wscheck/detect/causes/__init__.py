@@ -17,6 +17,7 @@ from wscheck.detect.causes.browser_signatures import (
     off_without_handler,
     opened_per_action,
     reconnect_after_kick,
+    reopened_by_its_own_end,
 )
 from wscheck.detect.causes.catalogue import CATALOGUE, CONFIRM_IN_BROWSER, FRAMEWORK_FIXES, CauseDoc
 from wscheck.detect.causes.client_words import SUBSCRIPTION_FIXES, fix_for_client
@@ -81,6 +82,7 @@ _BY_RULE: dict[str, tuple[_Step, ...]] = {
         _INHERITED,
         _CLIENT_ID,
         *RERUN_SIGNATURES.items(),
+        ("opened-on-disconnect", reopened_by_its_own_end),
         _PairCauses(
             ("opened-on-disconnect", "io-in-render", "hot-reload", "script-ran-twice", "reopened-without-closing")
         ),

@@ -142,6 +142,21 @@ def component_remounted(history: UserHistory) -> Explanation | None:
     return Explanation("component-remounted", Confidence.MEDIUM, because)
 
 
+def reopened_by_its_own_end(history: UserHistory) -> Explanation | None:
+    """Detect a close handler that opens the next connection, although the code itself closed the one that ended.
+
+    The code replaces a connection: it closes the old one and opens another. The handler of the old one then runs and
+    replaces the new one in turn.
+    """
+    found = _reruns(history)
+    if found is None or _context(found) is not CallContext.DISCONNECT_HANDLER:
+        return None
+    because = (
+        f"the handler of each end runs {found.last.opener}, which closes the newer connection, {found.times} times"
+    )
+    return Explanation("opened-on-disconnect", Confidence.HIGH, because, fixes.only_the_current_one(found.last))
+
+
 def opened_per_action(history: UserHistory) -> Explanation | None:
     """Detect code outside of components that opens a connection each time it runs, and closes it again.
 

@@ -203,6 +203,15 @@ def keep_one_connection(opening: AttemptOutcome) -> str:
     )
 
 
+def only_the_current_one(opening: AttemptOutcome) -> str:
+    """Return the fix for a close handler that reacts to a connection which the code itself has replaced."""
+    variable = opening.code.assigned_to if opening.code is not None and opening.code.assigned_to else "current"
+    return (
+        f"Let the handlers of a connection act only while it is the current one: keep it in a constant, and begin the "
+        f"close handler with `if (socket !== {variable}) return;`; or remove the handler before you close it."
+    )
+
+
 def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = False) -> str:
     """Return the fix that reuses or closes the earlier connection.
 

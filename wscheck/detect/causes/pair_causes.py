@@ -447,7 +447,9 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
             because = f"{' and '.join(forced)} forced a connection of its own, so the namespaces {names} share none"
             return PairClue(Confidence.HIGH, because, fixes.stop_forcing(forced))
     differing = _differing_address(pair)
-    if differing and not _opens_at_each_event(pair) and not _is_left_by_effect(pair):
+    # Only Socket.IO's client would share a connection to one URL. Elsewhere, two callers are two openers at any URL.
+    two_callers = new.protocol is not None and pair.divergence() is not None
+    if differing and not two_callers and not _opens_at_each_event(pair) and not _is_left_by_effect(pair):
         because = f"{old.opener} opened two connections whose {differing} differ"
         fix = fixes.varying_address(new) if old.namespace == new.namespace else ""
         return PairClue(Confidence.HIGH, because, fix)

@@ -7,7 +7,15 @@ from tree_sitter import Node
 
 from wscheck.detect.code.call_context import DEFERRED, assigned_variable, receiver_name
 from wscheck.detect.code.cleanups import STATE_SETTER
-from wscheck.detect.code.syntax import FUNCTIONS, ancestors, descendants, enclosing_function, node_text
+from wscheck.detect.code.syntax import (
+    FUNCTIONS,
+    SourceCode,
+    ancestors,
+    descendants,
+    enclosing_function,
+    function_name,
+    node_text,
+)
 
 
 def is_guarded(call: Node) -> bool:
@@ -37,6 +45,44 @@ def is_guarded_too_early(call: Node) -> bool:
         checked_at <= node.start_byte < waits_at and any(_mentions(guard, (name,)) for guard in guards)
         for node, name in _settings(function)
     )
+
+
+def waits_for_unguarded_helper(source: SourceCode, call: Node) -> bool:
+    """Return whether the code waits for a function of the same file that lets several callers create a connection.
+
+    This function checks for an earlier connection, waits, and only then stores one, itself or by a function of the
+    file. For example `const link = await getLink()`, where `getLink` is `if (link) return link; await load(); return
+    setLink(new Link())`. Callers that come while the first one waits each get a connection of their own.
+    """
+    around = enclosing_function(call)
+    waits = [node for node in descendants(around) if _is_wait_before(node, call)] if around is not None else []
+    helpers = [found for wait in waits if (found := _called_function(source, wait)) is not None]
+    return any(_checks_before_a_wait(source, helper) for helper in helpers)
+
+
+def _called_function(source: SourceCode, node: Node) -> Node | None:
+    """Return the function of the file that the first call in `node` runs, None if it is not in the file."""
+    calls = [each for each in (node, *descendants(node, into_functions=False)) if each.type == "call_expression"]
+    name = node_text(calls[0].child_by_field_name("function")) if calls else ""
+    return next((each for each in source.nodes(*FUNCTIONS) if name and function_name(each) == name), None)
+
+
+def _checks_before_a_wait(source: SourceCode, helper: Node) -> bool:
+    """Return whether a function returns what an earlier call stored, then waits, and stores only after the wait."""
+    waits = [node for node in descendants(helper, into_functions=False) if node.type == "await_expression"]
+    stored = list(_settings(helper))
+    for node in descendants(helper, into_functions=False):
+        if node.type == "call_expression" and (called := _called_function(source, node)) is not None:
+            stored += [(node, name) for _, name in _settings(called)]
+    for check in descendants(helper, into_functions=False):
+        if check.type != "if_statement" or "return" not in node_text(check.child_by_field_name("consequence")):
+            continue
+        condition = check.child_by_field_name("condition")
+        waits_at = min((wait.start_byte for wait in waits if wait.start_byte >= check.end_byte), default=None)
+        kept = [node.start_byte for node, name in stored if condition is not None and _mentions(condition, (name,))]
+        if waits_at is not None and kept and all(at > waits_at for at in kept):
+            return True
+    return False
 
 
 def _is_wait_before(node: Node, call: Node) -> bool:

@@ -19,7 +19,7 @@ from wscheck.detect.code.call_context import (
 )
 from wscheck.detect.code.cleanups import CLOSES, closes_itself, find_cleanup, late_cleanup
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
-from wscheck.detect.code.guards import is_guarded, is_guarded_too_early
+from wscheck.detect.code.guards import is_guarded, is_guarded_too_early, waits_for_unguarded_helper
 from wscheck.detect.code.syntax import (
     SourceCode,
     declares,
@@ -182,7 +182,7 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         late_cleanup=late_cleanup(source, context)[:MAX_TEXT],
         after_await=after_await,
         guarded=guarded,
-        races=not of_instance and is_guarded_too_early(opening),
+        races=not of_instance and (is_guarded_too_early(opening) or waits_for_unguarded_helper(frames[0][1], opening)),
         overwrites=not (guarded or of_instance or context.kind in _OF_AN_INSTANCE) and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
         provides=owner is not None and _provides(source, owner),
