@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 VERIFY_STAMP := .venv/.installed-for-verify
 STAMP := .venv/.installed
 
-.PHONY: verify test lint packages bench field field-clients field-logs field-pages field-protocols field-servers site clean
+.PHONY: verify test lint packages bench corpus field field-clients field-logs field-pages field-protocols field-servers site clean
 
 $(VERIFY_STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -80,6 +80,10 @@ site: $(VERIFY_STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m bench
+
+# Published applications with their expected results; the first run installs them from npm and PyPI.
+corpus: $(STAMP)
+	$(BIN)/python -m corpus
 
 clean:
 	rm -rf .venv reports/*.html reports/*.json reports/*.ndjson reports/*.xml
