@@ -95,8 +95,8 @@ class Conversation:
     ) -> "Conversation":
         return self._saw(Subscribed, at, sid=sid, subscription=id, name=name, same=same and f"{name} {same}", **more)
 
-    def unsubscribes(self, id: str, at: float | None, sid: str = "s1") -> "Conversation":
-        return self._saw(Unsubscribed, at, sid=sid, subscription=id)
+    def unsubscribes(self, id: str, at: float | None, sid: str = "s1", **more: Any) -> "Conversation":
+        return self._saw(Unsubscribed, at, sid=sid, subscription=id, **more)
 
     def handles(self, name: str, at: float | None, by: str = "Dashboard", **more: Any) -> "Conversation":
         return self._saw(Handled, at, name=name, component=by, **{"digest": "d1", "page": "tab-1", **more})
@@ -118,8 +118,8 @@ class Conversation:
 
     # --- loops of wscheck over the page ------------------------------------------------------------------------------
 
-    def acts(self, at: float | None, action: str = "visit", page: str = "tab-1") -> "Conversation":
-        return self._saw(ActionPerformed, at, action=action, page=page)
+    def acts(self, at: float | None, action: str = "visit", page: str = "tab-1", **more: Any) -> "Conversation":
+        return self._saw(ActionPerformed, at, action=action, page=page, **more)
 
     def counts(self, *counts: int, place: str = "/ramp", at: float = 0, **more: Any) -> "Conversation":
         """So many were open before the first round of `place`, and after each."""

@@ -144,6 +144,14 @@ def test_subscriptions_are_named_by_their_filters(version: int) -> None:
     assert ended == [Unsubscribed(at=4, id="yard/#")]
 
 
+def test_the_broker_replaces_a_subscription_to_the_same_filter() -> None:
+    session = connected()
+    session.receive(SENT, subscribe(7, ("gate", 0)), 2)
+    replaced, again = session.receive(SENT, subscribe(8, ("gate", 1)), 3)
+    assert replaced == Unsubscribed(at=3, id="gate", replaced=True)
+    assert again == Subscribed(at=3, id="gate", name="gate", same={"qos": 1})
+
+
 def test_a_subscription_to_the_same_filter_replaces_the_earlier_one() -> None:
     session = connected()
     session.receive(SENT, subscribe(1, ("gate", 0)), 2)

@@ -222,10 +222,14 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
 
 
 class Unsubscribed(ConnectionEvent, frozen=True, kw_only=True):
-    """A subscription ended before its connection."""
+    """A subscription ended before its connection.
+
+    replaced  the client did not end it: it asked for the same again, and the server keeps one of them
+    """
 
     subscription: str = ""
     by_server: bool = False
+    replaced: bool = False
 
 
 class Mounted(ConnectionEvent, frozen=True, kw_only=True):
@@ -316,12 +320,14 @@ class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):
 
     before, after  connections that were open before the action, and after it when the page was at rest; None for a
                    round of a loop, whose counts are events of their own
+    by_step        a step of the configuration performed it as a user would, so that the page's attempts count
     """
 
     page: str | None = None
     action: str = ""
     before: int | None = None
     after: int | None = None
+    by_step: bool = False
 
 
 class RoundCounted(Event, frozen=True, kw_only=True, tag="counted"):

@@ -317,7 +317,7 @@ class MqttSession(LoginSession):
         while not fields.is_empty:
             name, options = fields.text(), fields.integer(1)
             if name in self._subscriptions:  # the broker replaces it
-                events.append(Unsubscribed(at=at, id=name))
+                events.append(Unsubscribed(at=at, id=name, replaced=True))
             elif len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
                 continue
             self._subscriptions.add(name)

@@ -178,10 +178,15 @@ class Subscribed(WireEvent, frozen=True, kw_only=True):
 
 
 class Unsubscribed(WireEvent, frozen=True, kw_only=True):
-    """A subscription ended. `by_server` is true if the server ended it."""
+    """A subscription ended.
+
+    by_server  the server ended it
+    replaced   the client did not end it: it asked for the same again, and the server keeps one of them
+    """
 
     id: str
     by_server: bool = False
+    replaced: bool = False
 
 
 class Beat(WireEvent, frozen=True, kw_only=True):

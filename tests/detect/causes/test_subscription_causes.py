@@ -1,6 +1,7 @@
 """Causes of duplicate and leaked subscriptions."""
 
 import pytest
+from msgspec import structs
 
 from tests.conversation import Conversation, judged, one, user
 from wscheck.detect.rules.event_duplicated import EventDuplicated
@@ -43,6 +44,20 @@ def test_subscription_without_end() -> None:
     found = cause(said.subscribes("2", "orders", at=2, subscriber=LIST, code=MISSING))
     assert (found.id, found.confidence) == ("subscription-without-end", Confidence.HIGH)
     assert found.fix.startswith("End the subscription when the component leaves (src/list.jsx:7): ")
+    assert found.because == (
+        "the effect at src/list.jsx:7 subscribes to orders and has no cleanup that ends it: "
+        "2 are open, and 1 component is mounted there"
+    )
+
+
+@pytest.mark.parametrize(("mounted", "told"), [(0, "3 are open, and no component is mounted there"), (None, "ends it")])
+def test_the_components_that_have_gone_are_evidence_if_they_are_known(mounted: int | None, told: str) -> None:
+    said, code = page(), structs.replace(MISSING, mounted=mounted)
+    for number in range(3):
+        said.subscribes(str(number), "orders", at=number, subscriber=LIST, code=code)
+    found = cause(said)
+    assert found.because.endswith(told)
+    assert found.confidence is (Confidence.MEDIUM if mounted is None else Confidence.HIGH)
 
 
 @pytest.mark.parametrize(("visits", "confidence"), [(2, Confidence.MEDIUM), (3, Confidence.HIGH)])
@@ -85,3 +100,19 @@ def test_two_subscriptions_explain_events_that_arrive_twice_on_their_connection(
             said.receives("orders", at=2 + number + copy / 1000, digest=f"d{number}")
     found = one(judged(EventDuplicated, said.watched(until=20))).cause
     assert found is not None and found.id == "two-subscribers"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (OpenerCode(context=CallContext.EVENT_HANDLER, assigned_to="this.stop"), "subscription-without-end"),
+        (None, "subscription-without-end"),
+        (structs.replace(CLOSES, mounted=1), "two-subscribers"),
+        (OpenerCode(context=CallContext.SETUP, mounted=3), "two-subscribers"),  # each step shows one more component
+    ],
+)
+def test_steps_that_subscribe_again(code: OpenerCode | None, expected: str) -> None:
+    said = page()
+    for number in range(3):
+        said.acts(at=number, by_step=True).subscribes(str(number), "tank", at=number + 0.1, subscriber=LIST, code=code)
+    assert cause(said).id == expected

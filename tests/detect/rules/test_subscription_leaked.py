@@ -7,7 +7,7 @@ from wscheck.detect.engine import Judge
 from wscheck.detect.rules.subscription_leaked import SubscriptionLeaked
 from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode
 from wscheck.model.events import CodeLocation
-from wscheck.model.findings import Severity, Verdict
+from wscheck.model.findings import Confidence, Severity, Verdict
 
 ROOM = CodeLocation("src/room.jsx", 11)
 
@@ -173,3 +173,54 @@ def test_subscriptions_of_components_that_are_mounted_are_healthy() -> None:
     for name in ("a", "b", "c"):
         said.subscribes(name, name, at=2, subscriber=ROOM, code=structs.replace(NEVER_ENDS, mounted=1))
     assert judged(SubscriptionLeaked, said.watched(until=20)) == []
+
+
+def asked_again(*names: str, ended: bool = False, mounted: int | None = None, acts: bool = True) -> Conversation:
+    """The page subscribes to `names`, one after the other; the server keeps one subscription of each name."""
+    said = user("A", "browser", page="tab-1", protocol="mqtt").connects("s1", at=0, url="ws://h/live")
+    code = OpenerCode(mounted=mounted)
+    for number, name in enumerate(names):
+        if acts:
+            said.acts(at=number, by_step=True)
+        if name in names[:number]:
+            said.unsubscribes(name, at=number + 0.4, replaced=not ended)
+        said.subscribes(name, name, at=number + 0.5, subscriber=ROOM, code=code)
+    return said
+
+
+def test_a_subscription_that_each_visit_asks_for_again() -> None:
+    found = one(judged(SubscriptionLeaked, asked_again("depth", "depth", "depth").watched(until=20)))
+    assert found.message == (
+        "subscribed to depth (src/room.jsx:11) after each of 3 visits, and never ended it in between"
+    )
+    assert (found.severity, found.confidence) == (Severity.ERROR, Confidence.MEDIUM)
+    assert found.cause is not None and found.cause.confidence is Confidence.MEDIUM
+
+
+def test_a_subscription_that_is_asked_for_again_for_another_reason_is_healthy() -> None:
+    for healthy in (
+        asked_again("depth", "depth"),  # once is no habit
+        asked_again("depth", "depth", "depth", ended=True),
+        asked_again("depth", "depth", "depth", mounted=3),
+        asked_again("depth", "depth", "depth", acts=False),
+        asked_again("depth", "gate", "yard"),
+        asked_again("depth", "depth", "depth").unsubscribes("depth", at=5),
+        asked_again("depth", "depth", "depth").disconnects("s1", at=5),
+    ):
+        assert judged(SubscriptionLeaked, healthy.watched(until=20)) == []
+
+
+def test_a_loop_in_which_each_round_subscribes_again() -> None:
+    """The client or the server keeps one subscription, and the code is unknown."""
+    said = user("A", "browser", page="tab-1", protocol="phoenix").connects("s1", at=0, url="ws://h/live")
+    for number in range(3):
+        said.acts(at=number + 0.1)
+        if number:
+            said.unsubscribes("1", at=number + 0.2)  # the client leaves its earlier channel, and joins again
+        said.subscribes("1", "room", at=number + 0.2, subscriber=ROOM)
+    said.counts(0, 1, 1, 1, what="subscriptions", name="room", opener=ROOM)
+    found = one(judged(SubscriptionLeaked, said))
+    assert found.message == (
+        "the subscription to room (src/room.jsx:11) stays open after /ramp is left, and each visit asks again "
+        "(open: 0, 1, 1, 1)"
+    )

@@ -136,7 +136,7 @@ def probable_causes(rule: str, history: UserHistory, confidence: Confidence = Co
             beside = (each for other in _BESIDE_PAIRS.get(rule, ()) for each in _explain(other, history))
             found = [*found, *islice(beside, 1)]
         if found:
-            limit = confidence if rule == "multiple-connections" else Confidence.HIGH
+            limit = confidence if rule in ("multiple-connections", "subscription-leaked") else Confidence.HIGH
             return [_cause(each, history, min(each.confidence, limit, key=lambda one: one.rank)) for each in found]
     return []
 

@@ -44,13 +44,14 @@ class UserHistory:
     alike          dict of (sid, `Subscribed.same`) to the largest group of such subscriptions that were open at once
     requested      dict of Engine.IO session id to the time of its first request (epoch seconds)
     actions        dict of page to the times at which wscheck performed an action on it (epoch seconds)
+    steps          dict of page to the times of the configured steps on it
     has_page_data  a source other than a server log reported a page, a token or an opener
     on_eviction    function that is called with the history before entries are evicted, at most once per `MAX_ENTRIES`
                    additions
     """
 
     __slots__ = (
-        *("_on_eviction", "_unsaved", "actions", "has_page_data", "requested"),
+        *("_on_eviction", "_unsaved", "actions", "has_page_data", "requested", "steps"),
         *("_subscriptions", "alike"),
         *("closings", "met", "openings", "refusals", "registrations", "replacements"),
     )
@@ -60,9 +61,11 @@ class UserHistory:
         requested: Mapping[str, float] | None = None,
         on_eviction: Callable[["UserHistory"], None] | None = None,
         actions: Mapping[str, Sequence[float]] | None = None,
+        steps: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self.requested = requested if requested is not None else {}
         self.actions = actions if actions is not None else {}
+        self.steps = steps if steps is not None else {}
         self._on_eviction, self._unsaved = on_eviction, 0
         self.has_page_data = False
         self.openings: deque[Connected] = deque(maxlen=MAX_ENTRIES)
@@ -92,6 +95,11 @@ class UserHistory:
     def has_action_between(self, page: str | None, start: float, end: float) -> bool:
         """Return whether wscheck performed an action on a page between two times (epoch seconds)."""
         return any(start <= at <= end for at in self.actions.get(page or "", ()))
+
+    def has_visit_between(self, page: str | None, start: float, end: float) -> bool:
+        """Return whether wscheck, or a configured step, acted on a page between two times (epoch seconds)."""
+        steps = self.steps.get(page or "", ())
+        return self.has_action_between(page, start, end) or any(start <= at <= end for at in steps)
 
     def concerning(self, evidence: Iterable[Event]) -> "UserHistory":
         """Return the history without subscriptions that are unlike those in `evidence`, the evidence of a finding.
@@ -202,6 +210,7 @@ class UserHistories:
         self._histories: OrderedDict[str, UserHistory] = OrderedDict()
         self._requested = BoundedDict[str, float](MAX_USERS)
         self._actions: dict[str, deque[float]] = {}
+        self._steps: dict[str, deque[float]] = {}
         self.device_users: dict[str, set[str]] = {}
         """Names and kinds of devices in the log, each with its first users."""
 
@@ -215,7 +224,8 @@ class UserHistories:
 
     def performed(self, event: ActionPerformed) -> None:
         if event.page is not None and event.at is not None:
-            self._actions.setdefault(event.page, deque(maxlen=MAX_ACTIONS)).append(event.at)
+            times = self._steps if event.by_step else self._actions
+            times.setdefault(event.page, deque(maxlen=MAX_ACTIONS)).append(event.at)
 
     def opened(self, change: OpenedChange) -> None:
         if (device := getattr(change.event, "device", None)) is not None:
@@ -291,7 +301,7 @@ class UserHistories:
         history = self._histories.get(user)
         if history is None:
             history = self._histories[user] = UserHistory(
-                self._requested, partial(self._on_eviction, user), self._actions
+                self._requested, partial(self._on_eviction, user), self._actions, self._steps
             )
             if len(self._histories) > MAX_USERS:
                 self._on_eviction(*self._histories.popitem(last=False))

@@ -6,6 +6,7 @@ from itertools import pairwise
 from wscheck.detect.causes.client_words import subscription_fix
 from wscheck.detect.causes.history import Explanation, Signature, UserHistory
 from wscheck.detect.rules.subscription_leaked import is_never_ended
+from wscheck.model.code_facts import Cleanup
 from wscheck.model.events import CodeLocation, Subscribed
 from wscheck.model.findings import Confidence
 
@@ -31,14 +32,19 @@ def subscription_without_end(history: UserHistory) -> Explanation | None:
     event = alike[-1]
     is_alone = event.code is None or (event.code.mounted or 0) < 2
     if is_never_ended(event) and is_alone:
-        because = f"the effect at {event.subscriber} subscribes to {event.name} and never ends the subscription"
-        is_certain = event.code is not None and event.code.mounted is not None
+        mounted = event.code.mounted if event.code is not None else None
+        left = f": {len(alike)} are open, and {mounted or 'no'} component is mounted there"
+        because = f"the effect at {event.subscriber} subscribes to {event.name} and has no cleanup that ends it"
+        because += left if mounted is not None else ""
+        is_certain = mounted is not None
         confidence = Confidence.HIGH if is_certain else Confidence.MEDIUM
         return _explain("subscription-without-end", confidence, because, event)
+    if event.code is not None and (event.code.cleanup is Cleanup.CLOSES or (event.code.mounted or 0) >= len(alike)):
+        return None
     visits = [
         new
         for old, new in pairwise(alike)
-        if old.at is not None and new.at is not None and history.has_action_between(new.page, old.at, new.at)
+        if old.at is not None and new.at is not None and history.has_visit_between(new.page, old.at, new.at)
     ]
     if not visits:
         return None

@@ -105,6 +105,8 @@ class ExcessiveAttempts(Rule):
 
     def _performed(self, event: ActionPerformed) -> None:
         """Start to count the attempts of the page again: wscheck's own visits must not look like a loop of the page."""
+        if event.by_step:
+            return
         for owners in (self._attempts, self._loops):
             for owner in [each for each in owners if isinstance(each, tuple) and each[1] == event.page]:
                 del owners[owner]

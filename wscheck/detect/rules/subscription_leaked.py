@@ -1,6 +1,7 @@
 """Rule: a subscription outlives the component that started it, or each visit of a view leaves one behind."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from itertools import pairwise
 
 import msgspec
 
@@ -17,7 +18,7 @@ from wscheck.model.events import (
     Unmounted,
     Unsubscribed,
 )
-from wscheck.model.findings import Severity
+from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
 
 MAX_NAMES = 3
@@ -29,10 +30,11 @@ class SubscriptionLeaked(Rule):
 
     The rounds may subscribe to one name, or each round to another name, such as `room:1`, `room:2` and `room:3`.
 
-    Some clients keep only one subscription per name, so that the number does not grow. In this case, a subscription
-    that stays open after the first round is reported only if the source code shows that the effect which subscribes
-    never ends it. Without a loop, a subscription of such an effect is reported if fewer components are
-    mounted at the end than there were visits that subscribed.
+    Some clients and servers keep only one subscription per name, so that the number does not grow. In this case, a
+    subscription that stays open after the first round is reported if each round subscribes again, or if the source code
+    shows that the effect which subscribes never ends it. Without a loop, a subscription of such an effect is reported
+    if fewer components are mounted at the end than there were visits that subscribed, and one that the client asked for
+    again after each of several actions, without ending it in between.
     """
 
     id = "subscription-leaked"
@@ -51,6 +53,8 @@ class SubscriptionLeaked(Rule):
         self._emptied = EmptiedPages()
         self._rounds: list[RoundCounted] = []
         self._actions: dict[str | None, list[float]] = {}
+        self._times: dict[tuple[str, CodeLocation | None], list[float]] = {}
+        self._renewed: dict[tuple[str | None, str], list[Subscribed]] = {}
         return {
             Subscribed: self._subscribed,
             Unsubscribed: self._unsubscribed,
@@ -64,13 +68,26 @@ class SubscriptionLeaked(Rule):
     def _subscribed(self, event: Subscribed) -> None:
         self._open[event.sid, event.subscription] = event
         self._latest[event.name, event.subscriber] = event
+        self._times.setdefault((event.name, event.subscriber), []).append(event.at or 0.0)
+        renewed = self._renewed.get((event.sid, event.subscription))
+        if renewed is not None and self._has_action_between(renewed[-1], event):
+            renewed.append(event)
 
     def _unsubscribed(self, event: Unsubscribed) -> None:
-        self._open.pop((event.sid, event.subscription), None)
+        key = (event.sid, event.subscription)
+        ended = self._open.pop(key, None)
+        if not event.replaced:
+            self._renewed.pop(key, None)
+        elif ended is not None:
+            self._renewed.setdefault(key, [ended])
+
+    def _has_action_between(self, old: Subscribed, new: Subscribed) -> bool:
+        return any((old.at or 0.0) <= at <= (new.at or 0.0) for at in self._actions.get(new.page, ()))
 
     def _closed(self, change: ClosedChange) -> None:
         for key in [key for key in self._open if key[0] == change.sid]:
             del self._open[key]
+            self._renewed.pop(key, None)
 
     def finish(self, at: float | None) -> None:
         for event in self._open.values():
@@ -83,7 +100,10 @@ class SubscriptionLeaked(Rule):
         for series in _with_changing_names(round_series(counted)):
             self._evaluate_series(series)
         pages = {event.page for event in self._rounds}
-        self._evaluate_effects([event for event in self._open.values() if event.page not in pages])
+        reported = self._evaluate_renewed(pages)
+        self._evaluate_effects(
+            [event for key, event in self._open.items() if event.page not in pages and key not in reported]
+        )
 
     def _evaluate_series(self, series: "_NamedSeries") -> None:
         growth, last = series.total.growth, series.total.last
@@ -103,12 +123,42 @@ class SubscriptionLeaked(Rule):
                 f"(open: {series.total.describe()}): are more rounds alike (--loop)?"
             )
             self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None
+        elif _is_kept(series.total) and latest is not None and self._is_renewed(series.total):
+            message = f"the subscription to {names}{where} stays open after {place} is left, and each visit asks again"
         elif _is_kept(series.total) and latest is not None and is_never_ended(latest):
             message = f"the subscription to {names}{where} stays open after {place} is left"
         if message:
             message = f"{message} (open: {series.total.describe()})"
             key = f"{place} {series.names[0]}"
             self.report(last.user, message, last.at, latest, last, key=key)
+
+    def _is_renewed(self, series: RoundSeries) -> bool:
+        """Return whether the page subscribed in every round."""
+        same = (series.page, series.place, series.name, series.opener)
+        counted = [
+            event.at or 0.0
+            for event in self._rounds
+            if (event.page, event.place, event.name, event.opener) == same and not event.at_rest
+        ]
+        times = self._times.get((series.name, series.opener), ())
+        return all(any(start < at <= end for at in times) for start, end in pairwise(counted))
+
+    def _evaluate_renewed(self, pages_with_rounds: Set[str | None]) -> set[tuple[str | None, str]]:
+        """Report subscriptions that the client asked for again after several actions. Return their keys."""
+        reported = set()
+        for key, events in self._renewed.items():
+            last = events[-1]
+            mounted = (last.code.mounted if last.code is not None else None) or 0
+            is_one_place = len({event.subscriber for event in events}) == 1
+            if len(events) < MIN_ROUNDS or not is_one_place or mounted >= len(events) or last.page in pages_with_rounds:
+                continue
+            reported.add(key)
+            where = f" ({last.subscriber})" if last.subscriber is not None else ""
+            message = (
+                f"subscribed to {last.name}{where} after each of {len(events)} visits, and never ended it in between"
+            )
+            self.report(last.user, message, last.at, *events[-4:], key=last.name, confidence=Confidence.MEDIUM)
+        return reported
 
     def _evaluate_effects(self, events: Iterable[Subscribed]) -> None:
         """Report open subscriptions of effects that never end them, if their components have gone."""

@@ -15,7 +15,7 @@ from wscheck.config.browser_steps import BrowserStep
 from wscheck.detect import stack_frames
 from wscheck.model.code_facts import OpenerCode
 from wscheck.model.errors import CannotCheck
-from wscheck.model.events import SOURCE_BROWSER, Connected, Event
+from wscheck.model.events import SOURCE_BROWSER, ActionPerformed, Connected, Event
 from wscheck.model.report import PageSummary
 from wscheck.model.secrets import Secret
 from wscheck.observe.browser import launch
@@ -85,6 +85,7 @@ class Browser:
         self._scripts = PageScripts(self.traffic.urls, root, self._script_text)
         self._code = OpenerCodeReader(self._scripts, self.traffic.redactor)
         self._page_calls = PageCalls(self._scripts)
+        self._steps: list[ActionPerformed] = []
         self._stack_tasks: list[asyncio.Task[None]] = []
         self._targets = DevToolsTargets(self._devtools, self.traffic.urls, self._on_target_attached)
         self._page_loads = PageLoads(self.traffic.urls)
@@ -251,6 +252,12 @@ class Browser:
                 self.traffic.redactor.learn(str(cookie.get("value", "")))
         await self._devtools.call("Storage.setCookies", {"cookies": cookies})
 
+    def record_step(self, tab: BrowserTab, action: str) -> None:
+        """Record that a configured step starts now, if it acts on the page."""
+        if action in _ACTING_STEPS:
+            event = ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action, by_step=True)
+            self._steps.append(event)
+
     # --- DevTools events ----------------------------------------------------------------------------------------
 
     def _on_event(self, method: str, params: dict[str, Any], session: str) -> None:
@@ -367,7 +374,9 @@ class Browser:
             lambda session: origins[id(session)],
             lambda session, stack: self._resolve_stack(session, stack, components),
         )
-        events = sorted([*connections, *self._handlers.events(connections)], key=lambda event: event.at or 0.0)
+        events = sorted(
+            [*connections, *self._handlers.events(connections), *self._steps], key=lambda event: event.at or 0.0
+        )
         tabs = self._targets.tabs
         pages = [PageSummary(type="page", url=self.traffic.urls.page(target.url)) for target in tabs.values()]
         connected = {event.page for event in events if isinstance(event, Connected) and event.page}
@@ -447,6 +456,9 @@ def shared_key(tab: str, sent: Collection[str], storages: Mapping[str, set[tuple
     others = {entry for label, entries in storages.items() if label != tab for entry in entries}
     return min((key for key, value in storages.get(tab, set()) & others if value in sent), default=None)
 
+
+_ACTING_STEPS = frozenset({"click", "fill", "press", "select", "upload", "back"})
+"""Steps that may show another view. A step that loads a document ends its connections."""
 
 _SESSION_STORAGE = """(() => { try {
   return Object.entries(sessionStorage).slice(0, 100).filter(([key, value]) => value.length > 5 && value.length < 500);
@@ -569,6 +581,7 @@ async def run_steps(
             elif step.action == "measure":
                 tab = await _measure(browser, tab, step, observer)
             else:
+                browser.record_step(tab, step.action)
                 tab = await _run_step(browser, tab, step, since)
         except CannotCheck as error:
             problem = browser.traffic.redactor.redact(f"{step}: {error.problem}")

@@ -368,7 +368,10 @@ class TrafficSession:
         self._received_on(event.channel)
         self.subscriptions.discard((event.channel, event.id))
         ended = model_events.Unsubscribed(
-            at=event.at, subscription=self._redactor.redact(event.id), by_server=event.by_server
+            at=event.at,
+            subscription=self._redactor.redact(event.id),
+            by_server=event.by_server,
+            replaced=event.replaced,
         )
         self._record(ended, event.channel)
 
