@@ -179,3 +179,48 @@ def test_markers_of_the_user_come_first() -> None:
 @pytest.mark.parametrize("line", ["Client ann connected", "msg=terminate clientid=7", "a new connection from ann"])
 def test_logs_of_other_servers_are_none_of_brokers(line: str) -> None:
     assert not any(getattr(each, "protocol", None) for each in read(f"2026-07-08T07:37:09Z {line}\n"))
+
+
+RABBIT = {
+    "4": (
+        "Accepted MQTT connection {peer} -> 10.71.0.5:1883 for client ID {client}",
+        'MQTT connection "{peer} -> 10.71.0.5:1883" will terminate because peer closed TCP connection',
+        "MQTT disconnecting client {peer} -> 10.71.0.5:1883 with duplicate id '{client}'",
+    ),
+    "3.13": (
+        "Accepted MQTT connection <0.1200.0> ({peer} -> 10.71.0.5:1883, client ID: {client})",
+        "closing MQTT connection <0.1200.0> ({peer} -> 10.71.0.5:1883, keepalive timeout)",
+        "MQTT disconnecting client <<\"{peer} -> 10.71.0.5:1883\">> with duplicate id '{client}'",
+    ),
+    "3.8": (
+        "accepting MQTT connection <0.1200.0> ({peer} -> 10.71.0.5:1883, client id: {client})",
+        'MQTT connection "{peer} -> 10.71.0.5:1883" will terminate because peer closed TCP connection',
+        "MQTT disconnecting client \"{peer} -> 10.71.0.5:1883\" with duplicate id '{client}'",
+    ),
+}
+
+
+@pytest.mark.parametrize("version", RABBIT)
+def test_rabbitmq_reports_connections_ends_and_takeovers(version: str) -> None:
+    opened, ended, taken = RABBIT[version]
+    steps = [
+        (opened, "10.71.0.39:33456", "meter-04"),
+        (opened, "10.71.0.21:40001", "pump 7"),
+        (taken, "10.71.0.39:33456", "meter-04"),
+        (opened, "10.71.0.39:33999", "meter-04"),
+        (ended, "10.71.0.39:33456", ""),
+        (ended, "10.71.0.21:40001", ""),
+    ]
+    log = "2026-04-11 03:01:01.622705+00:00 [info] <0.8.0>  Starting RabbitMQ 4.0.2 on Erlang 26.2.5 [jit]\n" + "".join(
+        f"2026-04-11 03:02:{at:02}.622705+00:00 [info] <0.1200.0> {text.format(peer=peer, client=client)}\n"
+        for at, (text, peer, client) in enumerate(steps)
+    )
+    events = read(log)
+    assert isinstance(events[0], ServerRestarted)
+    assert told(events) == [
+        ("Connected", "meter-04", "10.71.0.39:33456"),
+        ("Connected", "pump 7", "10.71.0.21:40001"),
+        ("Replaced", "meter-04", "10.71.0.39:33456"),
+        ("Connected", "meter-04", "10.71.0.39:33999"),
+        ("Disconnected", "pump 7", "10.71.0.21:40001"),
+    ]

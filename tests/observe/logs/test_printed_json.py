@@ -25,6 +25,32 @@ FORMS = {
 }
 
 
+EXPORTS = {
+    "aws logs": ("events", "message", 4),
+    "a search": ("results", "line", 2),
+}
+
+
+@pytest.mark.parametrize("export", EXPORTS)
+def test_the_list_of_an_export_is_read(export: str) -> None:
+    name, key, indent = EXPORTS[export]
+    texts = [f"user a{n % 2} {'connected' if word == 'open' else 'disconnected'} ({sid(n % 2 + 2 * (n // 4))})"
+             for n, word in enumerate(WORDS)]  # fmt: skip
+    listed = [{"timestamp": 1777561203073 + 900 * n, key: text, "id": str(n)} for n, text in enumerate(texts)]
+    log = json.dumps({name: listed, "searchedLogStreams": []}, indent=indent) + "\n"
+    events = read(log)
+    assert [kind for kind, *_ in told(events)] == ["+" if word == "open" else "-" for word in WORDS]
+    assert [event.line for event in events] == [3 + 5 * n for n in range(len(WORDS))]
+
+
+def test_a_list_in_a_later_record_is_not_divided() -> None:
+    sent = {"events": [{"message": f"user a1 connected ({sid(1)})"}]}
+    assert told(read(json.dumps(RECORDS[0], indent=2) + "\n" + json.dumps(sent, indent=2) + "\n", guesses=True)) in (
+        [],
+        [("+", "a0", sid(0))],
+    )
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_printed_records_are_read(form: str) -> None:
     events = read(FORMS[form])

@@ -1,11 +1,13 @@
-"""Logs of MQTT brokers: Mosquitto 1.4 to 2, and EMQX 4 and 5 in text and JSON.
+"""Logs of MQTT brokers: Mosquitto 1.4 to 2, EMQX 4 and 5 in text and JSON, and RabbitMQ 3.8 to 4 with its MQTT plugin.
 
 A broker keeps one connection for each client id, so the client id is the user of its connections. Many clients may have
 the same user name, for example all devices of a kind.
 
 Mosquitto logs connects and ends. EMQX logs ends at the level info, and connects (as sent CONNACK packets) at debug.
+RabbitMQ logs both, and names the client id when a connection opens and when it is taken over.
 
-Sources: mosquitto.conf(5), log_type; EMQX documentation, "Logs", and the FAQ "Reasons for common logs".
+Sources: mosquitto.conf(5), log_type; EMQX documentation, "Logs", and the FAQ "Reasons for common logs"; RabbitMQ's
+rabbit_mqtt_reader.
 """
 
 from collections.abc import Mapping
@@ -40,8 +42,9 @@ _OPENING = lazy_pattern(
     rb"|\bNew client connected from \S+ as .{1,300} \((?:p\d, )?c[01], k\d+"
     rb"|\bclientid: [^,]{1,300}, msg: (?:terminate|client_connected|mqtt_packet_\w+), |\bmfa: (?:\{emqx_|emqx_\w+:)"
     rb"|\"msg\":\s?\"(?:terminate|mqtt_packet_(?:sent|received))\""
+    rb"|\b[Aa]ccept(?:ed|ing) (?:Web )?MQTT connection [^\n]{0,120} -> |\bStarting RabbitMQ \d"
 )
-_RESTARTED = lazy_pattern(r"\bmosquitto version \S+ starting\s*$")
+_RESTARTED = lazy_pattern(r"\bmosquitto version \S+ starting\s*$|\bStarting RabbitMQ \d\S* on Erlang\b")
 _CONNECTED = lazy_pattern(
     r"\bNew (?:client|bridge) connected from (?P<peer>\S+) as (?P<client>.{1,300}) "
     r"\((?:p\d+, )?c[01], k\d+(?:, u'.*')?\)\.?\s*$"
@@ -56,6 +59,17 @@ _ENDED = lazy_pattern(
 _FAILED = lazy_pattern(
     r"\b(?:Socket error|Bad socket (?:read|write)(?:/write)?) on client (?P<client>[^,:]{1,300})(?:, |: )"
 )
+
+_PEER = r"(?:<<)?\"?(?:<[\d.]+> ?\()?(?P<peer>[^\s\"(]+:\d+) -> [^\s\",)]+"
+"""Connection of RabbitMQ: the addresses of both ends, perhaps in quotes or behind the process."""
+_RABBIT_OPENED = lazy_pattern(
+    rf"\b[Aa]ccept(?:ed|ing) (?:Web )?MQTT connection {_PEER}\"?,? (?:for )?"
+    r"(?i:client id):? (?P<client>[^\")]{1,300})"
+)
+_RABBIT_TAKEN = lazy_pattern(
+    rf"\bMQTT disconnecting (?:a )?client (?:{_PEER}\"?(?:>>)? )?with duplicate (?i:id) '(?P<client>[^']{{1,300}})'"
+)
+_RABBIT_ENDED = lazy_pattern(rf"(?:\bMQTT connection|\b[Cc]losing (?:Web )?MQTT connection) {_PEER}(?P<what>.*)")
 
 _FIELD = lazy_pattern(
     r"(?:^|[ ,])(?P<name>clientid|peername|msg|packet|reason): (?P<value>\{[^}]*\}|\w+\([^)]*\)|[^,]*)"
@@ -95,6 +109,7 @@ class BrokerLog:
         self._timestamps = timestamps
         self.events: list[Event] = []
         self._open = BoundedDict[str, str](MAX_CLIENTS)
+        self._clients = BoundedDict[str, str](MAX_CLIENTS)
         self._taken_over = BoundedDict[str, _Ended](MAX_CLIENTS)
 
     def take_events(self) -> list[Event]:
@@ -116,7 +131,7 @@ class BrokerLog:
                 self._read_line(inner.rstrip("\n"), line)
             else:
                 self._emqx(fields, self._timestamps.from_fields(fields), line)
-        elif not self._mosquitto(text, line):
+        elif not ("MQTT " in text and self._rabbitmq(text, line)) and not self._mosquitto(text, line):
             self._emqx_text(text, line)
 
     def _time(self, text: str) -> float | None:
@@ -134,6 +149,7 @@ class BrokerLog:
             self._disconnect(failed["client"], TRANSPORT_CLOSE, self._time(text), line)
         elif _RESTARTED.search(text) is not None:
             self._open.clear()
+            self._clients.clear()
             self.events.append(ServerRestarted(at=self._time(text), source=SOURCE_SERVER_LOG, line=line))
         else:
             return False
@@ -158,6 +174,28 @@ class BrokerLog:
             return False
         taken.is_due = False
         return at is None or taken.at is None or at - taken.at <= _OLD_END_S
+
+    # --- RabbitMQ -----------------------------------------------------------------------------------------------------
+
+    def _rabbitmq(self, text: str, line: int) -> bool:
+        """Read a line of RabbitMQ. Return whether it is one that reports a connection."""
+        at = self._time(text)
+        if (opened := _RABBIT_OPENED.search(text)) is not None:
+            self._clients.put(opened["peer"], opened["client"].strip())
+            self._connect(opened["client"].strip(), opened["peer"], at, line)
+        elif (taken := _RABBIT_TAKEN.search(text)) is not None:
+            # The line about the newer connection may precede this one.
+            self._clients.pop(taken["peer"] or "", None)
+            if self._open.get(taken["client"]) == taken["peer"]:
+                del self._open[taken["client"]]
+            self._replace(taken["client"], taken["peer"], at, line)
+        elif (ended := _RABBIT_ENDED.search(text)) is not None:
+            client = self._clients.pop(ended["peer"], None)
+            if client is not None and self._open.get(client) == ended["peer"]:
+                self._disconnect(client, PING_TIMEOUT if "keepalive" in ended["what"] else TRANSPORT_CLOSE, at, line)
+        else:
+            return False
+        return True
 
     # --- EMQX ---------------------------------------------------------------------------------------------------------
 

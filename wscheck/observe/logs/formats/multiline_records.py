@@ -1,17 +1,21 @@
 """Records over several lines, each joined to one line.
 
-- JSON that was printed over several lines, as `jq` prints it. Records in a list are not joined: an application may have
-  printed what a user sent.
+- JSON that was printed over several lines, as `jq` prints it. Records in a list are not joined, because an application
+  may have printed what a user sent, unless the log begins with the list of an export, as that of `aws logs`.
 - Paragraphs: several lines without a prefix, one of which is the time, and then an empty line.
 """
 
 from collections.abc import Sequence
 
 from wscheck.observe.logs.formats.timestamps import STAMP
+from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 MAX_PRINTED_LINES = 400
 MAX_PRINTED_SIZE = 1 << 17
 """Largest number of lines and bytes of a printed record. What is longer is a document that contains records."""
+
+MAX_EXPORT_OPENING = 256
+"""Bytes at the start of a log by which an export is recognised."""
 
 MIN_LINES, MAX_LINES = 2, 12
 """Number of lines of a paragraph that may be a record."""
@@ -21,6 +25,9 @@ MAX_OPENING = 1 << 13
 """Bytes of the first piece that are searched for these paragraphs."""
 MAX_LINE = 1 << 11
 """Longest line of a paragraph in bytes."""
+
+_EXPORT = lazy_pattern(rb'\{\r?\n[ \t]+"(?:events|logs|records|entries|results)": \[\r?\n([ \t]+)\{')
+"""Start of an export: an object with a list of records. The group is the indentation of the records."""
 
 _JOINT = b",\t"
 """Text between two joined lines. A line contains no tab afterwards, so each of these texts is a joint."""
@@ -34,6 +41,7 @@ class PrintedJson:
 
     def __init__(self) -> None:
         self._is_first, self._is_printed = True, False
+        self._begin, self._ends = b"{", frozenset((b"}",))
         self._rest = b""
         self._record = list[bytes]()
         self._size = 0
@@ -52,7 +60,11 @@ class PrintedJson:
         """Return `data` with each record on one line. The bytes of an incomplete record wait for the next call."""
         if self._is_first and len(data):
             self._is_first = False
-            opening = bytes(data[:64]).lstrip()
+            opening = bytes(data[:MAX_EXPORT_OPENING]).lstrip()
+            export = _EXPORT.match(opening)
+            if export is not None:
+                self._begin = export[1] + b"{"
+                self._ends = frozenset((export[1] + b"}", export[1] + b"},"))
             self._is_printed = opening.partition(b"\n")[0].rstrip() == b"{" and b"\n" in opening
         if not self._is_printed:
             return data
@@ -72,14 +84,15 @@ class PrintedJson:
 
     def _line(self, line: bytes) -> list[bytes]:
         content = line.rstrip()
-        if not self._record and (content != b"{" or not self._is_printed):
+        if not self._record and (content != self._begin or not self._is_printed):
             return [line, b"\n"]
-        self._record.append(line)
+        is_last = content in self._ends
+        self._record.append(line.replace(b"},", b"} ") if is_last else line)
         self._size += len(line) + 1
-        if content == b"}":
+        if is_last:
             record, count = b"".join(self._record), len(self._record)
             self._record, self._size = [], 0
-            return [record, b"\n" * count]
+            return [record.lstrip().ljust(len(record)), b"\n" * count]
         if len(self._record) > MAX_PRINTED_LINES or self._size > MAX_PRINTED_SIZE:
             self._is_printed = False
             return self._unfinished()
