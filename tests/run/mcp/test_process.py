@@ -31,8 +31,12 @@ Chat();
 OTHER_HOST = """
 addEventListener("load", () => {
   new Image().src = "http://127.0.0.2:" + location.port + "/pixel";
-  new WebSocket("ws://127.0.0.2:" + location.port + "/chat");
+  connect();
 });
+function connect() {
+  const other = new WebSocket("ws://127.0.0.2:" + location.port + "/chat");
+  other.addEventListener("close", () => setTimeout(connect, 20));
+}
 """
 DIFF = "+    return () => {\n+      socket.close();\n+    };\n"
 

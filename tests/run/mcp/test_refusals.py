@@ -8,7 +8,10 @@ import pytest
 
 from tests.run.mcp.tool_client import called, connected, refusal, write
 from wscheck.model.errors import UsageError
-from wscheck.run.mcp.access import new_access
+from wscheck.model.events import Connecting, PhaseEnded
+from wscheck.observe.host_limit import limited_hosts
+from wscheck.run.browser.run import _at_permitted_hosts
+from wscheck.run.mcp.access import LOOPBACK, new_access
 
 LOG = '{"time":"2026-11-23T12:00:00Z","msg":"user connected","userId":"ann","socketId":"abcdefghij0123456789"}\n'
 CODE = 'import { io } from "socket.io-client";\nexport const socket = io();\n'
@@ -285,3 +288,11 @@ def test_a_working_folder_that_contains_the_home_directory_is_no_project(project
     with pytest.raises(UsageError, match=r"`mcp\.allow=FOLDER`"):
         access.file("logs/app.log", "paths")
     assert new_access(["."], project, project / home).file("logs/app.log", "paths") == Path("logs/app.log")
+
+
+def test_attempts_to_connect_to_another_host_are_no_evidence() -> None:
+    urls = ("ws://127.0.0.1:3000/chat", "ws://[::1]/chat", "wss://live.example/chat", "http://127.0.0.2/socket.io/")
+    events = [*(Connecting(at=1.0, url=url) for url in urls), PhaseEnded(at=2.0)]
+    with limited_hosts(LOOPBACK):
+        assert [getattr(event, "url", None) for event in _at_permitted_hosts(events)] == [*urls[:2], None]
+    assert _at_permitted_hosts(events) == events

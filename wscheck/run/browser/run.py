@@ -253,7 +253,7 @@ def _named(hosts: Sequence[str]) -> str:
 
 
 def _allow(hosts: Sequence[str]) -> str:
-    return " ".join(f"--allow {host}" for host in hosts[:HOSTS_NAMED])
+    return "start `wscheck mcp` with " + " ".join(f"--allow {host}" for host in hosts[:HOSTS_NAMED])
 
 
 async def _add_thumbnails(browser: Browser, pages: Sequence[PageSummary]) -> None:
