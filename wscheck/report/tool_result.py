@@ -12,8 +12,8 @@ import msgspec
 from wscheck.model.events import AnyEvent, CodeLocation
 from wscheck.model.findings import Cause, Finding
 from wscheck.model.gaps import Gap
-from wscheck.model.report import BrowserReport, Report, ScanReport, Scope
-from wscheck.report import finding_text, summary
+from wscheck.model.report import BrowserReport, LogsReport, Report, ScanReport, Scope
+from wscheck.report import finding_text, log_figures, scan_figures, summary
 from wscheck.report.finding_text import FindingGroup, OpenerIndex
 from wscheck.report.formatting import escape_control, one_line
 from wscheck.report.links import cause_address, rule_address
@@ -86,7 +86,7 @@ class CheckResult(msgspec.Struct, kw_only=True):
     openings_left_out  number of places that are not in `openings`
     allowed            number of findings that the allow-list or the baseline permits
     gaps               missing evidence
-    notes              limits of the observation, in sentences
+    notes              amount and limits of the evidence, in sentences
     scope              what was checked and what was not, None if nothing was
     next_command       the command to run next, "" if nothing is left to do
     """
@@ -136,7 +136,7 @@ def check_result(report: Report, events: Sequence[AnyEvent]) -> CheckResult:
     index = OpenerIndex(events)
     groups = [group for problem in finding_text.group_by_problem(report.findings) for group in problem]
     openings = _openings(report)
-    notes = [*(report.notes if isinstance(report, BrowserReport) else ()), *(note.text for note in report.allow_notes)]
+    notes = [*_notes(report), *(note.text for note in report.allow_notes)]
     result = CheckResult(
         summary=summary.opening_lines(report),
         verdict=report.verdict,
@@ -178,6 +178,15 @@ def _finding(group: FindingGroup, index: OpenerIndex) -> CheckedFinding:
         diffs=list(diffs)[:MAX_DIFFS],
         help=address or "",
     )
+
+
+def _notes(report: Report) -> Sequence[str]:
+    """Return what a report says about the evidence that was read."""
+    if isinstance(report, BrowserReport):
+        return report.notes
+    if isinstance(report, LogsReport):
+        return log_figures.log_facts(report)
+    return scan_figures.scan_facts(report) if isinstance(report, ScanReport) else ()
 
 
 def _openings(report: Report) -> list[CheckedOpening]:

@@ -16,6 +16,7 @@ from wscheck.model.errors import UsageError
 from wscheck.model.events import AnyEvent
 from wscheck.model.report import Report
 from wscheck.observe.host_limit import limited_hosts
+from wscheck.report.formatting import plural
 from wscheck.report.tool_result import (
     MAX_USERS,
     CheckResult,
@@ -226,7 +227,7 @@ class EvaluateHar(Arguments):
         folders = [access.folder(folder, "source_maps") for folder in self.source_maps]
         config = _config(access, {"browser.identity": self.identity}, self.connections)
         plan = plan_har_run(config, paths, folders)
-        run.progress(f"{len(paths)} files", 0, 1)
+        run.progress(plural(len(paths), "file"), 0, 1)
         outcome = await run.in_thread(partial(run_har, plan))
         return _result(config, outcome.report, outcome.events)
 
