@@ -109,3 +109,21 @@ def test_a_connection_of_the_same_process_replaced_the_older_one(nodes: tuple[st
     ended = Disconnected(at=1.1, sid="s1", user="ann", reason=IO_SERVER_DISCONNECT, source=SOURCE_CLIENT)
     change = ReplacementInference().on_disconnect(ended, "s1", "ann", sids, openings)
     assert change is not None and change.new_sid == new_sid
+
+
+class Unread(tuple[str, ...]):
+    """Socket ids that may be selected by position, but not read one after the other."""
+
+    def __iter__(self) -> Any:
+        raise AssertionError("all connections of the user were read")
+
+
+@pytest.mark.parametrize(("ended", "by"), [("s5", "s4999"), ("s4998", "s4999"), ("s4999", "s4998")])
+def test_the_end_of_one_of_many_connections_does_not_read_the_others(ended: str, by: str) -> None:
+    sids = [f"s{number}" for number in range(5000)]
+    openings = {sid: Connected(at=1.0 + 0.01 * (sid in sids[-2:]), sid=sid, user="ann") for sid in sids}
+    event = Disconnected(at=1.02, sid=ended, user="ann", reason=IO_SERVER_DISCONNECT, source=SOURCE_CLIENT)
+    change = ReplacementInference().on_disconnect(event, ended, "ann", Unread(sids), openings)
+    assert change is not None
+    assert change.new_sid == by
+    assert change.remaining == tuple(sid for sid in sids if sid != ended)

@@ -1,14 +1,16 @@
 """Restarts of the server: its connections count as ended, unless they turn out to have survived."""
 
+from typing import Any
+
 import pytest
 
 from tests.conversation import START, Conversation, log_of
 from wscheck.detect.changes import OpenedChange
 from wscheck.detect.engine import Judge
-from wscheck.detect.restarts import PresumedEnds
+from wscheck.detect.restarts import PresumedEnds, ReturnWave
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.model.disconnect_reasons import SERVER_SHUTTING_DOWN
-from wscheck.model.events import Connected, Disconnected, ServerRestarted
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, ServerRestarted
 from wscheck.model.findings import Finding
 
 USERS = "ABCDEF"
@@ -128,3 +130,19 @@ def test_both_connections_of_a_survivor_were_open_until_the_first_of_them_ended(
         presumed.newer_closed("A2", Disconnected(at=newer_ended_at, sid="A2"))
     survived = presumed.end("A1", Disconnected(at=120.0, sid="A1"))
     assert survived is not None and survived.until == until
+
+
+def test_the_start_of_a_wave_is_found_without_a_search_of_all_its_users() -> None:
+    class Unread(dict[str, float]):
+        def values(self) -> Any:
+            raise AssertionError("all users were read")
+
+    wave = ReturnWave()
+    wave.overlaps = Unread()
+    for at in (3, 1, 2, 5, 4):
+        openings = [Connected(at=at - 60.0, source=SOURCE_SERVER_LOG), Connected(at=at, source=SOURCE_SERVER_LOG)]
+        assert wave.add_overlap(f"u{at}", at, openings)
+        assert wave.started_at == min(dict(wave.overlaps).items(), key=lambda each: each[1])[1]
+    del wave.overlaps["u1"], wave.overlaps["u2"]
+    assert wave.started_at == 3
+    assert set(wave.take()) == {"u3", "u4", "u5"}

@@ -102,9 +102,8 @@ class ReplacementInference:
         """
         if self.has_logged_replacements and event.source == SOURCE_SERVER_LOG:
             return None
-        remaining = tuple(other for other in open_sids if other != sid)
-        ended = openings.get(sid)
-        new_sid = _replacing_sid(ended, open_sids[open_sids.index(sid) + 1 :] or remaining, openings)
+        ended, index = openings.get(sid), open_sids.index(sid)
+        new_sid = _replacing_sid(ended, open_sids, index, openings)
         newest = openings.get(new_sid)
         if sid == open_sids[-1] and not _acknowledgements_crossed(event, ended, newest):
             return None
@@ -116,6 +115,7 @@ class ReplacementInference:
         )
         if confidence is None:
             return None
+        remaining = open_sids[:index] + open_sids[index + 1 :]
         return ReplacedChange(user, sid, new_sid, event, False, confidence, remaining, ended, newest)
 
     def on_unexplained_overlap_end(
@@ -134,7 +134,8 @@ class ReplacementInference:
             self._prompt_ends.pop(user, None)
             self._loop_ends.pop(user, None)
             return ()
-        remaining = tuple(other for other in open_sids if other != sid)
+        index = open_sids.index(sid)
+        remaining = open_sids[:index] + open_sids[index + 1 :]
         change = ReplacedChange(
             user, sid, open_sids[-1], event, False, Confidence.MEDIUM, remaining, openings.get(sid), newest
         )
@@ -163,16 +164,26 @@ class ReplacementInference:
         )
 
 
-def _replacing_sid(ended: Connected | None, newer: tuple[str, ...], openings: Mapping[str, Connected]) -> str:
-    """Return the sid that replaced the connection `ended`: the newest of `newer`, preferably of the same process.
+def _replacing_sid(
+    ended: Connected | None, open_sids: tuple[str, ...], index: int, openings: Mapping[str, Connected]
+) -> str:
+    """Return the sid that replaced the connection `ended`: the newest one, preferably of the same process.
 
-    A server process may not know the connections of other processes.
+    A server process may not know the connections of other processes. The newest connection is replaced by the one
+    before it.
+
+    index  position of the connection `ended` in `open_sids`
     """
+    is_newest = index == len(open_sids) - 1
+    newest = open_sids[-2] if is_newest else open_sids[-1]
     node = ended.node if ended is not None else None
     if node is None:
-        return newer[-1]
-    same_node = (sid for sid in reversed(newer) if (other := openings.get(sid)) is not None and other.node == node)
-    return next(same_node, newer[-1])
+        return newest
+    others = range(len(open_sids) - 2, -1, -1) if is_newest else range(len(open_sids) - 1, index, -1)
+    same_node = (
+        open_sids[at] for at in others if (other := openings.get(open_sids[at])) is not None and other.node == node
+    )
+    return next(same_node, newest)
 
 
 def _ended_within(seconds: float, end: Disconnected, newest: Connected) -> bool:

@@ -4,6 +4,7 @@ A server that is killed logs no ends. After a restart, its connections count as 
 restart is detected later: a connection that ends by itself had survived.
 """
 
+import heapq
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -202,6 +203,7 @@ class ReturnWave:
 
     def __init__(self) -> None:
         self.overlaps: dict[str, float] = {}
+        self._starts: list[tuple[float, str]] = []  # heap of `overlaps` and of overlaps that were removed
 
     def __bool__(self) -> bool:
         return bool(self.overlaps)
@@ -209,7 +211,9 @@ class ReturnWave:
     @property
     def started_at(self) -> float:
         """Start of the first overlap (epoch seconds)."""
-        return min(self.overlaps.values())
+        while self.overlaps.get(self._starts[0][1]) != self._starts[0][0]:
+            heapq.heappop(self._starts)
+        return self._starts[0][0]
 
     def add_overlap(self, user: str, since: float, openings: Iterable[Connected | None]) -> bool:
         """Add the overlap of a user who has connections with these `openings`, and return True.
@@ -224,6 +228,7 @@ class ReturnWave:
         if not all(one is None or is_older(one, started - MIN_AGE_S) for one in earlier):
             return False
         self.overlaps[user] = since
+        heapq.heappush(self._starts, (since, user))
         return True
 
     def is_over(self, at: float) -> bool:
@@ -232,7 +237,7 @@ class ReturnWave:
 
     def take(self) -> Mapping[str, float]:
         """End the wave and return its overlaps."""
-        overlaps, self.overlaps = self.overlaps, {}
+        overlaps, self.overlaps, self._starts = self.overlaps, {}, []
         return overlaps
 
 

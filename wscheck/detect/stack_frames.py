@@ -26,7 +26,7 @@ _LIBRARY = re.compile(
     # If a library is served as one file, the paths in its source map begin with the package name. An application may
     # have a folder of the same name, but not at the beginning of the path.
     r"|^(component-emitter|react-dom|react|scheduler|zone\.js|preact|vue|svelte|next/dist|webpack|rxjs)(/|$)"
-    r"|://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
+    r"|^[^:]*(?::(?!//)[^:]*)*://.*/(react-dom|react|preact|vue|zone)(@[\w.^~-]+/|(\.[\w-]+)*\.m?js$)"
     r"|(^|/)(@vite/|@(react|solid)-refresh$|\[turbopack\]/)|/_next/static/chunks/webpack"
     r"|^(node:|native |<anonymous>|<unmapped>)|^$"
     r"|^ng:/",  # functions that Angular compiles in the browser

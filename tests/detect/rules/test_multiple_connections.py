@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.conversation import START, judged, log_of, one, ping_pong, user
 from wscheck.detect.connection_policy import apply_policy
@@ -42,6 +44,63 @@ def test_each_of_many_connections_is_counted_but_not_each_evaluated_completely(
     assert re.fullmatch(rf"holds 1[12]\d\d connections at once{told}", found.message)
     assert found.message == "holds 1200 connections at once" or by is not None
     assert sum(evaluated) < 1200 * 1200 / 8
+
+
+@pytest.mark.parametrize(
+    ("policy", "pages", "told"),
+    [
+        ("per-tab", [f"t{n}" for n in range(900)], None),
+        (5000, [None] * 900, None),
+        ("per-tab", [f"t{n}" for n in range(900)] + ["t7"], "holds 2 connections at once"),
+        (
+            "per-tab",
+            [f"t{n}" for n in range(400)] + ["t7"] + [f"u{n}" for n in range(400)],
+            "holds 2 connections at once",
+        ),
+        (None, [f"t{n % 2}" for n in range(900)], "holds 450 connections at once"),
+    ],
+)
+def test_a_user_may_have_many_pages(
+    policy: Any, pages: list[str | None], told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated = []
+
+    def record(connections: Sequence[Any], policy: Any) -> Any:
+        evaluated.append(len(connections))
+        return apply_policy(connections, policy)
+
+    monkeypatch.setattr(multiple_connections, "apply_policy", record)
+    conversation = log_of("A")
+    for number, page in enumerate(pages):
+        conversation.connects(f"s{number}", at=number, page=page)
+    found = judged(MultipleConnections, conversation.watched(until=902), RuleOptions(connections=policy))
+    assert [finding.message for finding in found] == ([told] if told is not None else [])
+    assert sum(evaluated) < 900 * 900 / 6
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("oooc"), st.integers(0, 5)), max_size=40)
+
+
+@settings(deadline=None, max_examples=40)
+@given(STEPS, st.sampled_from(["per-tab", "per-user", 3, 6, None]), st.booleans())
+def test_many_connections_of_one_user_are_evaluated_like_few(
+    steps: list[tuple[str, int]], policy: Any, logs_pages: bool
+) -> None:
+    """The result for few connections, each of which is evaluated completely, is the same."""
+    found = []
+    for many in (3, 10_000):
+        conversation, opened = log_of("A"), list[str]()
+        for at, (step, number) in enumerate(steps):
+            if step == "o":
+                opened.append(f"s{at}")
+                conversation.connects(opened[-1], at=at, page=f"t{number}" if logs_pages else None)
+            elif opened:
+                conversation.disconnects(opened.pop(number % len(opened)), at=at)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(multiple_connections, "MANY", many)
+            result = judged(MultipleConnections, conversation.watched(until=60), RuleOptions(connections=policy))
+        found.append([(each.message, each.count, each.severity, each.connections) for each in result])
+    assert found[0] == found[1]
 
 
 def test_an_overlap_within_the_grace_is_a_healthy_replacement() -> None:

@@ -2,14 +2,18 @@
 
 import random
 import string
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import pytest
 
 from wscheck.model.events import Connected, Disconnected, Event, Replaced, ServerRestarted
 from wscheck.observe.logs.extractor import LogExtractor
-from wscheck.observe.logs.vocabulary import LogVocabulary
+from wscheck.observe.logs.formats.envelopes import LogMessage
+from wscheck.observe.logs.vocabulary import CONNECTED, USER, LogVocabulary
+from wscheck.observe.logs.wording import statements
+from wscheck.observe.logs.wording.messages import ParsedMessage, parse
 from wscheck.observe.logs.wording.scout import _LIKELY, _UNUSUAL, WordingScout
+from wscheck.observe.logs.wording.statements import Reading, Row, Wording, fit, group_rows
 from wscheck.observe.logs.wording.words import EVENT_VERBS, reports_event
 
 USERS = ("mia", "noor", "will")
@@ -743,3 +747,28 @@ def test_the_finer_of_two_equal_times_is_read() -> None:
     )
     assert [(event.at or 0.0) % 1 > 0.1 for event in read(log, guesses=True)] == 3 * [True]
     assert [event.resolution for event in read(log, guesses=True)] == 3 * [0.0]
+
+
+def test_only_statements_that_differ_in_a_name_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log may contain thousands of statements, so a comparison of each with all others would take quadratic time."""
+    compared = []
+
+    def record(parsed: ParsedMessage, pattern: tuple[str, ...], words: Container[str] = ()) -> ParsedMessage | None:
+        compared.append(pattern)
+        return fit(parsed, pattern, words)
+
+    monkeypatch.setattr(statements, "fit", record)
+    letters = string.ascii_lowercase[:11]
+    topics = [f"t{a}{b}x" for a in letters for b in letters]
+    lines = [f"user {user} joined {topic}" for topic in topics for user in ("u_17", "will")]
+    rows = [
+        Row(number, parsed, line) for number, line in enumerate(lines) if (parsed := parse(LogMessage(line), topics))
+    ]
+    groups = group_rows(rows, topics)
+    assert [len(group.rows) for group in groups] == [2] * len(topics)
+    assert len(compared) < 3 * len(topics)
+    wording = Wording({group.statement: Reading(CONNECTED, {USER: "0"}) for group in groups}, topics)
+    compared.clear()
+    found = [wording.match(LogMessage(line)) for line in lines[1::2]]
+    assert [record.ids for record in found if record is not None] == [{USER: "will"}] * len(topics)
+    assert len(compared) < 3 * len(topics)

@@ -22,7 +22,7 @@ from wscheck.detect.code.syntax import (
 from wscheck.model.code_facts import CallContext
 from wscheck.model.events import CodeLocation
 
-_SOCKET = re.compile(r"^(?:\w+\.)*_?\w*socket\w*(?:\.current)?[?!]?$", re.I)
+_PATH = re.compile(r"\w+(?:\.\w+)*")
 _REMOVES = re.compile(r"off|offAny|removeListener|removeAllListeners|disconnect|close|destroy|unsubscribe|abort")
 
 
@@ -91,6 +91,13 @@ def _registers(call: Node) -> bool:
     )
 
 
+def _is_socket(text: str) -> bool:
+    """Return whether an expression is the name of a socket: "socket", "this.chatSocket", "socketRef.current!"."""
+    name = text[:-1] if text.endswith(("?", "!")) else text
+    name = name.lower().removesuffix(".current")
+    return _PATH.fullmatch(name) is not None and "socket" in name.rpartition(".")[2]
+
+
 def _unremoved(
     source: SourceCode, call: Node, openings: list[ConnectionCall], imported: frozenset[str]
 ) -> Registration | None:
@@ -98,7 +105,7 @@ def _unremoved(
     given = arguments.named_children if arguments is not None else []
     event = string_value(given[0]) if given else None
     socket = node_text(function.child_by_field_name("object")) if function is not None else ""
-    if event is None or not _SOCKET.match(socket):
+    if event is None or not _is_socket(socket):
         return None
     context = call_contexts(source, call)[0]
     if context.function is None or context.via or is_root(source, context):

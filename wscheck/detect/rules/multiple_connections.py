@@ -3,7 +3,6 @@
 from collections import Counter, OrderedDict, deque
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, starmap
-from typing import NamedTuple
 
 from wscheck.detect.changes import ClosedChange, OpenedChange, ReplacedChange, SurvivedChange
 from wscheck.detect.connection_policy import apply_policy
@@ -191,6 +190,8 @@ class MultipleConnections(Rule):
     def _opened(self, change: OpenedChange) -> None:
         if not change.others:
             return
+        if (evaluated := self._evaluated.get(change.user)) is not None:
+            evaluated.opened(self.ledger.opening_event(change.sid))
         if change.event.at is None:
             self._untimed_users.add(change.user)
             return
@@ -217,6 +218,8 @@ class MultipleConnections(Rule):
             self._report_sole_suspects(event.at)
 
     def _closed(self, change: ClosedChange) -> None:
+        if (evaluated := self._evaluated.get(change.user or "")) is not None:
+            evaluated.closed(change.opening)
         if change.user is None and change.opening is not None:
             self._strangers.closed(change.opening, change.event)
         if change.reason not in NOT_USED_UNTIL_THE_END:
@@ -347,6 +350,8 @@ class MultipleConnections(Rule):
         return self._nodes.clear(user)
 
     def _replaced(self, change: ReplacedChange) -> None:
+        if change.explicit and (evaluated := self._evaluated.get(change.user or "")) is not None:
+            evaluated.closed(change.old)
         if isinstance(change.event, Replaced):
             self._remember_end(change.event, change.old)
         if change.user is not None and change.old and change.new and _belong_to_one_page(change.old, change.new):
@@ -396,6 +401,9 @@ class MultipleConnections(Rule):
         if self._is_one_of_many(user):
             self._report_one_of_many(user, since)
             return
+        if self._is_further_uncounted(user):
+            self._uncounted[user] = since
+            return
         openings = self._openings(user)
         resolution = max((one.resolution for one in openings if one is not None), default=0.0)
         if self._nodes.mark_suspect(user, since, [_node_if_only_logged(one) for one in openings]):
@@ -419,20 +427,32 @@ class MultipleConnections(Rule):
         quadratic time.
         """
         last = self._evaluated.get(user)
-        count = len(self.ledger.open_connections(user))
-        return last is not None and last.open >= MANY and last.open <= count <= last.open * MANY_GROWTH
+        if last is None or last.is_outdated:
+            return False
+        count, limit = len(self.ledger.open_connections(user)), self.options.policy.limit
+        is_exceeded = not last.are_all and limit is not None and count > limit
+        return not is_exceeded and last.open <= count * MANY_GROWTH and count <= last.open * MANY_GROWTH
+
+    def _is_further_uncounted(self, user: str) -> bool:
+        """Return whether the user has many connections, and they cannot be counted because no line names a socket."""
+        is_uncounted = user in self._uncounted and not self.ledger.counts_user_only_lines
+        return is_uncounted and len(self.ledger.open_connections(user)) >= MANY
 
     def _report_one_of_many(self, user: str, since: float) -> None:
         """Report one more connection of a user who has many, with the result of the last complete evaluation."""
         last, open_now = self._evaluated[user], self.ledger.open_connections(user)
+        if last.severity is None:
+            return
         newest = self.ledger.opening_event(open_now[-1])
-        count = self._reported_count[user] = last.violating + len(open_now) - last.open
+        count = last.violating + len(open_now) - last.open if last.are_all else last.pages[last.page]
+        self._reported_count[user] = count
         at = since - newest.resolution if newest is not None else since
         # A message that names openers keeps the numbers of the complete evaluation.
         connections = None if last.openers else count
         message = f"holds {count} connections at once"
+        evidence = newest if last.are_all or (newest is not None and newest.page == last.page) else None
         self.report(
-            user, message, at, newest, confidence=last.confidence, severity=last.severity, connections=connections
+            user, message, at, evidence, confidence=last.confidence, severity=last.severity, connections=connections
         )
 
     def _report_sole_suspects(self, at: float) -> None:
@@ -453,10 +473,9 @@ class MultipleConnections(Rule):
     ) -> None:
         """Report the open connections of the user, and `ended` if it was open until now, if they violate the policy."""
         openings = [*([ended] if ended is not None else []), *self._openings(user)]
+        self._evaluated.pop(user, None)
         if violating := self._apply_policy(user, openings, at, confidence):
             self._reported_count[user] = violating
-        if len(openings) < MANY or not violating:
-            self._evaluated.pop(user, None)
 
     def _apply_policy(
         self,
@@ -472,6 +491,8 @@ class MultipleConnections(Rule):
         if result.gap is not None:
             self.gaps[result.gap] = None
         if result.severity is None:
+            if user is not None and len(openings) >= MANY and self.options.policy.is_set:
+                self._evaluated[user] = _Evaluated(openings, (), "", None, confidence)
             return 0
         violating = result.connections
         count, message = len(violating), _open_at_once(len(violating), violating)
@@ -479,9 +500,9 @@ class MultipleConnections(Rule):
         self.report(
             user, message, at, *violating, *evidence, confidence=confidence, severity=severity, connections=count
         )
-        if user is not None and count >= MANY:
+        if user is not None and len(openings) >= MANY:
             openers = message.removeprefix(f"holds {count} connections at once")
-            self._evaluated[user] = _Evaluated(len(openings), count, openers, severity, confidence)
+            self._evaluated[user] = _Evaluated(openings, violating, openers, severity, confidence)
         return count
 
     def finish(self, at: float | None) -> None:
@@ -568,14 +589,62 @@ class MultipleConnections(Rule):
         return len(users) > 1 and all(one.node != node or one.user in users for one in openings)
 
 
-class _Evaluated(NamedTuple):
-    """Last complete evaluation of a user with many connections: how many were open and how many violate the policy."""
+class _Evaluated:
+    """Last complete evaluation of a user with many connections.
 
-    open: int
-    violating: int
-    openers: str
-    severity: Severity
-    confidence: Confidence
+    open         number of open connections
+    violating    number of connections that violate the policy
+    page         the page that opened all of these, None if they belong to several pages or to unknown ones
+    openers      addition to the message that names the openers
+    severity     None if no connection violates the policy
+    pages        number of open connections of each page, or of each device whose page is unknown
+    is_outdated  a later opening may change the result
+    """
+
+    def __init__(
+        self,
+        openings: Sequence[Connected | None],
+        violating: Sequence[Connected | None],
+        openers: str,
+        severity: Severity | None,
+        confidence: Confidence,
+    ) -> None:
+        self.open, self.violating, self.openers = len(openings), len(violating), openers
+        self.severity, self.confidence = severity, confidence
+        pages = {one.page if one is not None else None for one in violating}
+        self.page = pages.pop() if len(pages) == 1 else None
+        self.pages = Counter(map(_page_or_device, openings))
+        self._known = set(map(_known_names, openings))
+        # The result for one of several endpoints stands for further connections only if it concerns many.
+        self.is_outdated = severity is not None and self.page is None and self.violating < MANY
+
+    @property
+    def are_all(self) -> bool:
+        """True if further connections violate the policy whatever their page."""
+        return self.severity is not None and self.page is None
+
+    def opened(self, opening: Connected | None) -> None:
+        """Add a connection. The result is outdated if it is the second one of its page, and no page had two before."""
+        page = _page_or_device(opening)
+        self.pages[page] += 1
+        most = self.pages[self.page] if self.page is not None else 1
+        has_more = page is not None and page != self.page and self.pages[page] > max(1, most * MANY_GROWTH)
+        self.is_outdated = self.is_outdated or has_more or _known_names(opening) not in self._known
+
+    def closed(self, opening: Connected | None) -> None:
+        """Remove a connection. The result is outdated if its page had the only two of one page."""
+        page = _page_or_device(opening)
+        self.pages[page] -= 1
+        self.is_outdated = self.is_outdated or (page is not None and page == self.page and self.pages[page] < 2)
+
+
+def _page_or_device(opening: Connected | None) -> str | None:
+    return (opening.page or opening.device) if opening is not None else None
+
+
+def _known_names(opening: Connected | None) -> tuple[bool, bool]:
+    """Return whether the page and the device of a connection are known."""
+    return (opening is not None and opening.page is not None, opening is not None and opening.device is not None)
 
 
 def _node_if_only_logged(opening: Connected | None) -> str | None:

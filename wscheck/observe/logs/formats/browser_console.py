@@ -21,7 +21,7 @@ _HANDLED = {
     "Connection update": "connection_update",
 }
 _LINE = lazy_pattern(
-    rf"""(?P<before>^.*?)[🔍✅📊📱📨🔄🚀\ufe0f\s]*(?:
+    rf"""(?:
     (?P<creating>Creating\ unified\ WebSocket\ connection)
     |(?P<connected>Unified\ WebSocket\ connected(?:\ successfully)?)
     |(?P<triggering>Triggering\ WhatsApp\ connection\ via\ unified\ WebSocket)
@@ -29,8 +29,9 @@ _LINE = lazy_pattern(
     )[\s.:!]*$""",
     re.VERBOSE | re.DOTALL,
 )
+_ICONS = frozenset("🔍✅📊📱📨🔄🚀\ufe0f")
 _PLACE = lazy_pattern(
-    r"(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
+    r"(?<![^\s()])(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
 )
 
 # Equal digests mean equal payloads within one run. With the random key, other runs have other digests.
@@ -49,16 +50,16 @@ class ConsoleReader:
 
     def starts(self, message: LogMessage) -> bool:
         """Return whether this is the first line that shows that a browser console wrote the log."""
-        match = _LINE.match(message.text) if not self.started and message.fields is None else None
+        match = _LINE.search(message.text) if not self.started and message.fields is None else None
         self.started = self.started or (match is not None and match["handled"] is None and self._is_logged(match))
         return match is not None and self.started
 
     def read(self, message: LogMessage, line: int, at: float | None) -> Event | None:
         """Return the event of a console line, None for any other line."""
-        match = _LINE.match(message.text) if message.fields is None else None
+        match = _LINE.search(message.text) if message.fields is None else None
         if match is None or not self._is_logged(match):
             return None
-        place = _PLACE.search(match["before"])
+        place = _PLACE.search(_before(match))
         common: dict[str, Any] = {"source": SOURCE, "path": self._path, "line": line, "at": at}
         common |= {"component": place["file"]} if place is not None else {}
         if match["creating"]:
@@ -71,7 +72,16 @@ class ConsoleReader:
 
     @staticmethod
     def _is_logged(match: re.Match[str]) -> bool:
-        return classify_prefix(match["before"]) is PrefixKind.SURE and match["before"].count('"') % 2 == 0
+        before = _before(match)
+        return classify_prefix(before) is PrefixKind.SURE and before.count('"') % 2 == 0
+
+
+def _before(match: re.Match[str]) -> str:
+    """Return the text in front of a sentence, without the icons and blanks between the two."""
+    text, end = match.string, match.start()
+    while end and (text[end - 1] in _ICONS or text[end - 1].isspace()):
+        end -= 1
+    return text[:end]
 
 
 def _opener(place: re.Match[str] | None) -> CodeLocation | None:

@@ -101,10 +101,10 @@ class Wording:
     ) -> None:
         self.readings, self.words, self.beyond = dict(readings), words, beyond
         self._reports_replacements = any(reading.kind == REPLACED for reading in readings.values())
-        self._by_size: dict[tuple[str, int], list[tuple[str, ...]]] = {}
+        self._patterns = PatternTree()
         self._spelled: dict[str, list[tuple[re.Pattern[str], Reading]]] = {}
         for (prefix, pattern), reading in self.readings.items():
-            self._by_size.setdefault((prefix, len(pattern)), []).append(pattern)
+            self._patterns.add((prefix, pattern))
             if reading.spelling:
                 self._spelled.setdefault(prefix, []).append((re.compile(reading.spelling), reading))
 
@@ -164,9 +164,9 @@ class Wording:
         reading = self.readings.get(parsed.statement)
         if reading is not None:
             return parsed, reading if reading.reports(parsed) else None
-        for pattern in self._by_size.get((parsed.prefix, len(parsed.pattern)), ()):
-            if (fitted := fit(parsed, pattern, self.words or ())) is not None:
-                reading = self.readings[fitted.statement]
+        for statement in self._patterns.more_general(parsed.statement):
+            if (fitted := fit(parsed, statement[1], self.words or ())) is not None:
+                reading = self.readings[statement]
                 return fitted, reading if reading.reports(parsed) else None
         return parsed, None
 
@@ -202,6 +202,44 @@ _BRACKETS = frozenset(("[]", "()", "<>", "{}"))
 def _is_bracketed(pattern: Sequence[str], at: int) -> bool:
     """Return whether the piece at a position is alone in a pair of brackets."""
     return "".join((*pattern[at - 1 : at], *pattern[at + 1 : at + 2])) in _BRACKETS
+
+
+class PatternTree:
+    """Statements by the pieces of their patterns, to find those that a line may belong to among thousands."""
+
+    def __init__(self) -> None:
+        self._roots: dict[str, _Node] = {}
+        self._count = 0
+
+    def add(self, statement: Statement) -> None:
+        """Add a statement that the tree does not contain."""
+        prefix, pattern = statement
+        node = self._roots.setdefault(prefix, _Node())
+        for piece in pattern:
+            node = node.next.setdefault(piece, _Node())
+        node.statement, node.number = statement, self._count
+        self._count += 1
+
+    def more_general(self, statement: Statement) -> list[Statement]:
+        """Return the statements that have a slot where `statement` has a word, in the order in which they were added.
+
+        Their other pieces are the same. `fit` decides whether these words may be names.
+        """
+        prefix, pattern = statement
+        nodes = [self._roots[prefix]] if prefix in self._roots else []
+        for piece in pattern:
+            places = (piece, SLOT) if piece.isalpha() else (piece,)
+            nodes = [node.next[place] for node in nodes for place in places if place in node.next]
+        found = sorted((node.number, node.statement) for node in nodes if node.statement not in {None, statement})
+        return [each for _, each in found if each is not None]
+
+
+class _Node(msgspec.Struct):
+    """Place in a `PatternTree`: the nodes of the next pieces, and the statement that ends here."""
+
+    next: dict[str, "_Node"] = msgspec.field(default_factory=dict)
+    statement: Statement | None = None
+    number: int = 0
 
 
 def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
@@ -455,12 +493,19 @@ def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str])
 
     For example, "Will connected" seems to have no value. It becomes a line of the statement of "u_17 connected".
     """
-    for statement in [each for each in by_statement if SLOT in each[1]]:
+    patterns, alike = PatternTree(), dict[Statement, list[Statement]]()
+    for statement in by_statement:
+        if SLOT in statement[1]:
+            patterns.add(statement)
+            alike[statement] = []
+    for other in by_statement:
+        for statement in patterns.more_general(other):
+            alike[statement].append(other)
+    for statement, others in alike.items():
         if statement not in by_statement:
             continue
-        prefix, pattern = statement
-        alike = [s for s in by_statement if s != statement and s[0] == prefix and len(s[1]) == len(pattern)]
-        for other in alike:
+        pattern = statement[1]
+        for other in (each for each in others if each in by_statement):
             differing = [at for at, (own, place) in enumerate(zip(other[1], pattern, strict=True)) if own != place]
             is_certain = all(_is_bracketed(pattern, at) for at in differing)
             if len(by_statement[other]) > len(by_statement[statement]) and not is_certain:
