@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-PING_S, MISSED_PINGS = 0.3, 3
+PING_S, MISSED_PINGS, TICK_S = 0.3, 3, 0.1
 
 FORGETS = "keeps the older connection open, and sends nothing on it"
 ANY_TOKEN = "takes everybody for the user mira"
@@ -22,6 +22,9 @@ DEAF = "pings, and does not notice that nobody answers"
 PINGS = "pings, and closes the connection of a client that does not answer"
 LATE_REFUSAL = "accepts a connection, and then refuses it with a close code"
 LOGIN = "expects the token in the first message"
+TICKS = "sends news to each connection, unrequested"
+BEATS = "sends heartbeats of its own"
+TWICE = "sends everything twice to the connection after the first of a user"
 
 Socket = web.WebSocketResponse | web.StreamResponse
 
@@ -33,6 +36,8 @@ class PlainServer:
         self.faults, self.opened = faults, 0
         self._sockets: dict[str, Socket] = {}
         self._pongs: dict[Socket, float] = {}
+        self._known: set[str] = set()
+        self._pushing: list[asyncio.Task[None]] = []
         self._numbers = itertools.count()
 
     def application(self) -> web.Application:
@@ -115,6 +120,10 @@ class PlainServer:
 
     async def _enter(self, user: str, socket: Socket) -> None:
         self.opened += 1
+        if {TICKS, BEATS} & set(self.faults):
+            copies = 2 if user in self._known and TWICE in self.faults else 1
+            self._pushing.append(asyncio.ensure_future(self._push(user, copies)))
+        self._known.add(user)
         old, self._sockets[user] = self._sockets.get(user), socket
         if isinstance(old, web.WebSocketResponse) and FORGETS not in self.faults:
             closing = asyncio.ensure_future(old.close(code=4000, message=b"replaced"))
@@ -124,16 +133,31 @@ class PlainServer:
         if self._sockets.get(user) is socket:
             del self._sockets[user]
 
+    async def _push(self, user: str, copies: int) -> None:
+        """Send what nobody requested to the user's connection of now, until there is another or none."""
+        await asyncio.sleep(0)
+        socket = self._sockets.get(user)
+        while socket is not None and self._sockets.get(user) is socket:
+            news: dict[str, object] = {"type": "news", "text": "x" * next(self._numbers)}
+            if BEATS in self.faults:
+                news = {"type": "ping"}
+            for _ in range(copies):
+                await _send(socket, news)
+            await asyncio.sleep(TICK_S)
+
     async def _answer(self, user: str) -> None:
         answer = {"type": "status", "userId": user, "number": next(self._numbers)}
         for owner, socket in list(self._sockets.items()):
-            if owner != user and LEAKS not in self.faults:
-                continue
-            with contextlib.suppress(ConnectionError):
-                if isinstance(socket, web.WebSocketResponse):
-                    await socket.send_json(answer)
-                else:
-                    await socket.write(f"data: {json.dumps(answer)}\n\n".encode())
+            if owner == user or LEAKS in self.faults:
+                await _send(socket, answer)
+
+
+async def _send(socket: Socket, message: dict[str, object]) -> None:
+    with contextlib.suppress(ConnectionError):
+        if isinstance(socket, web.WebSocketResponse):
+            await socket.send_json(message)
+        else:
+            await socket.write(f"data: {json.dumps(message)}\n\n".encode())
 
 
 @asynccontextmanager

@@ -540,6 +540,23 @@ class ScenarioContext:
         window_s = self.settings.attempts_window_s
         return any(last - first <= window_s for first, last in zip(times, times[allowed:], strict=False))
 
+    async def wait_for_push(self, page: SimulatedPage) -> bool:
+        """Wait for an event that the server sends to `page` unrequested, and for copies of it.
+
+        What a server sends to each new connection does not count: it is over after `QUIET_S`. Return False if no event
+        arrives within the window.
+        """
+        await self.observe(QUIET_S)
+        first_index = len(self.events)
+
+        def is_pushed() -> bool:
+            return any(isinstance(e, Delivered) and e.page == page.name for e in self.events[first_index:])
+
+        if not await self.wait_until(is_pushed, self.window_s):
+            return False
+        await self.wait_for_duplicates()
+        return True
+
     async def wait_for_duplicates(self) -> None:
         """Wait long enough for a duplicate of the last event to arrive."""
         await asyncio.sleep(DUPLICATE_WAIT_S)

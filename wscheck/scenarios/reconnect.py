@@ -3,7 +3,9 @@
 from wscheck.detect.rules import DOCUMENTED
 from wscheck.detect.rules.connection_missing import ConnectionMissing
 from wscheck.detect.rules.connection_replaced import ConnectionReplaced
+from wscheck.detect.rules.event_duplicated import bursts_of_copies
 from wscheck.detect.rules.event_missing import EventMissing
+from wscheck.observe.client.simulated_page import SimulatedPage
 from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
 from wscheck.scenarios.scenario import Scenario
 
@@ -28,9 +30,7 @@ class Reconnect(Scenario):
         event, unanswered = context.contract.first_requestable, None
         requester = next((mounted for mounted in components if mounted.is_connected), None)
         if event is None:
-            context.mark_not_evaluated(
-                "no [[event]] in wscheck.toml has an `emit` that requests it, so duplicate handlers cannot be observed"
-            )
+            await self._observe_pushes(context, page)
         elif requester is not None and not await context.request(event, requester, components):
             unanswered = event
             if not event.required:
@@ -42,3 +42,20 @@ class Reconnect(Scenario):
         context.expect("connected", page)
         if unanswered is not None and not context.no_answer_reason:
             await context.request_elsewhere(unanswered)
+
+    async def _observe_pushes(self, context: ScenarioContext, page: SimulatedPage) -> None:
+        """Observe whether the server sends an unrequested event twice, because the contract requests none.
+
+        Copies of an event that the server does not send each time remain unexplained.
+        """
+        first_index = len(context.events)
+        if not await context.wait_for_push(page):
+            context.mark_not_evaluated(
+                "no [[event]] in wscheck.toml has an `emit` that requests it, and the server sent nothing unrequested, "
+                "so duplicate handlers cannot be observed"
+            )
+        elif copies := bursts_of_copies(context.events[first_index:]):
+            context.mark_not_evaluated(
+                f"{copies[0][0].name} arrived {len(copies[0])} times at once after the reconnection: request it by an "
+                "[[event]] with `emit` in wscheck.toml, which shows whether these are copies of one event"
+            )

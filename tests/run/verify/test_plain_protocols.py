@@ -8,12 +8,15 @@ import pytest
 
 from tests.plain_servers import (
     ANY_TOKEN,
+    BEATS,
     DEAF,
     FORGETS,
     LATE_REFUSAL,
     LEAKS,
     LOGIN,
     PINGS,
+    TICKS,
+    TWICE,
     plain_server,
 )
 from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording
@@ -24,6 +27,7 @@ from wscheck.model.findings import Severity, Verdict
 from wscheck.observe.client import plain_connections
 from wscheck.run.verify.run import VerifyOutcome, run_verify
 from wscheck.run.verify.targets import RemoteServer
+from wscheck.scenarios import context
 
 WEBSOCKET, STREAM = "ws://{}/chat", "http://{}/events"
 TOKENS = {"identity.token": "token-of-mira", "identity.second_token": "token-of-jon"}
@@ -36,7 +40,8 @@ async def verify(
 ) -> VerifyOutcome:
     """Run `scenarios` with a contract of one message, which the client requests."""
     flags = {**USERS, **QUERY, **{name.replace("__", "."): value for name, value in settings.items()}}
-    run = plan_run(*scenarios, url=url, window="200ms", **{name.replace(".", "__"): v for name, v in flags.items()})
+    given_flags = {"window": "200ms"} | {name.replace(".", "__"): value for name, value in flags.items()}
+    run = plan_run(*scenarios, url=url, **given_flags)
     assert isinstance(run.servers, RemoteServer)
     given = run.servers._settings
     if contract:
@@ -103,12 +108,27 @@ async def test_two_components_that_each_connect_are_found() -> None:
 
 async def test_without_a_contract_nothing_is_said_about_messages() -> None:
     async with plain_server() as (address, _):
-        names = ("single-connection", "event-handling", "isolation", "reconnect")
+        names = ("single-connection", "event-handling", "isolation")
         outcome = await verify(WEBSOCKET.format(address), *names, contract=False)
     verdicts = {result.id: result.verdict for result in outcome.report.scenarios}
     assert verdicts["single-connection"] is Verdict.PASSED, describe_outcome(outcome)
     assert verdicts["event-handling"] is verdicts["isolation"] is Verdict.SKIPPED
-    assert verdicts["reconnect"] is Verdict.INCONCLUSIVE  # nothing shows that no handler runs twice
+
+
+async def test_an_event_that_the_server_sends_unrequested_shows_whether_handlers_run_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(context, "QUIET_S", 0.1)
+    of_both: list[tuple[str, ...]] = [(TICKS,), (TICKS, TWICE)]
+    cases = [(WEBSOCKET, faults) for faults in [*of_both, (), (BEATS,)]] + [(STREAM, faults) for faults in of_both]
+    done = await asyncio.gather(
+        *(verified(url, "reconnect", *faults, contract=False, window="1s") for url, faults in cases)
+    )
+    for (url, faults), outcome in zip(cases, done, strict=True):
+        expected = {(TICKS,): Verdict.PASSED, (TICKS, TWICE): Verdict.FAILED}.get(faults, Verdict.INCONCLUSIVE)
+        assert outcome.report.verdict is expected, (url, faults, describe_outcome(outcome))
+        errors = {finding.rule for finding in outcome.report.findings if finding.severity is Severity.ERROR}
+        assert errors == ({"event-duplicated"} if expected is Verdict.FAILED else set())
 
 
 async def test_a_refusal_by_close_code_is_a_refusal() -> None:

@@ -360,6 +360,8 @@ class EventStreamConnection(PlainConnection):
     async def _release(self) -> None:
         await cancel_all(self._requests.copy())
         await super()._release()
+        if self._response is not None:
+            self._response.close()  # a stream that broke off is not released by itself
 
     async def drop_network(self) -> None:
         """Close the TCP connection without notice to the server, and wait until the client notices."""

@@ -37,6 +37,7 @@ from wscheck.observe.client.connection import ClientConnection, ConnectionListen
 from wscheck.observe.client.console_messages import ConsoleLog
 from wscheck.observe.client.new_connection import new_connection
 from wscheck.observe.traffic.redaction import MAX_TEXT_LENGTH, TrafficRedactor
+from wscheck.protocols.websocket import is_heartbeat
 
 EventHandler = Callable[[Any], None]
 
@@ -438,6 +439,8 @@ class ClientRecorder:
         self._record(Disconnected(**self._connection_fields(connection), reason=reason))
 
     def delivered(self, connection: ClientConnection, name: str, payload: object) -> None:
+        if self._is_beat(connection, name, payload):
+            return
         contracted = self._contract.event_named(name)
         about = contracted.user_in(payload) if contracted is not None else None
         fields = self._connection_fields(connection)
@@ -451,7 +454,14 @@ class ClientRecorder:
             )
         )
 
+    def _is_beat(self, connection: ClientConnection, name: str, payload: object) -> bool:
+        """Return whether a message without Socket.IO only keeps the connection open. It is no event, as on a page."""
+        is_plain = not connection.target.is_socket_io and self._contract.event_named(name) is None
+        return is_plain and is_heartbeat(payload, name)
+
     def handled(self, connection: ClientConnection, component: str, name: str, payload: object) -> None:
+        if self._is_beat(connection, name, payload):
+            return
         fields = {**self._connection_fields(connection), "component": component}
         self._record(Handled(**fields, name=self._cut(name), digest=self._digest(payload)))
 
