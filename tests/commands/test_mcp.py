@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp.client.session import ClientSession
-from mcp.shared.memory import create_client_server_memory_streams
 
 from wscheck.commands.mcp import _serve_streams, mcp
 from wscheck.model.errors import ExitCode, MissingExtra, UsageError
@@ -33,6 +31,9 @@ def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_the_end_of_stdin_ends_the_server_and_its_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mcp.client.session import ClientSession
+    from mcp.shared.memory import create_client_server_memory_streams
+
     started, ended = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 

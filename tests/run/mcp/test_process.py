@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from mcp import StdioServerParameters
-from mcp.client.client import Client
 
 from tests.needs import needs
 from tests.run.mcp.tool_client import called, refusal, text_of, write
@@ -123,6 +121,9 @@ def children(pid: int) -> list[int]:
 
 
 async def test_a_client_gets_the_verdict_of_a_page_and_a_signal_ends_the_browser(tmp_path: Path) -> None:
+    from mcp import StdioServerParameters
+    from mcp.client.client import Client
+
     needs("chromium")
     write(tmp_path, {"chatty.py": CHATTY})
     # The shell stays as the parent, and writes how the server ended.
