@@ -373,3 +373,17 @@ def test_only_the_effect_itself_returns_its_cleanup() -> None:
 
 def test_a_call_without_a_condition_is_not_guarded() -> None:
     assert not opened(IMPORT + "io(URL);").guarded
+
+
+@pytest.mark.parametrize(
+    ("check", "keep"),
+    [
+        ("if (names.has(name)) return;", "names.add(name)"),
+        ("if (this.open.has(name)) return;", "this.open.set(name, true)"),
+        ("if (urls.includes(name)) return;", "urls.push(name)"),
+        ("if (open[name]) return;", "open[name] = true"),
+    ],
+)
+def test_a_collection_of_what_is_open_is_a_guard(check: str, keep: str) -> None:
+    assert opened(f"{IMPORT}function keep(name) {{ {check} {keep}; io(URL); }}").guarded
+    assert not opened(f"{IMPORT}function keep(name) {{ {check} others.add(name); io(URL); }}").guarded

@@ -25,7 +25,10 @@ ROUNDS = 3
 
 
 class Client(msgspec.Struct, frozen=True):
-    """Client of a protocol: what it sends and receives in order to log in, to subscribe, and to end a subscription."""
+    """Client of a protocol: what it sends and receives in order to log in, to subscribe, and to end a subscription.
+
+    confirm  answer of the server to a subscription, without which the client would send it again
+    """
 
     url: str
     subscribe: Message
@@ -33,6 +36,7 @@ class Client(msgspec.Struct, frozen=True):
     sent: tuple[Frame, ...] = ()
     received: tuple[Frame, ...] = ()
     subprotocol: str = ""
+    confirm: Message | None = None
 
 
 def text(**fields: object) -> str:
@@ -125,6 +129,7 @@ CLIENTS = {
         cable("unsubscribe"),
         received=(text(type="welcome"),),
         subprotocol="actioncable-v1-json",
+        confirm=lambda visit, topic: text(type="confirm_subscription", identifier=text(channel=topic)),
     ),
     "signalr": Client(
         "ws://h/hub",
@@ -167,6 +172,8 @@ def visited(client: Client, topic: Callable[[int], str], *, ends: bool) -> Repor
     frames = [(1.2, each, True) for each in client.sent] + [(1.3, each, False) for each in client.received]
     for visit in range(1, ROUNDS + 1):
         frames.append((10.0 * visit, client.subscribe(visit, topic(visit)), True))
+        if client.confirm is not None:
+            frames.append((10.0 * visit + 0.1, client.confirm(visit, topic(visit)), False))
         if ends:
             frames.append((10.0 * visit + 1, client.unsubscribe(visit, topic(visit)), True))
     for at, frame, outgoing in frames:

@@ -167,18 +167,24 @@ def _set_with(call: Node) -> frozenset[str]:
 def _settings(function: Node) -> Iterator[tuple[Node, str]]:
     """Yield each assignment or setter call in a function, with the name that it sets.
 
-    The name is "socket" for a variable or state, "this.socket" for a property, ".socket" for a property of a store.
+    The name is "socket" for a variable or state, "this.socket" for a property, ".socket" for a property of a store, and
+    "topics" for a collection that the call adds to (`topics.add(name)`).
     """
     for node in descendants(function):
         if node.type in ("assignment_expression", "augmented_assignment_expression"):
             yield node, node_text(node.child_by_field_name("left"))
         elif node.type == "call_expression":
             name = node_text(node.child_by_field_name("function"))
+            if (collection := _COLLECTS.fullmatch(name)) is not None:
+                yield node, collection["name"]
             if STATE_SETTER.match(name):
                 yield node, name[3].lower() + name[4:]
             elif _STORE_SETTER.search(name):
                 yield from ((node, f".{key}") for key in _keys_of_arguments(node))
 
+
+_COLLECTS = re.compile(r"(?P<name>[\w$.#]+)\.(?:add|set|push)")
+"""Methods that add something to a set, a map or a list."""
 
 _STORE_SETTER = re.compile(r"(?:^|\.)(?:set|setState|patchState|\$patch)$")
 """Functions that set properties of a store: `set({ socket })`."""

@@ -20,6 +20,14 @@ from wscheck.model.events import (
 )
 from wscheck.model.findings import Confidence, Severity
 from wscheck.model.gaps import Gap
+from wscheck.protocols.mqtt import Mqtt
+from wscheck.protocols.pusher import Pusher
+
+_KEPT_BY_CLIENT = frozenset({Mqtt.id, Pusher.id})
+"""Protocols whose usual clients send one subscription per name, however often the code asks for it.
+
+With other clients, code that sends a subscription at the first visit only checks for an earlier one.
+"""
 
 MAX_NAMES = 3
 """Names of subscriptions in one message."""
@@ -31,10 +39,12 @@ class SubscriptionLeaked(Rule):
     The rounds may subscribe to one name, or each round to another name, such as `room:1`, `room:2` and `room:3`.
 
     Some clients and servers keep only one subscription per name, so that the number does not grow. In this case, a
-    subscription that stays open after the first round is reported if each round subscribes again, or if the source code
-    shows that the effect which subscribes never ends it. Without a loop, a subscription of such an effect is reported
-    if fewer components are mounted at the end than there were visits that subscribed, and one that the client asked for
-    again after each of several actions, without ending it in between.
+    subscription that stays open after the first round is reported if each round subscribes again, or if the client
+    sends one subscription per name and the source code shows that the effect which subscribes never ends it.
+
+    Without a loop, a subscription of such an effect is reported if fewer components are mounted at the end than there
+    were visits that subscribed, and one that the client asked for again after each of several actions, without ending
+    it in between.
     """
 
     id = "subscription-leaked"
@@ -125,7 +135,7 @@ class SubscriptionLeaked(Rule):
             self.gaps[Gap(id="growth-unclear", reason=reason, closes_with="--loop", rules=(self.id,))] = None
         elif _is_kept(series.total) and latest is not None and self._is_renewed(series.total):
             message = f"the subscription to {names}{where} stays open after {place} is left, and each visit asks again"
-        elif _is_kept(series.total) and latest is not None and is_never_ended(latest):
+        elif _is_kept(series.total) and latest is not None and _is_left_at_client(latest):
             message = f"the subscription to {names}{where} stays open after {place} is left"
         if message:
             message = f"{message} (open: {series.total.describe()})"
@@ -235,6 +245,11 @@ def _is_kept(series: RoundSeries) -> bool:
     """Return whether a subscription was open after every round, but not before the first round."""
     first, *later = series.counts
     return len(later) >= MIN_ROUNDS and min(later) > first and series.at_rest != first
+
+
+def _is_left_at_client(event: Subscribed) -> bool:
+    """Return whether the code asks at each visit, although the client sends the subscription only once."""
+    return event.protocol in _KEPT_BY_CLIENT and is_never_ended(event)
 
 
 def is_never_ended(event: Subscribed) -> bool:
