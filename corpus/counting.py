@@ -35,6 +35,12 @@ class WebsocketCount:
                 self._compare(sockets, at)
                 del sockets[key]
 
+    def leave(self, at: float) -> None:
+        """Forget the websockets of the document that the page leaves."""
+        for sockets in self._open.values():
+            self._compare(sockets, at)
+        self._open.clear()
+
     def finish(self, at: float) -> int:
         """Compare what is open at the end, and return how many are open to one address at most."""
         for sockets in self._open.values():
@@ -61,6 +67,7 @@ def count(url: str, steps: list[dict[str, Any]], watch_s: float, browser: str, h
             socket.on("close", lambda *_: counted.close(id(socket), time.monotonic()))
 
         page.on("websocket", on_websocket)
+        page.on("framenavigated", lambda frame: frame.parent_frame or counted.leave(time.monotonic()))
         page.goto(url, wait_until="commit", timeout=30_000)
         page.wait_for_timeout(4_000)
         for step in steps:

@@ -142,6 +142,14 @@ def test_two_websockets_to_one_address_for_long_are_a_fault() -> None:
     assert count.finish(9.0) == 1
 
 
+def test_websockets_of_a_document_that_was_left_are_not_counted() -> None:
+    count = WebsocketCount()
+    count.open(1, "ws://h/feed", 0.0)
+    count.leave(5.0)
+    count.open(2, "ws://h/feed", 5.1)
+    assert (count.finish(9.0), count.is_faulty) == (1, False)
+
+
 def test_websockets_to_two_addresses_are_no_fault() -> None:
     count = WebsocketCount()
     count.open(1, "ws://h/kernel", 0.0)
