@@ -240,6 +240,10 @@ CONTEXTS = {
     ),
     "exported function": ("export function open() { return io(URL) }", CallContext.FUNCTION, "open"),
     "vue composable": ('import { ref } from "vue"; function useX() { return io(URL) }', CallContext.SETUP, "useX"),
+    "vue-demi composable": ('import { ref } from "vue-demi"; function useX() { io(URL) }', CallContext.SETUP, "useX"),
+    "vueuse composable": ('import { now } from "@vueuse/core"; function useX() { io(URL) }', CallContext.SETUP, "useX"),
+    "nuxt composable": ('import { useState } from "#imports"; function useX() { io(URL) }', CallContext.SETUP, "useX"),
+    "react hook": ('import { useRef } from "react"; function useX() { io(URL) }', CallContext.RENDER, "useX"),
     "vue onMounted": ('import { onMounted } from "vue"; onMounted(() => { io(URL) })', CallContext.EFFECT, ""),
 }  # fmt: skip
 

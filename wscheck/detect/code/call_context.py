@@ -65,6 +65,9 @@ DEFERRED = frozenset({"then", "catch", "finally", "setTimeout", "setInterval", "
 
 _LATER = frozenset({*DEFERRED, "queueMicrotask", "startTransition", "untrack", "batch", "runOutsideAngular", "run"})
 _ITERATION = frozenset({"forEach", "map", "reduce", "filter", "flatMap", "for"})
+_VUE_MODULES = ("vue", "@vue", "vue-demi", "@vueuse", "pinia", "nuxt", "#imports", "#app")
+"""Modules that code of Vue imports from: the framework, libraries for all of its versions, and Nuxt's aliases."""
+
 _COMPONENT = re.compile(r"^[A-Z]")
 _HOOK = re.compile(r"^use[A-Z0-9]")
 
@@ -255,7 +258,7 @@ def _role_by_name(source: SourceCode, function: Node) -> tuple[CallContext, Node
         return None
     name = function_name(function)
     if _HOOK.match(name):
-        is_composable = source.package.is_vue or _imports_from(source, ("vue", "@vue", "pinia"))
+        is_composable = source.package.is_vue or _imports_from(source, _VUE_MODULES)
         return (CallContext.SETUP if is_composable else CallContext.RENDER), None
     is_default_export = not name and function.parent is not None and function.parent.type == "export_statement"
     if (_COMPONENT.match(name) or is_default_export) and renders_elements(function):
