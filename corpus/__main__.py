@@ -23,18 +23,14 @@ SOURCES = ["browser", "count", "har", "scan"]
 def main() -> int:
     """Run the cases that have no result yet, and print the table of all results."""
     parser = argparse.ArgumentParser(prog="python -m corpus", description=__doc__)
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="NAME", help="check this application (repeatable)"
-    )
-    parser.add_argument("--again", action="store_true", help="check cases again that have a result")
-    parser.add_argument(
-        "--loop", action="store_true", help="run `wscheck browser --loop` too: a minute or more per case"
-    )
-    parser.add_argument("--others", action="store_true", help="run the other tools instead of wscheck")
-    parser.add_argument("--results", type=Path, default=CACHE / "results.json", help="file of the results")
-    parser.add_argument(
-        "--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing"
-    )
+    add = parser.add_argument
+    add("--only", action="append", default=[], metavar="NAME", help="check this application (repeatable)")
+    add("--again", action="store_true", help="check cases again that have a result")
+    add("--loop", action="store_true", help="run `wscheck browser --loop` too: a minute or more per case")
+    add("--others", action="store_true", help="run the linters instead of wscheck")
+    add("--fuite", action="store_true", help="run fuite instead of wscheck: a minute or more per case")
+    add("--results", type=Path, default=CACHE / "results.json", help="file of the results")
+    add("--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing")
     options = parser.parse_args()
     try:
         entries = read_entries(options.only)
@@ -47,8 +43,8 @@ def main() -> int:
         json.loads(options.results.read_text(encoding="utf-8")) if options.results.exists() else {}
     )
     sources = [*SOURCES, "loop"] if options.loop else SOURCES
-    if options.others:
-        sources = [*LINTERS, "fuite"]
+    if options.others or options.fuite:
+        sources = LINTERS if options.others else ["fuite"]
     for case in cases_of(entries):
         wanted = [name for name in sources if options.again or name not in results.get(case.id, {})]
         if case.entry.excluded or not wanted or ("error" in results.get(case.id, {}) and not options.again):
@@ -70,9 +66,11 @@ def _judged(case: Case, sources: list[str]) -> dict[str, Any]:
     """Return what each source was right about, or why the case could not be checked."""
     try:
         folder = installed(case)
+        if set(sources) <= set(LINTERS):
+            return lint(case, folder)
         with serving(case, folder) as origin:
-            if "fuite" in sources:
-                return {**lint(case, folder), "fuite": search_leaks(case, origin)}
+            if sources == ["fuite"]:
+                return {"fuite": search_leaks(case, origin)}
             outcomes = check(case, folder, origin, sources)
     except (NotInstalled, NotServed) as error:
         return {"error": {"result": "error", "details": str(error), "seconds": 0.0}}

@@ -66,8 +66,12 @@ def count(url: str, steps: list[dict[str, Any]], watch_s: float, browser: str, h
             counted.open(id(socket), socket.url, time.monotonic())
             socket.on("close", lambda *_: counted.close(id(socket), time.monotonic()))
 
+        def on_navigation(frame: Any) -> None:
+            if frame.parent_frame is None:
+                counted.leave(time.monotonic())
+
         page.on("websocket", on_websocket)
-        page.on("framenavigated", lambda frame: frame.parent_frame or counted.leave(time.monotonic()))
+        page.on("framenavigated", on_navigation)
         page.goto(url, wait_until="commit", timeout=30_000)
         page.wait_for_timeout(4_000)
         for step in steps:

@@ -62,7 +62,8 @@ run: from the code of both versions, their public reports, and a count of open s
 python -m corpus                     # install, serve and check all; continues where it stopped
 python -m corpus --only marimo --again
 python -m corpus --loop              # `wscheck browser --loop` too
-python -m corpus --others            # the other tools
+python -m corpus --others            # the linters
+python -m corpus --fuite             # fuite, a search for memory leaks
 python -m corpus --page              # write this page from corpus/results
 ```
 
