@@ -76,6 +76,12 @@ only, limits every step in time, and ends what it started.
 
 - Right fix: the advice was compared with what the published fix changes. No tool applied it; the fixed version of each
   application is the evidence that the finding is gone.
+- The first run counts the lines of gradio, gradio-3 and jupyterlab as wrong because their expected places had been
+  copied wrongly from the bundles. They were corrected afterwards; the other expected results are those of the list.
+- The fault of marimo is a race of two renders: it shows in three of four loads on an idle machine, and did not occur
+  in the runs on a busy one, by the count of sockets too. It counts as missed.
+- The advice for gradio is that of [forced-new-connection](causes.md#forced-new-connection), one connection for all
+  callers, which is what its fix does; the expected cause is another one, so cause and fix count as wrong.
 - One run of each case, not ten. Faults that need a login, several users or a slow network are not in the corpus.
 - Applications whose package contains only minified bundles without source maps have no line of their source code: the
   expected place is the line of the bundle.

@@ -39,7 +39,8 @@ def judge(case: Case, source: str, outcome: dict[str, Any]) -> Judgement:
     if report is None or outcome["exit"] not in (0, 1, 3):
         return Judgement("error", f"exit {outcome['exit']}: {outcome.get('said', '')}", seconds)
     loud = [finding for finding in report["findings"] if finding["severity"] != "note"]
-    said = "; ".join(f"{finding['rule']}: {finding['message']}" for finding in loud[:2]) or report.get("reason") or ""
+    said = "; ".join(f"{finding['rule']}: {finding['message']}" for finding in loud[:2]) or report.get("reason")
+    said = said or f"connections that were seen: {len(report.get('connections', []))}"
     if not case.is_faulty:
         result = "false alarm" if loud else "passed" if report["verdict"] == "passed" else "inconclusive"
         return Judgement(result, said, seconds)
