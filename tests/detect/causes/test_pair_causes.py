@@ -109,6 +109,15 @@ def test_opened_after_cleanup() -> None:
     assert why(same(code(after_await=False, cleanup=Cleanup.UNKNOWN, mounted=1))) == "unmount-without-cleanup"
 
 
+@pytest.mark.parametrize("parameter", ["token", "access_token", "jwt"])
+def test_tokens_that_differ_do_not_explain_what_opened_after_its_cleanup(parameter: str) -> None:
+    late = code(after_await=True, cleanup=Cleanup.CLOSES)
+    assert why(asked(late, 0.1, parameter=parameter)) == "opened-after-cleanup"
+    assert why(asked(late, 0.1, parameter="room")) == "forced-new-connection", "each of several components"
+    at_once = code(cleanup=Cleanup.CLOSES)
+    assert why(asked(at_once, 0.1, parameter=parameter)) == "forced-new-connection"
+
+
 def test_guard_before_await() -> None:
     callers = (OPENER, DASHBOARD), (OPENER, WIZARD)
     for facts in (code(CallContext.FUNCTION, races=True, after_await=True), code(races=True, cleanup=Cleanup.CLOSES)):
@@ -252,12 +261,14 @@ def test_reopened_without_closing(context: CallContext) -> None:
         assert why(same(code(context), *stacks)) == "two-openers", "two callers, each with a connection of its own"
 
 
-def asked(facts: OpenerCode | None, answer: float, *stacks: tuple[CodeLocation, ...]) -> Conversation:
+def asked(
+    facts: OpenerCode | None, answer: float, *stacks: tuple[CodeLocation, ...], parameter: str = "lamp"
+) -> Conversation:
     """Return three connections of one place, each with a query of its own, answered `answer` after their requests."""
     conversation = user("A", page="tab-1", code=facts)
     for n, stack in enumerate(stacks or ((OPENER,),) * 3):
         conversation.attempts(at=n, eio=f"e{n}", stack=stack)
-        where = {"eio": f"e{n}", "url": f"http://h/?lamp={n}"}
+        where = {"eio": f"e{n}", "url": f"http://h/?{parameter}={n}"}
         conversation.connects(f"s{n}", at=n + answer, opener=OPENER, stack=stack, **where)
     conversation.events.sort(key=lambda event: event.at or 0.0)
     return conversation.watched(until=60)

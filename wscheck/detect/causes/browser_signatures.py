@@ -29,7 +29,8 @@ MIN_RERUNS = 2
 _LISTENERS = frozenset({CallContext.EVENT_HANDLER, CallContext.DISCONNECT_HANDLER})
 _RUNS_AGAIN = _LISTENERS | {CallContext.FUNCTION, CallContext.MODULE}
 
-_TOKEN = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
+TOKEN_NAME = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
+"""Names of dependencies and query parameters that are new for each login or renewal."""
 
 
 class _Reruns(NamedTuple):
@@ -89,7 +90,7 @@ def token_in_dependencies(history: UserHistory) -> Explanation | None:
     code = found.last.code if found is not None else None
     if found is None or code is None or not code.dependencies or found.tokens < MIN_RERUNS:
         return None
-    named = [each for each in code.dependencies if _TOKEN.search(each)]
+    named = [each for each in code.dependencies if TOKEN_NAME.search(each)]
     because = (
         f"the effect at {found.last.opener} reconnected {found.times} times, {found.tokens} times with another token; "
         f"its dependencies are {', '.join(code.dependencies)}"

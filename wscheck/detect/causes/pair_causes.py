@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wscheck.detect import stack_frames
 from wscheck.detect.causes import fixes
+from wscheck.detect.causes.browser_signatures import TOKEN_NAME
 from wscheck.detect.causes.history import Explanation, UserHistory
 from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
@@ -449,7 +450,7 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
     differing = _differing_address(pair)
     # Only Socket.IO's client would share a connection to one URL. Elsewhere, two callers are two openers at any URL.
     two_callers = new.protocol is not None and pair.divergence() is not None
-    if differing and not two_callers and not _opens_at_each_event(pair) and not _is_left_by_effect(pair):
+    if differing and not two_callers and not _opens_at_each_event(pair) and not _is_left(pair):
         because = f"{old.opener} opened two connections whose {differing} differ"
         fix = fixes.varying_address(new) if old.namespace == new.namespace else ""
         return PairClue(Confidence.HIGH, because, fix)
@@ -465,9 +466,16 @@ def _opens_at_each_event(pair: Pair) -> bool:
     return is_later and reopened_without_closing(pair) is not None
 
 
-def _is_left_by_effect(pair: Pair) -> bool:
-    """Return whether the effect of one component ran again, and the connection of the run before stayed open."""
+def _is_left(pair: Pair) -> bool:
+    """Return whether the effect of one component ran again, and the connection of the run before stayed open.
+
+    The effect never closes its connection, or opens it after its cleanup has run. In the second case, the addresses may
+    differ in tokens only: other addresses are those of several connections that the effect opens on purpose.
+    """
     code = pair.new.code
+    if opened_after_cleanup(pair) is not None:
+        names = _differing_parameters(pair.old.url or "", pair.new.url or "")
+        return bool(names) and all(map(TOKEN_NAME.search, names))
     is_unclosed = code is not None and code.context is CallContext.EFFECT and code.cleanup is Cleanup.MISSING
     return is_unclosed and (pair.mounted or 0) < 2 and are_separate_runs(pair)
 
@@ -485,9 +493,13 @@ def _differing_address(pair: Pair) -> str:
     return _difference(old, new) if pair.has_one_opener and old and new and old != new else ""
 
 
-def _difference(old: str, new: str) -> str:
+def _differing_parameters(old: str, new: str) -> list[str]:
     first, second = dict(parse_qsl(urlsplit(old).query)), dict(parse_qsl(urlsplit(new).query))
-    names = sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+    return sorted(name for name in first.keys() | second.keys() if first.get(name) != second.get(name))
+
+
+def _difference(old: str, new: str) -> str:
+    names = _differing_parameters(old, new)
     return f"queries (`{'`, `'.join(names)}`)" if names else "addresses"
 
 
