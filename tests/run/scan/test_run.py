@@ -304,3 +304,13 @@ def test_progress_can_end_a_scan(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         run_scan(ScanPlan(root=root), progress)
     assert [(Path(path).name, done, total) for path, done, total in read] == [("a.ts", 0, 3), ("b.ts", 1, 3)]
+
+
+def test_a_scan_runs_no_program_of_the_repository(tmp_path: Path) -> None:
+    root = write(tmp_path, {"src/socket.ts": SHARED, "watch.sh": "#!/bin/sh\ntouch ran\n"})
+    (root / "watch.sh").chmod(0o755)
+    for command in (["init", "-q"], ["config", "core.fsmonitor", "./watch.sh"], ["add", "src"]):
+        subprocess.run(["git", *command], cwd=root, check=True)
+    (root / "ran").unlink(missing_ok=True)
+    assert run_scan(ScanPlan(root=root)).verdict is Verdict.PASSED
+    assert not (root / "ran").exists()

@@ -416,7 +416,9 @@ def _listed(root: Path) -> tuple[list[str], int]:
     The second value is the number of folders that could not be read.
     """
     try:
-        command = ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        # The configuration of a repository can name a program that Git runs to find changed files.
+        git = ["git", "-C", str(root), "-c", "core.fsmonitor=false"]
+        command = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         ran = subprocess.run(command, capture_output=True, check=False, timeout=60)
         listed = ran.stdout.decode("utf-8", "surrogateescape").split("\0") if ran.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired):
