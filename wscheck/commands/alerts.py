@@ -70,7 +70,7 @@ def alerts(
 
 def _samples(engine: str, words: "AlertWords") -> str:
     """Return lines that trigger the rules; for Prometheus, unit tests with series that trigger them."""
-    from wscheck.run.alerts.prometheus import render_tests
+    from wscheck.run.alerts.formats.prometheus import render_tests
     from wscheck.run.alerts.samples import timed_lines
 
     if engine == "prometheus":

@@ -12,7 +12,7 @@ RULE, CAUSE, SCENARIO, GAP, ERROR = "rule", "cause", "scenario", "gap", "error"
 """Kinds of ids."""
 
 
-class Explanation(NamedTuple):
+class IdText(NamedTuple):
     """Explanation of an id, as one of its kinds.
 
     title  title or first sentence, for lists
@@ -41,7 +41,7 @@ def sections(document: str) -> dict[str, str]:
     return {heading: body.strip() for heading, body in found if re.fullmatch("[a-z-]+", heading)}
 
 
-def explain(id: str) -> list[Explanation]:
+def explain(id: str) -> list[IdText]:
     """Return the explanations of an id. One id can name a cause and the scenario that looks for it.
 
     Raises:
@@ -57,7 +57,7 @@ def explain(id: str) -> list[Explanation]:
     return found
 
 
-def explanations() -> Iterator[Explanation]:
+def explanations() -> Iterator[IdText]:
     """Yield the explanation of every rule, cause, scenario, gap and error, in this order."""
     from inspect import getdoc
 
@@ -67,20 +67,20 @@ def explanations() -> Iterator[Explanation]:
 
     for rule in RULE_DOCS.values():
         told = {"Severity": rule.severity, "Means": rule.meaning, "Fix": rule.fix, "Source": rule.source}
-        yield Explanation(rule.id, RULE, rule.title, _known(told))
+        yield IdText(rule.id, RULE, rule.title, _known(told))
     for cause in CATALOGUE.values():
         words = {f"In {name.title()}": fixes.get(cause.id, "") for name, fixes in FRAMEWORK_FIXES.items()}
         told = {"Shows as": cause.shows, "Fix": cause.fix, **words, "Confirmed by": cause.settle_by}
-        yield Explanation(cause.id, CAUSE, _name(cause), _known(told))
+        yield IdText(cause.id, CAUSE, _name(cause), _known(told))
     for scenario in SCENARIOS.values():
         judged = ", ".join(rule.id for rule in scenario.rules)
         doc = " ".join((type(scenario).__doc__ or "").split())
         control = " ".join((getdoc(scenario.run_control) or "").split())
         told = {"Must hold": scenario.claim, "Rules": judged, "Control": control, "Note": doc}
-        yield Explanation(scenario.id, SCENARIO, scenario.claim, _known(told))
+        yield IdText(scenario.id, SCENARIO, scenario.claim, _known(told))
     for kind, document in ((GAP, "gaps"), (ERROR, "errors")):
         for id, text in sections(document).items():
-            yield Explanation(id, kind, _first_sentence(text), tuple(_paragraphs(text)))
+            yield IdText(id, kind, _first_sentence(text), tuple(_paragraphs(text)))
 
 
 def _known(told: dict[str, str]) -> tuple[tuple[str, str], ...]:

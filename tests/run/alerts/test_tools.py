@@ -19,7 +19,7 @@ from wscheck.detect.rules.rule import RuleOptions
 from wscheck.model.policy import PER_TAB
 from wscheck.observe.logs.vocabulary import LogVocabulary
 from wscheck.run.alerts import ENGINES
-from wscheck.run.alerts.prometheus import render_tests
+from wscheck.run.alerts.formats.prometheus import render_tests
 from wscheck.run.alerts.words import AlertWords, alert_words
 
 LOGQL = Path(__file__).parent / "logql"

@@ -1,13 +1,14 @@
-"""Alert rules for log engines: one file per engine.
+"""Alert rules for log engines.
 
-engine     what all engines share: texts about the rules, comments
+engine     description of an engine, texts about the rules, comments
+formats    one file per engine
 patterns   regular expressions and fixed texts for words and keys
 samples    lines that trigger each rule
 words      the words, keys and limits of a configuration
 """
 
-from wscheck.run.alerts import cloudwatch, datadog, elastic, loki, prometheus, splunk
 from wscheck.run.alerts.engine import Engine
+from wscheck.run.alerts.formats import cloudwatch, datadog, elastic, loki, prometheus, splunk
 
 ENGINES: dict[str, Engine] = {
     "loki": loki.ENGINE,

@@ -1,4 +1,4 @@
-"""What all engines share: their description, the texts about the rules, and comments."""
+"""Description of a log engine, with the texts about the rules and the comments that all engines have."""
 
 import json
 import re

@@ -40,7 +40,7 @@ _PATH_SETTINGS = ("browser.storage_state", "browser.source_root", "policy.baseli
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tools may use.
+    """Hosts and folders that the tools may use.
 
     working_folder  the folder from which relative paths start
     folders         folders whose files may be read, without links
