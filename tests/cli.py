@@ -6,6 +6,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.forked import forked
 
@@ -13,6 +14,9 @@ COMMAND = (sys.executable, "-m", "wscheck")
 
 READ_LATE = ("PATH", "COLUMNS", "GITHUB_STEP_SUMMARY")
 """What is looked up when it is needed; anything else an interpreter or a library may read as it starts."""
+
+shared_by_workers: Path | None = None
+"""Folder of all workers of this run of the tests, None if there is one process."""
 
 _begun: set[str] = set()
 
@@ -43,11 +47,24 @@ def wscheck(*arguments: str | Path, cwd: Path | None = None, within: float = 60.
     which is most of a short run.
     """
     told = [str(argument) for argument in arguments]
-    fresh = told[0] not in _begun or not all(name.startswith("WSCHECK_") or name in READ_LATE for name in environ)
-    _begun.add(told[0])
+    fresh = _is_first(told[0]) or not all(name.startswith("WSCHECK_") or name in READ_LATE for name in environ)
     with tempfile.TemporaryDirectory(prefix="wscheck-") as empty:
         run = started if fresh else forked
         return Ran(*run(told, cwd or Path(empty), environment(Path(empty), **environ), within))
+
+
+def _is_first(command: str) -> bool:
+    """Return whether no test of any worker has run `command` before."""
+    if command in _begun:
+        return False
+    _begun.add(command)
+    if shared_by_workers is None:
+        return True
+    try:
+        (shared_by_workers / f"begun {quote(command, safe='')}").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def started(arguments: list[str], cwd: Path, environ: dict[str, str], within: float) -> tuple[int, str, str]:
