@@ -7,6 +7,7 @@ import types
 import typing
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -125,18 +126,21 @@ OWN_IDS = (
 """Further fields, whose texts are wscheck's unless somebody forged a recording."""
 
 
-def reports(texts: tuple[str, ...] = TEXTS, *, own_ids: bool = False) -> Iterator[tuple[Report, list[events.AnyEvent]]]:
-    """Yield one report of each command, and its events. Every text in them is the next one of `texts`.
+@cache
+def reports(texts: tuple[str, ...] = TEXTS, *, own_ids: bool = False) -> list[tuple[Report, list[events.AnyEvent]]]:
+    """Return one report of each command, and its events. Every text in them is the next one of `texts`.
 
     With `own_ids`, the ids of wscheck are not among them.
     """
     endless = itertools.cycle(texts)
     own = {**_OWN, **dict.fromkeys(OWN_IDS, "own-id")} if own_ids else _OWN
+    filled = []
     for kind in REPORTS:
         # Several findings, so that each text occurs in a message and as a user.
         findings = [fill(Finding, endless, own) for _ in texts]
         report = msgspec.structs.replace(fill(kind, endless, own), findings=findings)
-        yield report, [fill(each, endless, own) for each in typing.get_args(events.AnyEvent)]
+        filled.append((report, [fill(each, endless, own) for each in typing.get_args(events.AnyEvent)]))
+    return filled
 
 
 def fill(kind: Any, texts: Iterator[str], own: dict[str, str | None], name: str = "", depth: int = 6) -> Any:

@@ -37,7 +37,7 @@ def check(form: str, wrapper: str, encoding: str) -> list[Event]:
 def test_every_format_in_every_wrapper_and_encoding(form: str) -> None:
     for wrapper in WRAPPERS:
         check(form, wrapper, "utf-8")
-    for encoding in ENCODINGS:
+    for encoding in list(ENCODINGS)[1:]:  # the first is that of the wrappers
         check(form, "nothing", encoding)
 
 
