@@ -69,7 +69,7 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sends_user(self) -> bool:
-        """True if what a client sends to connect contains the user id."""
+        """True if the data that a client sends when it connects contains the user id."""
         return _sent_by(self, Credentials("user 1")) != _sent_by(self, Credentials("user 2"))
 
     @property

@@ -123,7 +123,7 @@ class WebSocketLoadConnection(PlainLoadConnection):
             self.received(rest)
 
     def received(self, data: bytes) -> None:
-        """Handle bytes from the server. Messages that nobody reads are only counted."""
+        """Handle bytes from the server. Messages without a reader are only counted."""
         if self.state is _OPEN and not self._observer.reads_events() and (count := self._frames.count_texts(data)):
             self.generator.counters.current.received += count
             self._observer.unread_events_received(self, count)

@@ -77,7 +77,7 @@ class _Session(requests.Session):
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Return why a request failed, without the URL, which the texts of requests contain."""
+    """Return why a request failed, without the URL, which is in the messages of the library `requests`."""
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     cause: BaseException | None = error
@@ -245,10 +245,10 @@ class OtlpMetrics:
         create(metric.otlp, [observe], metric.unit, metric.help)
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Do nothing: `Figures` counts."""
+        """Do nothing: `Figures` counts the incidents."""
 
     def on_incident(self, incident: Incident) -> None:
-        """Do nothing: `Figures` counts."""
+        """Do nothing: `Figures` counts the incidents."""
 
     def on_poll_end(self, now: float | None) -> bool:
         """Report the first failure of the receiver. Return False, because no early poll is needed."""

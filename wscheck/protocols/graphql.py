@@ -129,7 +129,7 @@ def _request(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_operation(document: str, wanted: object = None) -> Operation:
-    """Return the operation of a document that runs: the one with the name `wanted`, otherwise the first one."""
+    """Return the operation that runs: the one with the name `wanted`, otherwise the first one."""
     operations = list(_operations(document[:MAX_QUERY]))
     found = next((each for each in operations if wanted and each.name == wanted), None)
     if found is None:

@@ -75,7 +75,7 @@ def client_id_reused(history: UserHistory) -> Clue | None:
 
 
 def client_id_taken(history: UserHistory) -> Clue | None:
-    """Detect the client id of connections that end each other. The other client may be that of another user."""
+    """Detect that connections end each other because two clients have one client id, also clients of two users."""
     found = client_id_reused(history)
     names = [opening.client_id for opening in history.openings if opening.client_id is not None]
     if found is not None or not names:

@@ -470,7 +470,7 @@ def _is_left(pair: Pair) -> bool:
     """Return whether the effect of one component ran again, and the connection of the run before stayed open.
 
     The effect never closes its connection, or opens it after its cleanup has run. In the second case, the addresses may
-    differ in tokens only: other addresses are those of several connections that the effect opens on purpose.
+    differ in tokens only: an effect whose addresses differ otherwise opens several connections on purpose.
     """
     code = pair.new.code
     if opened_after_cleanup(pair) is not None:

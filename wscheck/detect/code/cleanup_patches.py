@@ -164,7 +164,7 @@ class _Effect:
     function: Node
 
     def edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
-        """Return the edits that undo the faults where the framework expects a cleanup."""
+        """Return the edits that insert the missing calls where the framework expects a cleanup, None if unknown."""
         if self.context.effect is None:
             return self._method_edits(faults) if self.function.type == "method_definition" else None
         module, name = self._registered_by()

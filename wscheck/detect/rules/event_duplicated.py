@@ -145,7 +145,7 @@ class _Try:
 
     @property
     def is_copied(self) -> bool:
-        """True if two arrivals are equal. In a try, the server sends the event once, also on a slow machine."""
+        """True if the event arrived twice with the same payload. The server should send it once for each attempt."""
         return max(Counter(event.digest for event in self._arrivals).values(), default=0) > 1
 
 

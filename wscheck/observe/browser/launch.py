@@ -188,7 +188,7 @@ def find_browser(program: Path | None = None, search: BrowserSearch | None = Non
 
     Raises:
         UsageError: `program` is not an executable file.
-        CannotCheck: There is no browser; the message lists where it was searched.
+        CannotCheck: There is no browser; the message lists where it was searched for.
     """
     if program is not None:
         if not (program.is_file() and os.access(program, os.X_OK)):

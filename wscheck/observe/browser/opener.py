@@ -70,8 +70,8 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 
     session     the DevTools session id
     stack       JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
-    is_of_loop  the same run of the function that awaits has sent a message before: a loop that sends what others
-                queued has the same stack beyond its await each time
+    is_of_loop  this run of the async function has sent an earlier message: it is a loop that sends what other code
+                queued, and its outer frames do not show which code that was
     """
 
     session: str

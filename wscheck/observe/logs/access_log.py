@@ -85,7 +85,7 @@ class WebSocketSpan(NamedTuple):
 
 
 class LostSession(NamedTuple):
-    """First request of a session that was answered with 400: the line, the client, and its time (epoch seconds)."""
+    """The first of a session's requests that got the status 400: its line, client and time (epoch seconds)."""
 
     line: int
     client: str

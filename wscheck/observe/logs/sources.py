@@ -250,7 +250,7 @@ class FollowedLog(LogInput):
         return self._follower.is_gone
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """Yield the events of records that have waited long enough for further lines, or `at_once` of all records.
+        """Yield the events of records that have waited long enough for further lines or, if `at_once`, of all records.
 
         at_end  the log has ended, so its last line is complete even without a line end
         """
@@ -348,7 +348,7 @@ class PipedLog(LogInput):
         return bool(select.select([self.fd], [], [], 0)[0])
 
     def _scan(self, size: int) -> Iterator[int]:
-        """Read `size` bytes of the buffer; yield the number of waiting events after each piece."""
+        """Read `size` bytes of the buffer; yield the number of events that wait after each piece."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
             self._packed = PackedReader(self._next_packed)

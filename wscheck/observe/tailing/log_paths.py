@@ -103,7 +103,7 @@ class LogPaths:
         return list(found)
 
     def find_new(self, appeared: Iterable[Path] | None = None) -> list[Path]:
-        """Return the logs that appeared in directories and patterns since the last call.
+        """Return the logs that appeared in the directories, or that match the patterns, since the last call.
 
         appeared  the only names that appeared, None to search for them
         """

@@ -106,7 +106,7 @@ class TrafficRedactor:
         return Redactor(map(Secret, sorted(found))).redact_data(data)
 
     def learn_token(self, value: str) -> None:
-        """Redact `value` from now on if it looks like a token, independently of its name."""
+        """Redact `value` from now on if it looks like a token, whatever the name of its field."""
         has_digit = any(char.isdigit() for char in value)
         if _JWT.match(value) or (has_digit and len(value) >= SHORTEST_TOKEN):
             self.learn(value)

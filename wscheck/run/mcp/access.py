@@ -43,7 +43,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts and folders that the tools may use.
 
     working_folder  the folder from which relative paths start
-    folders         folders whose files may be read, without links
+    folders         folders whose files may be read; their paths are resolved and contain no symbolic links
     hosts           hosts in addition to LOOPBACK, in lower case
     """
 

@@ -111,7 +111,7 @@ class ToolServer:
         """Run `work` in a task of its own, and return its result.
 
         If this task is cancelled, cancel that one once, and wait until it has ended.
-        The SDK repeats a cancellation until its task ends, which would interrupt the end of a browser.
+        The SDK repeats a cancellation until its task ends, which would interrupt the shutdown of a browser.
         """
         import anyio
 

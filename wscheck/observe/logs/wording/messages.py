@@ -270,7 +270,10 @@ _LAST_BRACKETS = lazy_pattern(r"\[[^\[\]\s]{1,64}\]:?\s+\Z")
 
 
 def _name_in_brackets(head: str, body: str) -> str:
-    """Return the end of a prefix if it may be the user of a message without an id ("[ann] connected"), otherwise ""."""
+    """Return the text in brackets at the end of the prefix `head` if it may name the user, otherwise "".
+
+    It may if the message `body` has no id: "[ann]" of "[ann] connected".
+    """
     last = _LAST_BRACKETS.search(head)
     if last is None or _ONLY_WORDS.fullmatch(body) is None or not all(map(is_ordinary, body.strip(" .!").split())):
         return ""

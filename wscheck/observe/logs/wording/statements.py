@@ -47,12 +47,12 @@ class Reading(NamedTuple):
     certain   the words and ids leave no doubt; otherwise the reading is a guess
     lines     number of lines from which it was learned
     example   one of these lines
-    template  the statement with placeholders, as a marker contains them
+    template  the statement with placeholders for its values, in the syntax of `--marker`
     keys      the ids that are named fields, as pairs of role and name of the field
     ids       the ids in the example, by role
     needles   the spellings of one word, such as "Joined" and "JOINED"; every line of the statement contains one of them
     by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
-    spelling  pattern of the statement's text, in which any text without blanks may be a value
+    spelling  regular expression of the statement, in which each value is any text without blanks
     """
 
     kind: str
