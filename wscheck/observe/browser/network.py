@@ -211,7 +211,7 @@ class NetworkFeed:
         self._enqueue(step, awaited)
 
     def _on_request_headers(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        """Process the headers as sent, including cookies; they may arrive before the event that announces the request."""
+        """Process the headers as sent, with cookies. They may arrive before the event that announces the request."""
         self._enqueue(lambda: self._traffic.on_headers(key, params.get("headers", {})))
 
     def _on_response(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
@@ -440,7 +440,7 @@ class PageRest:
         self._pending: dict[tuple[str, str], float] = {}
 
     def on_network_event(self, session: str, method: str, params: dict[str, Any]) -> None:
-        """Process an event of the Network domain: a request starts or ends. Long polls and streams do not count as activity."""
+        """Process the start or the end of a request. Long polls and streams do not count as activity."""
         key = (session, params.get("requestId", ""))
         if method == "Network.requestWillBeSent":
             is_loading = params.get("type") in ("Document", "Script", "Fetch", "XHR")

@@ -457,7 +457,7 @@ class Pairing:
                 yield group, next((place for place in named if group.label(place) == label), named[0])
 
     def with_reasons(self, end: Group) -> Iterator[Group]:
-        """Yield the groups whose statement is that of `end`, followed by a reason with varying parts (such as a code)."""
+        """Yield the groups whose statement is that of `end`, followed by a reason with varying parts (like a code)."""
         prefix, pattern = end.statement
         for group in self.groups:
             its_prefix, its_pattern = group.statement
