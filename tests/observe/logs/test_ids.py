@@ -203,3 +203,12 @@ def _cpu_seconds(line: str) -> float:
     begin = time.process_time()
     read_log(line)
     return time.process_time() - begin
+
+
+def test_a_word_with_many_open_brackets_is_searched_for_its_end_once() -> None:
+    """Each key would otherwise be stored with the rest of the word and with all objects around it."""
+    found = list(find_key_values('[{"a":' * 3_000))
+    assert len(found) == 2_999
+    assert {pair.end for pair in found} == {18_000}
+    assert max(len(pair.value) for pair in found) < 2_000
+    assert max(len(pair.parents) for pair in found) < 100

@@ -208,3 +208,12 @@ CASES = {
 def test_cases_that_a_template_would_misread_are_read_correctly(case: str) -> None:
     log = "\n".join([*CASES[case], ""]).encode()
     assert read_log(log)[1] == read_generally(log)
+
+
+@pytest.mark.parametrize(("begin", "end"), [('{"a":', "}"), ("[", "]"), ('[{"b":2,"a":', "}]")])
+@pytest.mark.parametrize("depth", [40, 900])
+def test_records_of_any_depth_are_read(begin: str, end: str, depth: int) -> None:
+    record = '{"msg":"WebSocket client connected","socketId":"JklrX0lA-3eoASGLAA%02d","userId":"u1","x":%s}\n'
+    log = "".join(record % (number, begin * depth + "1" + end * depth) for number in range(5))
+    events, _ = read_with_line_count(log.encode())
+    assert len(events) == 5

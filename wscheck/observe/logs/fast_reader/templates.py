@@ -137,16 +137,33 @@ def object_template(
 ) -> Template | None:
     """Return the template for a JSON object on one line, None if its white space or its escapes are unusual.
 
+    The result is None too if the object is nested more than `MAX_DEPTH` levels deep: the templates of others suffice.
+
     raw     the line
     fields  the decoded object
     roles   dict of the object's key to the role of its value (time, user, sid, ...)
     """
+    if _is_deeper(fields, MAX_DEPTH):
+        return None
     for comma, colon in _SEPARATORS:
         members = (_member(key, value, roles.get(key), comma, colon) for key, value in fields.items())
         template = _template(kind, rb"\{" + comma.join(members) + rb"\}\r?\n", moment=moment)
         if template.match(bytearray(raw), 0, len(raw)) is not None:
             return template
     return None
+
+
+MAX_DEPTH = 32
+"""Levels of nesting up to which an object has a template."""
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Return whether a JSON value has more than `levels` levels of nested objects and lists."""
+    inner = [value]
+    for _ in range(levels):
+        inner = [each for one in inner for each in (one.values() if isinstance(one, dict) else one) if each]
+        inner = [each for each in inner if isinstance(each, dict | list)]
+    return bool(inner)
 
 
 def _template(

@@ -43,10 +43,13 @@ _CLOSED = lazy_pattern(r"[}\])]+(?=[.,;:!]*(?:\s|$)|['\"`|])")
 _LITERAL = lazy_pattern(rf"{_QUOTED},?", re.DOTALL)
 _BLANK = lazy_pattern(r"\s\S")
 _CLEAN = lazy_pattern(r"\s|[,;.:!|+}\])]|$")
-_OPENED = lazy_pattern(
-    r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])[^\n]*?(?=\s|$)"""
-)
-"""Value that starts with a bracket or a quote that is not closed. Object placeholders such as [Object] are excluded."""
+_OPENED = lazy_pattern(r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circular|undefined)\b)(?=[^\s\])])""")
+"""Start of a value with a bracket or a quote that is not closed. Object placeholders such as [Object] are excluded."""
+_SPACE = lazy_pattern(r"\s")
+MAX_PARENTS = 64
+"""Largest number of the objects around a pair that are named. Of more, the outermost and the innermost are."""
+MAX_UNCLEAR = 1 << 10
+"""Largest length of a value that starts with an unclosed bracket or quote. The rest is left out: no id is so long."""
 _ESCAPE = lazy_pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0"}
 
@@ -87,7 +90,7 @@ def bracket_balance(text: str) -> int:
 def _tokens(text: str) -> Iterator[KeyValue | int]:
     """Yield each key with its value, and 1 or -1 for each bracket that opens or closes."""
     around, owners = list[str](), list[str]()
-    position, name, spaced = 0, "", None
+    position, name, spaced, word_end = 0, "", None, 0
     while (match := TOKEN.search(text, position)) is not None:
         owner, name = name if match.start() == position else "", ""
         position = match.end()
@@ -103,16 +106,25 @@ def _tokens(text: str) -> Iterator[KeyValue | int]:
             if match["quoted"]:
                 begin, end = match.span("quoted")
                 sure = _CLEAN.match(text, end) is not None
-                yield KeyValue(name, unquote(match["quoted"]), True, len(around), begin, end, sure, tuple(owners))
+                yield KeyValue(name, unquote(match["quoted"]), True, len(around), begin, end, sure, _parents(owners))
             elif match["bare"]:
                 spaced = _is_spaced(text) if spaced is None else spaced
                 begin = match.start("bare")
                 position, sure = _end(text, begin, match["sign"], around, spaced)
                 value = text[begin:position].strip()
-                yield KeyValue(name, value, False, len(around), begin, position, sure, tuple(owners))
-            elif (opened := _OPENED.match(text, position)) is not None:
-                # An id may start with such a character, but its end is ambiguous.
-                yield KeyValue(name, opened[0], False, len(around), position, opened.end(), False, tuple(owners))
+                yield KeyValue(name, value, False, len(around), begin, position, sure, _parents(owners))
+            elif _OPENED.match(text, position) is not None:
+                # An id may start with such a character, but its end is ambiguous. The next keys are often in the same
+                # word, so the word is not searched for its end again.
+                if word_end < position:
+                    word_end = space.start() if (space := _SPACE.search(text, position)) is not None else len(text)
+                value, owned = text[position : min(word_end, position + MAX_UNCLEAR)], _parents(owners)
+                yield KeyValue(name, value, False, len(around), position, word_end, False, owned)
+
+
+def _parents(owners: list[str]) -> tuple[str, ...]:
+    half = MAX_PARENTS // 2
+    return tuple(owners) if len(owners) <= MAX_PARENTS else (*owners[:half], *owners[-half:])
 
 
 def _is_spaced(text: str) -> bool:
