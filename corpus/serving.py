@@ -104,9 +104,25 @@ def _end_of(output: Path) -> str:
 
 
 def end_group(process: "subprocess.Popen[bytes]") -> None:
-    """End a process that has a session of its own, and all that it started."""
+    """End a process that has a session of its own, and all that it started, also in sessions of their own."""
+    started = descendants(process.pid)
     for kind in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
+        for pid in started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, kind)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=5)
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process started, and those that they started. Empty where there is no /proc."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            parents[int(path.parent.name)] = int(path.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    found = [pid]
+    for each in found:
+        found += [child for child, parent in parents.items() if parent == each]
+    return found[1:]

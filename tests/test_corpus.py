@@ -1,6 +1,8 @@
 """The runner of the corpus: its entries, its judgement, its count and its page. Nothing is installed or served."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from corpus.evidence import page, table
 from corpus.installing import NotInstalled, _apply
 from corpus.judging import is_place, judge
 from corpus.servers.stand_in import DIALECTS
-from corpus.serving import FILES, command_of, filled
+from corpus.serving import FILES, command_of, descendants, end_group, filled
 from wscheck.config.loading import load_config
 
 FAULT = """
@@ -164,6 +166,21 @@ def test_a_patch_must_fit_exactly_once(tmp_path: Path) -> None:
     assert path.read_text() == "c\nb\n"
     with pytest.raises(NotInstalled, match="0 times"):
         _apply(path, "z", "y")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_process_with_a_session_of_its_own_is_ended_with_the_server() -> None:
+    inner = "import subprocess; p = subprocess.Popen(['sleep', '60'], start_new_session=True); print(p.pid, flush=True)"
+    server = subprocess.Popen(
+        [sys.executable, "-c", f"{inner}; p.wait()"], stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert server.stdout is not None
+    with server.stdout:
+        pid = int(server.stdout.readline())
+        assert descendants(server.pid) == [pid]
+        end_group(server)
+    assert server.returncode is not None
+    assert not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
 
 
 def test_placeholders_of_a_command_are_filled_and_other_braces_stay() -> None:
