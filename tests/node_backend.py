@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +49,7 @@ def started(*command: str) -> Iterator[Backend]:
         with log.open("wb") as out, errors.open("wb") as err:
             process = subprocess.Popen(command, stdout=out, stderr=err, cwd=EXAMPLE)
         try:
-            yield Backend(_listening(process, errors), log, process.pid)
+            yield Backend(listening(process.poll, errors), log, process.pid)
         finally:
             process.kill()
             process.wait()
@@ -68,13 +68,14 @@ def install() -> None:
         refuse(f"npm ci failed in {EXAMPLE.name}: {done.stderr.strip()[-300:]}")
 
 
-def _listening(process: "subprocess.Popen[bytes]", errors: Path) -> str:
+def listening(exit_code: Callable[[], int | None], errors: Path) -> str:
+    """Wait until a backend says in `errors` where it listens, and return that; `exit_code` is None while it runs."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         said = errors.read_text()
         if "listening on " in said and said.endswith("\n"):
             return said.rpartition("listening on ")[2].strip()
-        if process.poll() is not None:
-            raise RuntimeError(f"the backend ended with {process.returncode}: {said}")
+        if (code := exit_code()) is not None:
+            raise RuntimeError(f"the backend ended with {code}: {said}")
         time.sleep(0.01)
     raise RuntimeError(f"the backend did not listen within {START_S:.0f} s: {errors.read_text()}")
