@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 import pytest
 
-from wscheck.model.events import Connected, Disconnected, Event, Replaced, ServerRestarted
+from wscheck.model.events import Connected, Disconnected, Event, Refused, Replaced, ServerRestarted
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.vocabulary import CONNECTED, USER, LogVocabulary
@@ -772,3 +772,34 @@ def test_only_statements_that_differ_in_a_name_are_compared(monkeypatch: pytest.
     found = [wording.match(LogMessage(line)) for line in lines[1::2]]
     assert [record.ids for record in found if record is not None] == [{USER: "will"}] * len(topics)
     assert len(compared) < 3 * len(topics)
+
+
+ATTEMPTS = {
+    "SignalR": (
+        "New connection {i} created.|{u}",
+        "Agent online, connection {i}|{u}",
+        "Agent offline, connection {i}|{u}",
+    ),
+    "a socket": ("socket {i} accepted for user {u}", "user {u} joined with sid {i}", "user {u} left, sid {i}"),
+}
+
+
+@pytest.mark.parametrize("reaches", [True, False])
+@pytest.mark.parametrize("form", ATTEMPTS)
+def test_new_connections_that_come_to_nothing_are_refused_attempts(form: str, reaches: bool) -> None:
+    """The ids of the two stages may differ: then each attempt is followed by the line about the connection."""
+    attempt, begin, end = ATTEMPTS[form]
+    log, number = "", 0
+    for turn in range(14):
+        who = ("k.horn", "j.pohl")[turn % 2]
+        steps = [(attempt, who)] if not reaches else [(attempt, who), (begin, who), (end, who)]
+        others = [(begin, "m.otto"), (end, "m.otto")] if turn < 3 else []
+        kept = sid(900 + turn)
+        for at, (text, user) in enumerate([*steps, *others]):
+            number += 1
+            own = sid(number) if text == attempt else kept + user[0]
+            log += (
+                f"2026-03-11 07:{45 + turn // 4}:{15 * (turn % 4) + 2 * at:02}.127 INFO {text.format(i=own, u=user)}\n"
+            )
+    refused = [event.user for event in read(log) if isinstance(event, Refused)]
+    assert refused == ([] if reaches else 7 * ["k.horn", "j.pohl"])

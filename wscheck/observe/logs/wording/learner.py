@@ -7,7 +7,17 @@ because other statements contain the same values. All other statements are at mo
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, NEW, OLD, REPLACED, SID, USER, is_user_label
+from wscheck.observe.logs.vocabulary import (
+    CONNECTED,
+    DISCONNECTED,
+    NEW,
+    OLD,
+    REFUSED,
+    REPLACED,
+    SID,
+    USER,
+    is_user_label,
+)
 from wscheck.observe.logs.wording.id_places import (
     Ids,
     has_socket_form,
@@ -48,7 +58,7 @@ def learn(
     opened = _openings(connects, departures, ids)
     departures = [group for group in departures if not _precedes_openings(group, opened, newest_first=newest_first)]
     ended = _ends(departures, ids, opened)
-    for each in (opened, ended, _replacements(groups, ids, rows)):
+    for each in (opened, ended, _replacements(groups, ids, rows), _failed_attempts(connects, departures, opened)):
         found |= {
             group.statement: reading
             for group, reading in each
@@ -87,6 +97,54 @@ def _precedes_openings(group: Group, opened: "_Read", *, newest_first: bool) -> 
 
 
 MOSTLY_EARLY = 0.8
+
+MIN_ATTEMPTS, MOST_FAILED = 10, 0.8
+"""Smallest number of lines about attempts, and share of them after which the user tries again without success."""
+
+
+def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], opened: "_Read") -> "_Read":
+    """Return the readings of statements about new connections that came to nothing, as refused attempts.
+
+    Each of their ids is new, and no other statement about a start or an end contains it. The next line about the user
+    usually reports such an attempt again, and not a connection: the client tries again and again.
+    """
+    chosen = [group for group, reading in opened if reading.certain]
+    used = {id(group) for group, _ in opened}
+    found = _Read()
+    for group in connects if chosen else ():
+        sid, sure = sid_place(group, (), ())
+        user, named = user_place(group, sid, ())
+        if id(group) in used or sid is None or user is None or not (sure and named) or len(group.rows) < MIN_ATTEMPTS:
+            continue
+        sids = group.values(sid)
+        others = {
+            slot.value
+            for other in (*connects, *departures)
+            if other is not group
+            for column in other.columns.values()
+            for slot in column
+            if slot is not None
+        }
+        is_new = len(set(sids)) == len(sids) and others.isdisjoint(sids)
+        if is_new and not group.words.isdisjoint(CONNECTION_NOUNS) and _fail_again(group, user, opened):
+            found.append((group, make_reading(group, REFUSED, {USER: user}, certain=True, by_structure=True)))
+    return found
+
+
+def _fail_again(group: Group, user: str, opened: "_Read") -> bool:
+    """Return whether the next line about a user usually reports another attempt."""
+    lines = [(row.line, slot.value, True) for row, slot in zip(group.rows, group.columns[user], strict=True) if slot]
+    for other, reading in opened:
+        column = other.columns.get(reading.places.get(USER, ""), ())
+        lines += [(row.line, slot.value, False) for row, slot in zip(other.rows, column, strict=False) if slot]
+    last, again, total = dict[str, bool](), 0, 0
+    for _, name, is_attempt in sorted(lines):
+        if last.get(name):
+            total += 1
+            again += is_attempt
+        last[name] = is_attempt
+    return total >= MIN_ATTEMPTS - 1 and again >= MOST_FAILED * total
+
 
 MIN_KNOWN = 0.5
 """Smallest share of known ids that confirms words which alone do not tell that a connection ended."""
