@@ -395,3 +395,27 @@ def test_an_address_of_mail_is_a_user_although_it_has_several_connections() -> N
     lines = visits(TAGGED, users, lasting=30).splitlines(keepends=True)
     log = "".join([lines[0], lines[0], *lines[1:]])
     assert {user for _, user, _ in told(read(log))} == {*users}
+
+
+HEARTBEATS = {
+    "JSON": ('{{"evt":"conn.open","uid":"{u}","cid":"{i}"}}', '{{"evt":"conn.pong","cid":"{i}","rttMs":12}}'),
+    "text": ("INFO client attached member={u} conn={i}", "DEBUG heartbeat ok conn={i}"),
+    "a sentence": ("INFO user {u} connected with connection {i}", "DEBUG 3 frames sent to connection {i}"),
+}
+
+
+@pytest.mark.parametrize(("until", "every"), [(900, 100), (75, 30)])
+@pytest.mark.parametrize("form", HEARTBEATS)
+def test_connections_that_stay_in_use_need_no_ends(form: str, until: int, every: int) -> None:
+    """Each user connects again after two minutes, and uses the earlier connection every `every` s until `until`."""
+    begin, sign = HEARTBEATS[form]
+    lines = list[tuple[int, str]]()
+    for number, user in enumerate(("m-3916", "m-34", "m-3280", "m-38")):
+        first, second = f"3af0{number}57a", f"9c1d{number}e2b"
+        lines += [(9 * number, begin.format(u=user, i=first)), (120 + 9 * number, begin.format(u=user, i=second))]
+        lines += [(9 * number + at, sign.format(i=first)) for at in range(every, until, every)]
+        lines += [(120 + 9 * number + at, sign.format(i=second)) for at in range(every, 900, every)]
+    log = "".join(f"2026-04-02T10:{at // 60:02}:{at % 60:02}.250Z {text}\n" for at, text in sorted(lines))
+    events = told(read(log))
+    assert len(events) == (8 if until == 900 else 0)
+    assert all(user and each for _, user, each in events)

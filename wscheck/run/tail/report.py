@@ -120,7 +120,8 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
     ]
     several = [count for _, count in returning if count > 1]
     earlier = sum(connects - 1 for connects, _ in returning)
-    is_learned = any(scout.wording for scout in scouts)
+    shows_life = any(reading.shows_life for scout in scouts for reading in scout.wording.all_readings())
+    is_learned = any(scout.wording for scout in scouts) and not shows_life
     if (
         is_learned
         and len(returning) >= MIN_RETURNING

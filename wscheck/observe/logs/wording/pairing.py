@@ -29,6 +29,7 @@ from wscheck.observe.logs.wording.id_places import (
     counts_up,
     has_socket_form,
     is_sid_label,
+    is_weak_sid_label,
     is_weak_user_label,
     names_connections,
     share,
@@ -72,6 +73,12 @@ MIN_ORDERED = 0.9
 
 HANDOVER_S = 2.0
 """Longest time between the opening of a connection and the line that it took the place of an older one (seconds)."""
+
+MAX_DEAD_S = 60.0
+"""Longest time after which a server notices that a client is gone (seconds)."""
+
+MIN_SIGNS = 2
+"""Smallest number of lines per connection of a statement that shows signs of life: an end is reported once."""
 
 MIN_ALTERNATING = 0.7
 """Smallest share of the steps from a start to an end and back, for users who return."""
@@ -431,6 +438,51 @@ class Pairing:
         seconds = self._since(other[0], min(one[1], other[1]))
         return seconds is None or seconds > HANDOVER_S
 
+    # --- signs of life ------------------------------------------------------------------------------------------------
+
+    def living(self) -> dict[Statement, Reading]:
+        """Return the reading of the statement that starts connections, if the log shows no ends but signs of life.
+
+        Such a sign is a statement that names the same connections again and again, for example at each heartbeat. Most
+        users who opened a newer connection must have an earlier one with a sign `MAX_DEAD_S` seconds later: a server
+        that still asks a dead connection has noticed its end by then.
+        """
+        for group in self.groups:
+            if group.kind != CONNECTED or not group.is_plain:
+                continue
+            for sid in self.id_columns(group):
+                user, _ = self.find_user(sid, None)
+                is_id = is_sid_label(group.label(sid.place)) or is_weak_sid_label(group.label(sid.place))
+                if not is_id or len(sid.lines) < sid.count or user is None or not is_user_label(group.label(user)):
+                    continue
+                if self._stay_in_use(sid, self.column(group, user)):
+                    places = {SID: sid.place, USER: user}
+                    reading = make_reading(group, CONNECTED, places, certain=True, by_structure=True)
+                    return {group.statement: reading._replace(shows_life=True)}
+        return {}
+
+    def _stay_in_use(self, sid: Column, users: Column) -> bool:
+        """Return whether most users who opened a newer connection go on to use an earlier one."""
+        signs = [
+            column
+            for column in self._columns
+            if column.group is not sid.group
+            and share(list(column.lines), sid.lines) >= MOST
+            and column.count >= MIN_SIGNS * len(column.lines)
+        ]
+        last = {value: max((at for one in signs for at in one.lines.get(value, ())), default=0) for value in sid.lines}
+        by_user = defaultdict[str, list[str]](list)
+        for value, user in _owner(sid, users).items():
+            by_user[user].append(value)
+        returning = [sorted(each, key=lambda value: sid.lines[value][0]) for each in by_user.values() if len(each) > 1]
+
+        def is_used(earlier: str, newer: str) -> bool:
+            seconds = self._since(sid.lines[newer][0], last[earlier]) if last[earlier] else None
+            return seconds is not None and seconds > MAX_DEAD_S
+
+        used = sum(any(is_used(one, other) for one, other in pairwise(each)) for each in returning)
+        return bool(signs) and used >= MIN_PAIRS and used >= MOST * len(returning)
+
     # --- refusals -----------------------------------------------------------------------------------------------------
 
     def refusals(self, start: Group, user: str) -> Iterator[tuple[Group, str]]:
@@ -619,7 +671,7 @@ def learn_structure(
     pairing = Pairing(rows, times, words)
     chosen = _best_pair(pairing)
     if chosen is None:
-        return {}
+        return pairing.living()
     pair, user, sure = chosen
     is_by_user = user == pair.start.place
     sure = sure or (not is_by_user and pairing.are_told_by_opposites(pair, user))

@@ -38,7 +38,7 @@ _PARTS = lazy_pattern(r"[/?&]|[^/?&]+")
 _KEY = lazy_pattern(r"[A-Za-z_$][\w.$-]*")
 _LETTERS = lazy_pattern(r"[^\W\d_]+(?:[-_'’.][^\W\d_]+)*")
 _NO_ID = lazy_pattern(
-    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://(?!\S{0,200}/users?/[\w.@-]*\d[\w.@-]*(?:/[\w-]+)?$).*|/.*(?<!\#[\w-]{20})
+    r"""(?ix)(?:::ffff:)?(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?|\[?[0-9a-f]*:[0-9a-f:.]+\]?(?::\d+)?|[a-z]+://(?!\S{0,200}/users?/[\w.@-]{0,40}\d[\w.@-]{0,40}(?:/[\w-]{1,40})?$).*|/.*(?<!\#[\w-]{20})
     |localhost(?::\d+)?|:?\d{2,5}/\w*|true|false|null|none|undefined
     |[\d.,]+\s?(?:ms|µs|us|s|sec|secs|m|min|h|%|b|kb|mb|gb|kib|mib)|v?\d+(?:\.\d+)+|mozilla/.*|\w+/\d[\d.]*|[a-z]+\s/.*"""
 )

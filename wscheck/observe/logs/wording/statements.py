@@ -53,6 +53,7 @@ class Reading(NamedTuple):
     needles   the spellings of one word, such as "Joined" and "JOINED"; every line of the statement contains one of them
     by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
     spelling  regular expression of the statement, in which each value is any text without blanks
+    shows_life  further lines show that earlier connections of users stay in use after newer ones have opened
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Reading(NamedTuple):
     needles: tuple[bytes, ...] = ()
     by_structure: bool = False
     spelling: str = ""
+    shows_life: bool = False
 
     def reports(self, parsed: ParsedMessage) -> bool:
         """Return whether a message of the statement reports the event."""
