@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.report import runs
 from wscheck.model.findings import Verdict
 from wscheck.model.report import Report
-from wscheck.report.changes import change_lines
+from wscheck.report.terminal import change_lines
 
 
 def lines(before: Report, after: Report) -> list[str]:

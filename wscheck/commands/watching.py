@@ -160,7 +160,7 @@ def _print_head(changed: Sequence[str]) -> None:
 
 
 def _print_changes(before: "Report", after: "Report") -> None:
-    from wscheck.report.changes import print_changes
+    from wscheck.report.terminal import print_changes
 
     print_changes(before, after, sys.stdout, os.environ)
 

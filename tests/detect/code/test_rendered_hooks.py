@@ -2,7 +2,7 @@
 
 import pytest
 
-from wscheck.detect.code.rendered_hooks import rendered_hook
+from wscheck.detect.code.openings import rendered_hook
 from wscheck.detect.code.syntax import parse_source
 from wscheck.model.code_facts import CodeLocation
 

@@ -8,7 +8,7 @@ from tests.needs import needs
 from tests.node_backend import Backend, node_backend
 from tests.pages import watched
 from wscheck.config.browser_steps import BrowserStep
-from wscheck.run.browser import loop, page_actions
+from wscheck.run.browser import loop
 
 VIEWS = """<!doctype html><title>views</title><link rel="icon" href="data:,">
 <script src="/socket.io/socket.io.js"></script>
@@ -59,8 +59,8 @@ def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the times that are for pages with timers; this page acts at once."""
     monkeypatch.setattr(loop, "FIRST_QUIET_S", loop.QUIET_S)
     monkeypatch.setattr(loop, "DELAYED_CLOSE_S", 0.2)
-    monkeypatch.setattr(page_actions, "QUIET_S", 0.1)
-    monkeypatch.setattr(page_actions, "RECONNECT_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(loop, "ACTION_QUIET_S", 0.1)
+    monkeypatch.setattr(loop, "RECONNECT_TIMEOUT_S", 2.0)
 
 
 async def test_each_view_is_visited_repeatedly_and_only_the_leaks_are_found(site: Backend) -> None:

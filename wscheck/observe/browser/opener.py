@@ -14,8 +14,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from wscheck.detect import stack_frames
-from wscheck.detect.code.openings import MAX_FRAMES, opener_code
-from wscheck.detect.code.rendered_hooks import rendered_hook
+from wscheck.detect.code.openings import MAX_FRAMES, opener_code, rendered_hook
 from wscheck.detect.code.source_tree import opener_patch
 from wscheck.detect.code.syntax import SourceCode, TooComplex, limited, parse_source
 from wscheck.model.code_facts import CallContext, Cleanup, OpenerCode

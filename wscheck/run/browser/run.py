@@ -38,8 +38,7 @@ from wscheck.observe.traffic.inconclusive import NO_TRAFFIC, NOTHING_SEEN
 from wscheck.report.finding_text import join_limited
 from wscheck.run import page_report
 from wscheck.run.background import BackgroundTask
-from wscheck.run.browser.loop import PageLoop
-from wscheck.run.browser.page_actions import PageActions
+from wscheck.run.browser.loop import PageActions, PageLoop
 from wscheck.run.page_report import PageOutcome
 
 CDP_URL_VARIABLE = "WSCHECK_CDP_URL"
