@@ -16,6 +16,8 @@ from corpus.installing import NotInstalled, _apply
 from corpus.judging import is_place, judge
 from corpus.servers.stand_in import DIALECTS
 from corpus.serving import FILES, command_of, descendants, end_group, filled
+from tests.run.tail.process import wait_until
+from tests.run.tail.test_command import is_running
 from wscheck.config.loading import load_config
 
 FAULT = """
@@ -180,7 +182,7 @@ def test_a_process_with_a_session_of_its_own_is_ended_with_the_server() -> None:
         assert descendants(server.pid) == [pid]
         end_group(server)
     assert server.returncode is not None
-    assert not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text()
+    wait_until(lambda: not is_running(pid))
 
 
 def test_placeholders_of_a_command_are_filled_and_other_braces_stay() -> None:
