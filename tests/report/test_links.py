@@ -6,13 +6,16 @@ from pathlib import Path
 import pytest
 
 from tests.report import runs
+from wscheck.commands.fallback_report import write_on_abort
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import RULE_DOCS
+from wscheck.model.errors import ERROR_IDS, Unreachable
 from wscheck.model.events import AnyEvent
 from wscheck.model.findings import Verdict
 from wscheck.model.gaps import Gap
 from wscheck.model.report import Report, VerifyReport
 from wscheck.report import REPORTERS, links
+from wscheck.report.formats import ReportOutput
 from wscheck.run.documentation import documents
 
 SITE = "https://wscheck.github.io/wscheck/"
@@ -33,6 +36,7 @@ def rendered(format: str, report: Report, events: Sequence[AnyEvent]) -> str:
         *map(links.rule_address, RULE_DOCS),
         *map(links.cause_address, CATALOGUE),
         links.gap_address(Gap(id="no-times", reason="")),
+        *(links.gap_address(Gap(id=id, reason="")) for id in sorted(ERROR_IDS)),
     ],
 )
 def test_every_address_is_a_heading_of_a_document(address: str | None) -> None:
@@ -71,3 +75,13 @@ def test_an_inconclusive_run_names_the_command_that_explains_it() -> None:
 
 def test_a_threshold_has_no_address() -> None:
     assert links.rule_address("max-p95") is links.cause_address("max-p95") is None
+
+
+def test_a_report_without_results_links_to_the_error_that_ended_the_run(tmp_path: Path) -> None:
+    def blank() -> VerifyReport:
+        return VerifyReport(schema="wscheck.verify/1", target="http://x", verdict=Verdict.INCONCLUSIVE)
+
+    output = ReportOutput("markdown", tmp_path / "report.md")
+    with pytest.raises(Unreachable), write_on_abort([output], blank):
+        raise Unreachable("Nothing listens at http://x.", "Start the server.")
+    assert f"[unreachable]({SITE}errors/#unreachable)" in (tmp_path / "report.md").read_text(encoding="utf-8")

@@ -33,8 +33,11 @@ def write_on_abort(
     except (Exception, KeyboardInterrupt) as error:
         read = [path.absolute() for path in inputs if path is not None]
         with contextlib.suppress(Exception):  # an error here must not hide the original one
+            from wscheck.model.gaps import Gap
+
             report = blank()
             report.reason, report.interrupted = _reason(error), isinstance(error, KeyboardInterrupt)
+            report.gaps = [Gap(id=_id(error), reason=report.reason)]
             report.started_at, report.duration_s = started, round(time.time() - started, 3)
             _deliver([output for output in outputs if not _is_read(output, read)], report)
         raise
@@ -62,6 +65,15 @@ def _deliver(outputs: "Sequence[ReportOutput]", report: "Report") -> None:
     from wscheck.report import formats
 
     formats.write_outputs([o for o in outputs if o.path is not None or o.format != "terminal"], report, [])
+
+
+def _id(error: BaseException) -> str:
+    """Return the id of the error in docs/errors.md."""
+    from wscheck.model.errors import INTERNAL_ID, INTERRUPTED_ID, WscheckError
+
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED_ID
+    return error.id if isinstance(error, WscheckError) else INTERNAL_ID
 
 
 def _reason(error: BaseException) -> str:

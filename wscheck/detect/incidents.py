@@ -54,7 +54,7 @@ class OpenIncident(msgspec.Struct):
     """An open incident, with the data that decides whether it is reported again.
 
     occurred_at        time of the latest occurrence, None where the evidence has no time
-    reported_count     the count in the latest report of the incident's size
+    reported_count     number of occurrences that was reported last
     is_still_restored  the incident is from the checkpoint of an earlier run, and the user still breaks the rule: the
                        next occurrence only repeats what that run reported
     """

@@ -150,7 +150,7 @@ class PresumedEnds:
             self._newer[change.sid] = presumed
 
     def returned(self, user: str, sid: str, opening: Connected | None) -> None:
-        """Record that a user had already opened a connection when the restart was inferred."""
+        """Record that a user connected again after the server restarted, before the restart was inferred."""
         if opening is not None:
             self.user_opened(OpenedChange(user, sid, opening, ()))
 

@@ -146,7 +146,7 @@ class WebSocketLoadConnection(PlainLoadConnection):
             self._message_received(payload.hex())
 
     def _send_disconnect(self) -> None:
-        """Send a close frame. The messages that the server sends before it answers count."""
+        """Send a close frame. Messages that the server sends before its own close frame are still counted."""
         self.state = ConnectionState.CLOSING
         self.generator.reactor.set_deadline(self, time.monotonic() + self.generator.endpoint.close_timeout_s)
         self._send_websocket_close()

@@ -235,11 +235,11 @@ class UserConnections:
 
     @property
     def compares_events(self) -> bool:
-        """True if an event may be one that another connection of the user received."""
+        """True if events must be compared, because several connections of the user may receive the same one."""
         return len(self.active) > 1 or self._recent_payloads is not None
 
     def events_received(self, connection: Connection, count: int) -> None:
-        """Count events that are not compared: as greetings if `_is_greeted` applies."""
+        """Count events that need no comparison, as greetings (events for each new connection) if they are some."""
         if not connection.has_emitted and _is_greeted(connection, time.monotonic()):
             self._generator.counters.current.greetings += count
 

@@ -47,7 +47,7 @@ class Api(StrEnum):
 
 
 class CallContext(StrEnum):
-    """Part of the program that runs a call, which decides how often it runs.
+    """Kind of code that contains a call. It determines how often the call runs.
 
     MODULE             once, when the module is loaded
     RENDER             at each render of a React component or hook

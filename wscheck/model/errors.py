@@ -15,7 +15,7 @@ Every error states the problem and the next step.
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from typing import Any
 
@@ -42,6 +42,10 @@ class ExitCode(IntEnum):
     """Stopped by Ctrl-C. Partial reports were written and are marked as such."""
 
 
+INTERRUPTED_ID, INTERNAL_ID = "interrupted", "internal"
+"""Ids of the ends of a run that are no `WscheckError`."""
+
+
 class WscheckError(Exception):
     """A problem that a user can act on.
 
@@ -51,6 +55,8 @@ class WscheckError(Exception):
     """
 
     exit_code = ExitCode.INTERNAL
+    id = INTERNAL_ID
+    """Public identifier of the kind of error, which never changes (docs/errors.md)."""
 
     def __init__(self, problem: str, next_step: str) -> None:
         super().__init__(f"{problem} {next_step}")
@@ -62,6 +68,7 @@ class UsageError(WscheckError):
     """The command line or the configuration is wrong."""
 
     exit_code = ExitCode.USAGE
+    id = "usage"
 
 
 def failure_reason(error: BaseException, otherwise: str = "the connection failed") -> str:
@@ -86,6 +93,8 @@ def failure_reason(error: BaseException, otherwise: str = "the connection failed
 class UnknownName(UsageError):
     """An unknown name. The next step suggests similar names from `known`, then contains `otherwise`."""
 
+    id = "unknown-name"
+
     def __init__(self, problem: str, name: str, known: Iterable[str], otherwise: str) -> None:
         from difflib import get_close_matches
 
@@ -95,6 +104,8 @@ class UnknownName(UsageError):
 
 class MissingExtra(UsageError):
     """A library is not installed, because the extra that contains it is not."""
+
+    id = "missing-extra"
 
     def __init__(self, problem: str, extra: str) -> None:
         super().__init__(
@@ -106,19 +117,38 @@ class CannotCheck(WscheckError):
     """The target or the evidence is not available, so there is no verdict."""
 
     exit_code = ExitCode.COULD_NOT_CHECK
+    id = "cannot-check"
 
 
 class Unreachable(CannotCheck):
     """Nothing listens at the address, or it does not answer in time."""
 
+    id = "unreachable"
+
 
 class NotSocketIO(CannotCheck):
     """The server answers and does not speak Engine.IO 4."""
+
+    id = "not-socket-io"
 
 
 class Rejected(CannotCheck):
     """The server speaks Socket.IO and refuses the connection."""
 
+    id = "rejected"
+
 
 class BadEvidence(CannotCheck):
     """A recording, log or HAR file that is missing or cannot be read."""
+
+    id = "bad-evidence"
+
+
+def _kinds(kind: type[WscheckError]) -> Iterator[type[WscheckError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds(each)
+
+
+ERROR_IDS = frozenset({INTERRUPTED_ID, INTERNAL_ID, *(kind.id for kind in _kinds(WscheckError))})
+"""Ids of all errors (docs/errors.md)."""

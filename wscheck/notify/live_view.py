@@ -455,7 +455,7 @@ def _incidents(
 
 
 def _proposal(proposal: WordingProposal, room: int, width: int) -> list[RenderableType]:
-    """Return how the log may be read, in at most `room` lines. The options are more important than examples."""
+    """Return the options that would read this log, in at most `room` lines. Examples are left out first."""
     first = _line("No line reports a connection in known words.", "yellow")
     options = on_one_line(suggested_options(proposal.options))
     if not proposal.sentences and not options:

@@ -273,7 +273,7 @@ class Session(Link):
         """
 
     def link(self, opening: Opening) -> Link:
-        """Return the link for the first request or WebSocket of this session, or for one that continues it."""
+        """Return the `Link` for the first request or WebSocket of this session, or for one that continues the session."""
         return self
 
 

@@ -131,7 +131,7 @@ class ConnectionReader:
         return self._process(step())
 
     def _process(self, events: WireEvents) -> WireEvents:
-        """Return `events`, with the events of the carried connection in place of its data."""
+        """Return `events`, with data of a carried protocol (STOMP in SockJS) replaced by the events of that protocol."""
         processed: WireEvents = []
         for event in events:
             if isinstance(event, Inner):

@@ -1,9 +1,10 @@
-"""Addresses of rules, causes and gaps on the documentation site."""
+"""Addresses of rules, causes, gaps and errors on the documentation site."""
 
 import re
 
 from wscheck.detect.causes import CATALOGUE
 from wscheck.detect.rules import RULE_DOCS
+from wscheck.model.errors import ERROR_IDS
 from wscheck.model.gaps import Gap
 
 SITE = "https://wscheck.github.io/wscheck/"
@@ -22,5 +23,9 @@ def cause_address(cause: str) -> str | None:
 
 
 def gap_address(gap: Gap) -> str | None:
-    """Return the URL of a kind of gap, None for an id with other characters, as a foreign report can contain."""
-    return f"{SITE}gaps/#{gap.id}" if _ID.fullmatch(gap.id) else None
+    """Return the URL of a kind of gap, or of the error that ended the run.
+
+    Return None for an id with other characters, as a foreign report can contain.
+    """
+    page = "errors" if gap.id in ERROR_IDS else "gaps"
+    return f"{SITE}{page}/#{gap.id}" if _ID.fullmatch(gap.id) else None

@@ -168,7 +168,7 @@ def next_command(report: Report) -> str | None:
 
 
 def blocking_gaps(report: Report) -> list[Gap]:
-    """Return the gaps because of which the run has no verdict of passed, each reason once."""
+    """Return the gaps that keep the run from passing, each reason once."""
     if report.verdict is Verdict.PASSED or report.verdict is Verdict.SKIPPED:
         return []
     return list({(gap.id, gap.reason): gap for gap in report.gaps if gap.blocks}.values())

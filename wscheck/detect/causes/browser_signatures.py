@@ -34,7 +34,7 @@ TOKEN_NAME = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
 
 
 class _Reruns(NamedTuple):
-    """Connections that one opener closed and opened again.
+    """Connections of one opener that were closed and then opened again.
 
     last    the newest connection
     times   number of connections that were closed and followed by another

@@ -210,7 +210,7 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
     """Return whether code outside of the component may get the connection.
 
     It may if the connection is returned, passed to a function or put into an object. The setter of a state
-    (`setSocket(socket)`) keeps it in the component, unless the component gives the state away.
+    (`setSocket(socket)`) keeps it in the component, unless the component passes the state on.
     """
     names, states = {target} if target else set(), state_setters(owner)
     setters = (each for each in descendants(owner) if each.type == "call_expression")

@@ -63,7 +63,10 @@ class ServerOpenings:
         self._without_server: set[str] = set()
 
     def read(self, package: str, content: bytes) -> None:
-        """Store which candidate files a file of `package` imports, and whether it turns off rendering on the server."""
+        """Store which files with candidates a file of `package` imports.
+
+        Also store whether that file turns off rendering on the server.
+        """
         if _ONLY_BROWSER.search(content):
             self._without_server.add(package)
         for found in self._imports.finditer(content):

@@ -620,7 +620,7 @@ class _Evaluated:
 
     @property
     def are_all(self) -> bool:
-        """True if further connections violate the policy whatever their page."""
+        """True if each connection beyond the permitted number violates the policy, whatever page opened it."""
         return self.severity is not None and self.page is None
 
     def opened(self, opening: Connected | None) -> None:

@@ -239,7 +239,7 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         await self._reset()
 
     async def disconnect(self, abort: bool = False, reason: str | None = None) -> None:
-        """Disconnect, after an upgrade in progress has ended."""
+        """Wait until an upgrade in progress has ended, then disconnect."""
         task = self._upgrade_task
         if task is not None and not task.done() and task is not asyncio.current_task():
             if not abort:

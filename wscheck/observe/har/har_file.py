@@ -207,7 +207,7 @@ class HarFile(msgspec.Struct):
         return self.body(entry)
 
     def body(self, entry: HarEntry) -> str | None:
-        """Return the text of a response, None if the file does not contain it, or contains no text."""
+        """Return the text of a response, None if the file does not contain the body, or the body is not text."""
         content = entry.response.content
         if content is None:
             return None

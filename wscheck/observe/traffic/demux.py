@@ -331,7 +331,7 @@ class TrafficDemux:
         return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)
 
     def _after_handshake(self, key: str, request: _OpeningRequest, step: Callable[[], object]) -> None:
-        """Run `step` now, or when the handshake of its session has been read."""
+        """Run `step` now if the handshake of its session has been read, otherwise as soon as it is read."""
         if request.key is None or request.key in self._session_by_key:
             step()
             return

@@ -396,7 +396,7 @@ class TrafficSession:
     def _backdate_acceptance(self, name: str, at: float, requested_at: float | None) -> None:
         """Set the time of the acknowledgement of the channel `name` to the time of the client's request.
 
-        Do this only if one poll delivered the acknowledgement together with the disconnect, at the time `at`. The
+        This happens only if one poll delivered the acknowledgement together with the disconnect, at the time `at`. The
         server sent the acknowledgement earlier. With the time of the poll, this connection could seem to open after the
         connection that replaced it.
         """

@@ -141,7 +141,7 @@ def split_records(text: str) -> list[Fields]:
 
 
 def _values(text: str) -> Iterator[Any]:
-    """Yield the JSON values on a line. White space may be between them, or nothing."""
+    """Yield the JSON values on a line. White space may separate them."""
     decoder, at = json.JSONDecoder(), 0
     while at < len(text):
         value, at = decoder.raw_decode(text, at)

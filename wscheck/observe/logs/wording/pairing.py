@@ -552,7 +552,10 @@ class Pairing:
     def _old_and_new(
         self, columns: Sequence[Column], opened: Mapping[str, int], owner: Mapping[str, str]
     ) -> dict[str, Column]:
-        """Return the column with the older and the column with the newer connection of the same user."""
+        """Return the columns of a statement that contain the ids of the older and the newer connection of one user.
+
+        A column contains the values at one place of the statement. Without such columns, return an empty dict.
+        """
         if len(columns) == 1:
             return {OLD: columns[0]}
         if len(columns) != 2:

@@ -280,7 +280,7 @@ class WordingScout:
         return again > len(own) / 2
 
     def _ended_ids(self) -> set[str]:
-        """Return the ids of the connections whose ends known words report."""
+        """Return the ids of the connections whose end is reported in known words."""
         return {
             value
             for row in self._rows
