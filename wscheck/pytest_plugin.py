@@ -120,7 +120,7 @@ def _wscheck_watch(request: pytest.FixtureRequest, browser: "Browser") -> "Gener
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker `wscheck`."""
     config.addinivalue_line("markers", MARKER_HELP)
 
 
@@ -297,7 +297,7 @@ def _page_is_watched(session: pytest.Session) -> bool:
 
 
 def _with_debugging_port(launch: "Callable[..., Browser]", launch_args: dict[str, Any]) -> "Callable[..., Browser]":
-    """Return `launch` with a debugging port for wscheck, beside the pipe that Playwright uses."""
+    """Return a function that calls `launch`, and adds a debugging port to the browser's arguments if they have none."""
 
     def launch_with_port(**options: Any) -> "Browser":
         arguments = list(options.get("args") or launch_args.get("args") or ())
@@ -312,7 +312,7 @@ def _devtools_url(browser: "Browser") -> str:
     """Return the DevTools URL of a browser that pytest-playwright launched.
 
     Chromium writes a port that it chose itself to the file DevToolsActivePort in its profile. SystemInfo.getInfo
-    returns its command line, which contains the profile's path.
+    returns the browser's command line, which contains the path of the profile.
 
     Raises:
         CannotCheck: The browser has no debugging port, or runs on another machine.

@@ -1,4 +1,4 @@
-"""Server log of the reference backend: the three records of docs/origin.md, as blocks with bullets or as JSON lines."""
+"""Server log of the reference backend: three kinds of record (docs/origin.md), as bulleted blocks or as JSON lines."""
 
 import json
 import time

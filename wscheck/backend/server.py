@@ -47,7 +47,7 @@ REPLIES: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     ),
     "disconnect_whatsapp": (("whatsapp_connection_event", {"type": "whatsapp_disconnected"}),),
 }
-"""Dict of the event that a client emits to the events (name, payload) that all sockets of its user receive."""
+"""Dict of the name of a client's event to the events (name, payload) that all sockets of the same user then receive."""
 
 
 _http_log = logging.getLogger("aiohttp.server")
@@ -145,7 +145,7 @@ class ReferenceBackend:
         raise socketio.exceptions.ConnectionRefusedError(message)
 
     async def _replace(self, user: str, old: str, new: str) -> None:
-        """End the old connection, unless it has ended by itself meanwhile."""
+        """End the user's connection `old`, which `new` replaces, unless it has already ended."""
         if old in self._forced or not self.sio.manager.is_connected(old, self.namespace):
             return
         self._counts["replaced"] += 1
@@ -249,7 +249,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _ServerWithoutReaping:
-    """Proxy of an Engine.IO server that gives one session a ping timeout of one day, so that it is never closed."""
+    """Proxy of an Engine.IO server that gives one session a ping timeout of one day, so that the session stays open."""
 
     ping_timeout = A_DAY_S
 
@@ -263,7 +263,7 @@ class _ServerWithoutReaping:
 def disable_reaping(engine: Any, session: str) -> None:
     """Keep `session` open even if its client stops answering pings (fault `never-reap`).
 
-    The handshake announced the usual ping timeout to the client.
+    The client does not notice: the handshake announced the usual ping timeout to it.
     """
     engine_socket = engine.sockets[session]
     engine_socket.server = _ServerWithoutReaping(engine_socket.server)

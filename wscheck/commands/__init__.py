@@ -1,1 +1,1 @@
-"""One file per command: parse, call, exit. Nothing heavy is imported before a command runs."""
+"""Commands of `wscheck`, one file each. Large libraries are imported only when a command runs."""

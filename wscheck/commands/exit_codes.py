@@ -17,7 +17,7 @@ END_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 def interrupt_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end a run without an event loop, like Ctrl-C does."""
+    """Let SIGTERM and SIGHUP, like Ctrl-C, end a run that uses no event loop."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

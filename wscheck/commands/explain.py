@@ -46,7 +46,7 @@ def _section(title: str, rows: list[tuple[str, str]]) -> None:
 
 
 def _wrapped(label: str, text: str) -> str:
-    """Return one long line for files and grep, wrapped lines for a terminal."""
+    """Return `label` and `text` as wrapped lines for a terminal, otherwise as one long line, which suits grep."""
     import shutil
     import sys
     import textwrap

@@ -58,8 +58,8 @@ def mcp(
 async def _serve(access: "Access") -> None:
     """Serve until the client closes stdin.
 
-    Any other end leaves the process at once, when the runs have ended: a thread of the SDK still reads stdin, and
-    Python would wait for it.
+    If the server ends for another reason, wait for its runs, then exit the process at once: a thread of the MCP SDK
+    still reads stdin, and a normal exit would wait for this thread.
     """
     import contextlib
     import os
@@ -115,7 +115,7 @@ async def _end(tools: "ToolServer", serving: "asyncio.Future[None]") -> None:
 
 
 def _end_signal() -> "asyncio.Event":
-    """Return an event that Ctrl-C, SIGTERM and SIGHUP set."""
+    """Return an `asyncio.Event` that is set when Ctrl-C, SIGTERM or SIGHUP arrives."""
     import asyncio
     import contextlib
     import signal

@@ -65,7 +65,7 @@ def scan(
 
 
 def _fix(plan: "ScanPlan", report: "ScanReport", redactor: "Redactor", write: bool) -> "ScanReport":
-    """Print the changes as a diff. With `write`, write them and return the report of the changed files."""
+    """Print a diff that adds missing cleanups. With `write`, change the files and return their new report."""
     from wscheck.detect.code.cleanup_patches import unified_diff
     from wscheck.model.secrets import redact_credentials_in_code
     from wscheck.report.formatting import plural

@@ -85,7 +85,7 @@ def _client_flags(**values: str) -> str:
 
 
 def _stop_event() -> "asyncio.Event":
-    """Return an event that SIGINT and SIGTERM set. They end a server normally, with exit code 0."""
+    """Return an `asyncio.Event` that SIGINT and SIGTERM set. They end a server normally, with exit code 0."""
     import asyncio
     import signal
 

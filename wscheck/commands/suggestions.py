@@ -28,7 +28,7 @@ _CONNECT_TIMEOUT_S = 0.1
 
 
 class Suggestion(NamedTuple):
-    """A command and what it does, with the reason why it fits."""
+    """A command, its effect, and the reason why it fits the working folder."""
 
     command: str
     reason: str

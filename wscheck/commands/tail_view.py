@@ -33,7 +33,7 @@ class TailScreen:
         self._printed: set[str] = set()
 
     def start(self, session: "TailSession") -> "TailScreen":
-        """Start the display, and return the receiver of the reading progress."""
+        """Start the display and return it. The code that reads the logs calls it with the number of bytes read."""
         out = self._incident_output()
         reads_content = self._request.from_start or not self._request.follow
         if session.size >= PROGRESS_BAR_BYTES and reads_content and sys.stderr.isatty():
@@ -110,7 +110,7 @@ class TailScreen:
             self._bar.advance(self._bar.task_ids[0], size)
 
     def done(self) -> None:
-        """Remove the progress bar: the existing content was read."""
+        """Remove the progress bar, because all existing content has been read."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -36,7 +36,7 @@ def check_rule_ids(rules: Iterable[str], place: str = "") -> None:
 
 
 def read_allow_entries(tables: Any, locate_key: Callable[..., str]) -> tuple[AllowEntry, ...]:
-    """Return the entries of the [[allow]] tables. `locate_key(key, occurrence)` returns a file and line.
+    """Return the entries of the [[allow]] tables. `locate_key(key, occurrence)` returns the file and line of a key.
 
     Raises:
         UsageError: An entry is invalid. The message contains its file and line.

@@ -45,11 +45,11 @@ class ConnectStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def label(self) -> str:
-        """Name of the step in messages."""
+        """Name of the step in messages: the event that it emits or waits for."""
         return self.emit or self.wait_for or ""
 
     def refusal_in(self, answer: object) -> str | None:
-        """Return why an answer means that the server refused the step, or None if it accepted it.
+        """Return the reason for which `answer` means that the server refused the step, None if the server accepted it.
 
         An answer with an `error`, or with a false `ok` or `success`, is a refusal.
         """

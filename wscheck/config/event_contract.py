@@ -49,7 +49,7 @@ class Contract(msgspec.Struct, frozen=True):
 
     @property
     def first_requestable(self) -> ContractEvent | None:
-        """The first event that a client can request, a required one if there is one. None if there is none."""
+        """The first required event that a client can request, otherwise the first that it can request, or None."""
         requestable = [event for event in self.events if event.emit is not None]
         return next((event for event in requestable if event.required), next(iter(requestable), None))
 
@@ -146,7 +146,7 @@ def _parse_value(read: Callable[[Any], Any], value: Any, place: str) -> Any:
 
 
 def contract_toml(events: Sequence[ContractEvent]) -> str:
-    """Return the events as [[event]] tables. A basic string of TOML is written like one of JSON."""
+    """Return the events as [[event]] tables. Strings are encoded as in JSON, which is valid in TOML."""
     tables = []
     for event in events:
         lines = ["[[event]]", f"name = {_quoted(event.name)}"]

@@ -16,7 +16,7 @@ LOAD_PROFILES = {
 
 
 class LoadOption(msgspec.Struct, frozen=True):
-    """One option, which is both an argument of Locust and an environment variable. `kind` converts its text."""
+    """One option of a load run: an argument of Locust and an environment variable. `kind` converts the text."""
 
     name: str
     kind: type

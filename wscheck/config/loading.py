@@ -174,7 +174,7 @@ def _read_allow_list(file: "_ConfigFile", baseline: SettingValue, directory: Pat
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Reject a variable that differs from a known one only in its underscores, and warn about similar ones.
+    """Reject a variable that differs from a known one only in its underscores. Warn about other similar ones.
 
     Other unknown WSCHECK_ variables are ignored: they may belong to another program.
     """

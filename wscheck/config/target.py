@@ -37,7 +37,7 @@ class Credentials(msgspec.Struct, frozen=True):
 class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     """A server, and how clients connect to it.
 
-    protocol           SOCKET_IO, WEBSOCKET or EVENT_STREAM; "" if the server must show it
+    protocol           SOCKET_IO, WEBSOCKET or EVENT_STREAM; "" if it is unknown until the server answers
     transports         in the order of a client's attempts
     timeout_s          seconds that a connection may take
     wait_s             seconds to wait for the server to start
@@ -81,8 +81,8 @@ class ServerTarget(msgspec.Struct, frozen=True, kw_only=True):
     def with_protocol(self, protocol: str) -> "ServerTarget":
         """Return the target of a server that speaks `protocol`.
 
-        Only Socket.IO has an `auth` object. At other servers, a credential whose place is not set is sent by [connect]
-        only, or not at all.
+        Only Socket.IO has an `auth` object. For other protocols, a credential without a configured place is sent only
+        if [connect] contains it.
         """
         target = msgspec.structs.replace(self, protocol=protocol)
         if target.is_socket_io:
@@ -137,7 +137,7 @@ def configured_target(config: "Config") -> ServerTarget:
 
 
 def _configured_protocol(config: "Config") -> str:
-    """Return the protocol of the configured server, "" if the server must show it."""
+    """Return the protocol of the configured server, "" if it is unknown until the server answers."""
     given, url = config["target.protocol"], config.server_url
     if url is None:
         if given not in (None, "socket.io"):

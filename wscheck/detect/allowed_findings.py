@@ -36,7 +36,7 @@ def _reason(finding: Finding, allow: AllowList) -> str | None:
 
 
 def allow_notes(findings: Iterable[Finding], allow: AllowList) -> list[AllowNote]:
-    """Return a warning for each expired entry and a note for each entry that matches no finding of the run."""
+    """Return a warning for each expired allow-list entry, and a note for each entry that matches no finding."""
     findings, notes = list(findings), list[AllowNote]()
     for entry in allow.entries:
         count = sum(_matches(entry, finding) for finding in findings)

@@ -68,7 +68,8 @@ class SurvivedChange(msgspec.Struct, frozen=True, gc=False):
 
     newer     the event that opened the user's first later connection, None if the user opened none
     until     end of the time during which both connections were open (epoch seconds), None without a newer connection
-    returned  number of users who connected again within seconds; 0 if a log line reported the restart instead
+    returned  number of users who connected again within seconds of the assumed restart of the process; 0 if a log line
+              reported the restart
     """
 
     user: str

@@ -101,7 +101,7 @@ def _apply_to_endpoint(connections: OpenConnections, policy: ConnectionPolicy) -
 
 
 def _are_on_devices(connections: OpenConnections) -> bool:
-    """Return whether the log names another device, or another kind of device, with each connection."""
+    """Return whether the log names a different device, or kind of device, for each connection."""
     devices = {each.device for each in connections if each is not None and each.device is not None}
     return len(devices) == len(connections)
 

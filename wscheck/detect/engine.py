@@ -1,7 +1,7 @@
 """Rule engine: it passes events to the ledger and the rules, and collects findings.
 
-Rules report occurrences. Occurrences of the same problem of the same user become one finding. Overlapping connections
-in a server's log that have an explanation other than a second opener become a gap.
+Rules report occurrences. Occurrences of the same problem of the same user become one finding. If connections overlap in
+a server's log for another reason than code that opens a second one, they become a gap (missing evidence).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -269,8 +269,8 @@ class Judge:
     def _is_on_kinds_of_devices(self, history: UserHistory) -> bool:
         """Return whether the user has connections on devices of different kinds ("phone", "desktop").
 
-        A name is a kind of device if several users have it. A number is none, because it may number the connections of
-        each user.
+        A device name that several users have is a kind of device. A number does not count as one, because it may only
+        number the connections of each user.
         """
         if not self._is_undecided or not belongs_to_devices(history, lambda one: one.device):
             return False
@@ -340,9 +340,10 @@ def _grow(finding: Finding, occurrence: Occurrence) -> None:
 
 
 def _add_evidence(evidence: list[AnyEvent], events: Sequence[AnyEvent]) -> None:
-    """Append the events that are new. Of many, keep the first and the latest.
+    """Append the `events` that `evidence` does not contain. If there are many, keep only the first and the latest.
 
-    An occurrence can have thousands of events, one per open connection, and most of them were in the one before.
+    An occurrence can have thousands of events, one per open connection. Most of them are also in the previous
+    occurrence.
     """
     for event in events:
         if len(evidence) >= FIRST_EVIDENCE:
@@ -364,7 +365,10 @@ def was_handed_over(history: UserHistory, *, at: float | None = None) -> bool:
     """Return whether the server caused each overlap by moving the client to a new connection.
 
     The older connection must end within `MAX_HANDOVER_S` of the opening of the newer one, with a reason that reports
-    the move. `at` is as for `_older_ended`.
+    the move.
+
+    at  current time (epoch seconds) while further events may follow, None at the end of the evidence. With a time, an
+        older connection that is still open counts too, if it can end soon enough
     """
     return _older_ended(history, reports_handover, MAX_HANDOVER_S, at)
 
@@ -372,8 +376,10 @@ def was_handed_over(history: UserHistory, *, at: float | None = None) -> bool:
 def outlived_lost_network(history: UserHistory, *, at: float | None = None) -> bool:
     """Return whether each overlap is explained by a client that lost its network and reconnected.
 
-    The older connection must end with a ping timeout within `MAX_PING_TIMEOUT_S` of the opening of the newer one. `at`
-    is as for `_older_ended`.
+    The older connection must end with a ping timeout within `MAX_PING_TIMEOUT_S` of the opening of the newer one.
+
+    at  current time (epoch seconds) while further events may follow, None at the end of the evidence. With a time, an
+        older connection that is still open counts too, if it can end soon enough
     """
     return _older_ended(history, reports_silent_client, MAX_PING_TIMEOUT_S, at)
 
@@ -381,8 +387,9 @@ def outlived_lost_network(history: UserHistory, *, at: float | None = None) -> b
 def _older_ended(history: UserHistory, explains: Callable[[str | None], bool], within: float, at: float | None) -> bool:
     """Return whether in each overlap the older connection ended soon, with a reason that explains the overlap.
 
-    at  time at which the older connection may still be open (epoch seconds), None at the end of the evidence. A page
-        opens its connections within `MIN_AGE_S`, so only a connection that is older can have broken
+    at  current time (epoch seconds) while further events may follow, None at the end of the evidence. With a time, an
+        older connection that is still open counts too, if it can end soon enough, and was opened more than
+        `MIN_AGE_S` before the newer one: connections that one page opens are closer together
     """
     ended = {closing.sid: closing for closing in history.closings}
     replaced = {change.old_sid for change in history.replacements}
@@ -402,7 +409,10 @@ def _older_ended(history: UserHistory, explains: Callable[[str | None], bool], w
 
 
 def has_lasted(history: UserHistory, at: float) -> bool:
-    """Return whether open connections of the user overlap for longer than a lost network explains."""
+    """Return whether connections of the user that are still open at `at` (epoch seconds) have overlapped for long.
+
+    "For long" means for longer than a lost network explains.
+    """
     ended = {closing.sid for closing in history.closings}
     return any(
         new.at is not None and at - new.at > MAX_PING_TIMEOUT_S and ended.isdisjoint((old.sid, new.sid))

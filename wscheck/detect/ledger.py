@@ -121,13 +121,17 @@ class Ledger:
         return (self._user.get(sid) or self._replaced_users.get(sid)) if sid is not None else None
 
     def opening_events(self) -> Iterator[Connected]:
-        """Yield the opening event of each open connection, as `open_items` does."""
+        """Yield the event that opened each open connection.
+
+        If the event is no longer stored, yield one that contains only the user and the socket id.
+        """
         return (opening for _, opening in self.open_items())
 
     def open_items(self) -> Iterator[tuple[str, Connected]]:
-        """Yield the socket id (or its substitute) and the opening event of each open connection.
+        """Yield the socket id and the opening event of each open connection.
 
-        If the event is no longer stored, yield one that contains only the user and the socket id.
+        If no log line named the socket, the id is a substitute. If the event is no longer stored, yield one that
+        contains only the user and the socket id.
         """
         for user, sids in self._open.items():
             for sid in (sids,) if isinstance(sids, str) else sids:

@@ -43,14 +43,20 @@ MIN_REPLACEMENTS = 2
 
 
 class PromptEnds(BoundedDict[str, list[ReplacedChange]]):
-    """Consecutive ends of each user's older connections, which count as replacements once there are `least`."""
+    """Series of ends of older connections, one series per user.
+
+    The ends of a series count as replacements once there are `least` of them.
+    """
 
     def __init__(self, least: int) -> None:
         super().__init__(MAX_UNEXPLAINED_ENDS)
         self._least = least
 
     def add(self, user: str, change: ReplacedChange, *, counts: bool) -> tuple[ReplacedChange, ...]:
-        """Add an end and return the replacements to report. An end that does not count interrupts the row."""
+        """Add an end to the user's series, and return the replacements to report now.
+
+        If `counts` is False, do not add the end, and start a new series.
+        """
         if not counts:
             self.pop(user, None)
             return ()
@@ -121,11 +127,18 @@ class ReplacementInference:
     def on_unexplained_overlap_end(
         self, event: Disconnected, sid: str, user: str, open_sids: tuple[str, ...], openings: Mapping[str, Connected]
     ) -> tuple[ReplacedChange, ...]:
-        """Return the replacements to report after the end of one of several connections, for an unclear reason.
+        """Return the replacements to report after one of a user's several connections ended for an unclear reason.
 
         A single such end proves nothing. After `MIN_PROMPT_ENDS` ends in a row, each directly after the opening of a
         newer connection, return all of them as replacements. From then on, return each further one. If the ends follow
-        less directly, `MIN_LOOP_ENDS` ends of short connections are needed. The arguments are those of `on_disconnect`.
+        less directly, `MIN_LOOP_ENDS` ends of short connections are needed.
+
+        Args:
+            event: the end of the connection.
+            sid: socket id of the ended connection.
+            user: user of the connection.
+            open_sids: socket ids of the user's connections before the end, oldest first.
+            openings: socket id to the event that opened the connection, as far as known.
         """
         if self.has_logged_replacements or event.source != SOURCE_SERVER_LOG:
             return ()

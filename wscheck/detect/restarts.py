@@ -128,7 +128,7 @@ class PresumedEnds:
         return self._by_sid[sid].user
 
     def start_restart(self, event: Event) -> Restart:
-        """Record a restart, for the connections that are added next."""
+        """Record a restart and return it. Pass it to `add` with each connection that counts as ended since then."""
         restart = Restart(event)
         self.restarts.append(restart)
         return restart
@@ -155,7 +155,7 @@ class PresumedEnds:
             self.user_opened(OpenedChange(user, sid, opening, ()))
 
     def newer_closed(self, sid: str, event: Event) -> None:
-        """Record that a connection ended which a user may have opened after the restart."""
+        """Record the end of the connection `sid`, if it is the first one that a user opened after the restart."""
         presumed = self._newer.pop(sid, None)
         if presumed is not None:
             presumed.until = event.at
@@ -192,11 +192,11 @@ RETURN_WAVE_S = 5.0
 
 
 class ReturnWave:
-    """Users who opened another connection at about the same time.
+    """Users who opened another connection at about the same time, while an earlier one looked open.
 
     This is how users return after their server was killed. It is decided `RETURN_WAVE_S` after the start of the wave
     whether a restart caused it, or as soon as an earlier connection ends by itself, because then the server is alive.
-    Until then, the overlaps of these users are not reported.
+    Until then, the overlaps of these users (their several open connections) are not reported.
 
     overlaps  dict of user to the start of the overlap (epoch seconds)
     """

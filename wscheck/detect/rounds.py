@@ -64,8 +64,12 @@ def _is_stable(last: int, at_rest: int | None, per_round: int) -> bool:
 
 
 class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers of the connections of one opener, or of one event's handlers, at one place. Fields as in `RoundCounted`.
+    """Numbers of connections, handlers or subscriptions of one call site, over the rounds of a loop.
 
+    place    the place that was visited: the path of a link, or the line of a step
+    what     "connections", "handlers" or "subscriptions"
+    name     event of the handlers, or name of the subscriptions
+    opener   call site of the connections or subscriptions, or location of the handlers
     counts   the number before the first round, and after each round
     at_rest  the number some seconds after the last round, None if not counted
     last     event with the latest number

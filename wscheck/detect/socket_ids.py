@@ -142,7 +142,7 @@ def _owner(user: str, node: str | None) -> SessionOwner:
 
 
 class AssumedEnd(msgspec.Struct, frozen=True):
-    """End that was reported without a socket id.
+    """End of a connection that was reported without a socket id.
 
     sid  id of the connection that is assumed to have ended, None if none could be assumed
     """

@@ -194,12 +194,13 @@ def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 
 
 def calling_package(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
-    """Return `stack` with the frames of the package that used the client as those of an application.
+    """Return `stack` with shorter file paths in the frames of one package, so that they count as the application's.
 
-    Some connections are opened without a frame of the application: an effect of a library's hook, or an element that a
-    library defines. The package is then the one that called the innermost package, or the innermost one if no other
-    called it. Its files are named from its own name on: `@scope/name/src/cable.js`. Frameworks and Socket.IO's client
-    are left out. The stack is returned unchanged if it has a frame of the application, or none of a package.
+    Some connections are opened without a frame of the application: by an effect of a library's hook, or by an element
+    that a library defines. The package is then the one that called the innermost package, or the innermost one if no
+    other called it. The new paths start with the name of the package: `@scope/name/src/cable.js`. Frameworks and
+    Socket.IO's client do not count as packages. The stack is returned unchanged if it has a frame of the application,
+    or none of a package.
     """
     used = [found for frame in stack if (found := _package_of(frame)) is not None]
     if app_frames(stack) or not used:
@@ -218,7 +219,10 @@ def has_package(stack: Sequence[CodeLocation]) -> bool:
 
 
 def _package_of(frame: CodeLocation) -> re.Match[str] | None:
-    """Return the name of a frame's package and the path from it on, None for frameworks and Socket.IO's client."""
+    """Return the match with a frame's package (`name`) and its file from that name on (`path`).
+
+    Return None for frameworks and Socket.IO's client, and if the frame is in no package.
+    """
     found = None if is_client_frame(frame) else _PACKAGE.match(frame.file)
     return found if found is not None and _FRAMEWORK_NAME.match(found["name"]) is None else None
 

@@ -18,7 +18,7 @@ from wscheck.model.load_statistics import (
 )
 
 MAX_WAIT_S = 6
-"""Seconds for which the statistics of a second wait for a worker that has not reported that second."""
+"""Longest time, in seconds, that the statistics of one second are held back for a worker that has not reported them."""
 
 SHOWN_SECONDS = 300
 """Number of seconds that the Connections page of Locust's web UI plots."""
@@ -85,7 +85,7 @@ class RunAggregator:
                 self._pending.setdefault(second.at, SecondCounts(second.at)).merge(second)
 
     def worker_closed(self, worker: str) -> None:
-        """Handle the close of a worker, which has sent its last report."""
+        """Mark a worker as closed, because it has sent its last report."""
         if worker in self.workers:
             self.workers[worker].state = "closed"
 

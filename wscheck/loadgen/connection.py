@@ -274,7 +274,7 @@ class Connection:
     # --- called by the handshake ----------------------------------------------------------------------------------
 
     def open_new_transport(self) -> None:
-        """Start a transport in place of the present one.
+        """Close the present transport, if there is one, and start to connect a new one.
 
         Raises:
             TransportError: There is no socket or no local port for the transport.
@@ -283,7 +283,7 @@ class Connection:
         self._transport = open_transport(self.generator.endpoint, self.generator.reactor, self)
 
     def send(self, data: bytes) -> None:
-        """Send bytes.
+        """Send bytes on the present transport.
 
         Raises:
             TransportError: The transport is broken.
@@ -604,8 +604,8 @@ class Connection:
     def _end(self, reason: str, *, abort: bool = False, transport_closed: bool = False) -> None:
         """Report the end of an open connection.
 
-        The server is given time to close the transport first, so that our port is free at once (no TIME_WAIT on our
-        side).
+        With `abort`, reset the transport. Otherwise give the server time to close the transport first, so that our port
+        is free at once (no TIME_WAIT on our side).
         """
         if self.state not in (ConnectionState.OPEN, ConnectionState.CLOSING):
             return
@@ -619,7 +619,7 @@ class Connection:
         self._observer.ended(self, reason)
 
     def _release(self, *, abort: bool = False) -> None:
-        """Free the transport and the deadline."""
+        """Close the transport, or reset it with `abort`, and remove the deadline."""
         self.state = ConnectionState.CLOSED
         self._handshake = None
         self.generator.reactor.clear_deadline(self)

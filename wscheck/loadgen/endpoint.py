@@ -26,7 +26,8 @@ class SetupError(ValueError):
 class UserIdentity(msgspec.Struct, frozen=True):
     """Request texts with the credentials of one user, which all connections of the user share.
 
-    path_prefix     request path up to the name of Engine.IO's transport; without Socket.IO, the whole path and query
+    path_prefix     request path and query up to `transport=`, which a transport's name follows; without Socket.IO, the
+                    whole path and query
     header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
     token           the user's token, which is redacted in messages in which the server repeats it

@@ -24,7 +24,7 @@ _MAX_REFUSAL_LENGTH = 80
 _MAX_STALL_SECONDS = 60
 
 ConnectCallback = Callable[[float, str | None], None]
-"""Function that is called for each connect with its milliseconds and, if it was refused, the kind of the refusal."""
+"""Function that is called for each attempt to connect: its milliseconds, and the kind of the refusal or None."""
 
 
 _CONNECTION_CLASSES: dict[str, type[Connection]] = {

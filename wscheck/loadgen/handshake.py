@@ -281,14 +281,14 @@ class WebSocketHandshake:
 
 
 class PlainHandshake(WebSocketHandshake):
-    """Handshake of a raw WebSocket. The path prefix of the identity is the whole path and query."""
+    """Handshake of a raw WebSocket. `UserIdentity.path_prefix` is the whole path and query of its request."""
 
     __slots__ = ()
     transport_name = ""
 
 
 class StreamBody:
-    """Incremental decoder of a response body that does not end: chunked, or as it is (RFC 9112, section 7.1)."""
+    """Incremental decoder of an endless response body, with or without chunked coding (RFC 9112, section 7.1)."""
 
     __slots__ = ("_is_chunked", "_left", "_line", "is_complete")
 
@@ -350,7 +350,7 @@ class EventStreamHandshake(WebSocketHandshake):
         self._connection.send(f"{request}Cache-Control: no-cache\r\n\r\n".encode())
 
     def received(self, data: bytes) -> None:
-        """Handle the head of the answer."""
+        """Handle bytes of the response. Once its headers are complete, use the stream or report the refusal."""
         self._head += data
         end = self._head.find(b"\r\n\r\n") + 4
         try:
@@ -373,7 +373,7 @@ class EventStreamHandshake(WebSocketHandshake):
             connection.stream_opened(StreamBody(is_chunked=is_chunked), self._head[end:])
 
     def hung_up(self) -> bool:
-        """Return False: an answer without its head is none."""
+        """Return False: the server closed before the response headers were complete, so the connection has failed."""
         return False
 
 
@@ -409,7 +409,7 @@ class PollingHandshake(WebSocketHandshake):
         self._outbox.append(text)
 
     def received(self, data: bytes) -> None:
-        """Handle bytes according to the stage of the handshake."""
+        """Handle bytes from the server: an HTTP response or, on the new WebSocket, the answer to the probe."""
         if self._stage == _PROBE:
             self._probe_received(data)
         elif self._stage == _UPGRADE:

@@ -38,7 +38,7 @@ _SINGLE_PROCESS = "local"
 _CLOSE_MARGIN_S = 1.0
 _LAST_REPORT_WAIT_S = 5.0
 _LATE_WORKER_OFFSET = 10_000_000
-"""Distance between the first user numbers of workers that join a running test, so that their users differ."""
+"""Step between the first user numbers of workers that join a running test, so that no two workers share a user."""
 
 _OWN_FILES = 64
 """Number of files that the process needs in addition to its connections."""
@@ -172,7 +172,8 @@ class LocustProcess:
         """Start one more user.
 
         Returns:
-            The user's number, connections and components; None at the end of a run, or if no user is left.
+            The user's number, connections and components; None at the end of a run, or if the users file
+            has no more users.
         """
         generator = self.generator
         if generator is None or generator.is_closing:
@@ -195,7 +196,7 @@ class LocustProcess:
             self.user_pool.release(number)
 
     def _report_connect(self, ms: float, refusal: str | None) -> None:
-        """Report a connect as a Locust request."""
+        """Report an attempt to connect as a Locust request. `refusal` is the kind of its failure, None on success."""
         self.environment.events.request.fire(
             request_type="WS",
             name="connect",

@@ -26,7 +26,7 @@ UserRow = tuple[str, str | None]
 
 
 class PageBehaviour(msgspec.Struct, frozen=True):
-    """Components of a user's page, and the seconds between the user's events (0: no events)."""
+    """Reconnect policy of each component of a user's page, and the seconds between the user's events (0: no events)."""
 
     components: tuple[ReconnectPolicy, ...]
     emit_every_s: float
@@ -46,7 +46,7 @@ class UserPool:
         self._available: list[int] = []
 
     def acquire(self) -> tuple[int, Credentials]:
-        """Return a number for `release`, and the user with that number.
+        """Return the number and the credentials of a user that is not in use. Pass the number to `release` later.
 
         Raises:
             SetupError: The users file has no more users.
@@ -208,7 +208,10 @@ def behaviour_from(profile: str, options: Any) -> PageBehaviour:
 
 
 def _emit_every_s(options: Any, default_s: float) -> float:
-    """Return --emit-every in seconds. Locust's web UI passes an option as text, and an empty field as ""."""
+    """Return --emit-every in seconds, or `default_s` if it is not set.
+
+    Locust's web UI passes an option as text, and an empty field as "".
+    """
     value = options.emit_every
     return default_s if value in (None, "") else float(value)
 

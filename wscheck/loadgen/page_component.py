@@ -21,9 +21,10 @@ _MAX_FAILURES = 30
 
 
 class ReconnectPolicy(msgspec.Struct, frozen=True):
-    """Times after which a component reconnects.
+    """Delays, in seconds, after which a component reconnects.
 
-    after_server_disconnect_s  after "io server disconnect"; None: never, as in socket.io-client
+    after_server_disconnect_s  delay after the server ended the connection ("io server disconnect"); None: never
+                               reconnect then, as in socket.io-client
     backoff_s                  first delay after a broken or refused connection, then doubled; None: never
     jitter                     random part of the backoff: 0 for none, 0.5 as in socket.io-client, 1 for the whole
                                backoff

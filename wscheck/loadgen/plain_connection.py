@@ -1,7 +1,7 @@
 """Connections of the load generator without Socket.IO: raw WebSockets, and streams of server-sent events.
 
-The server may count such a connection from its request on, and it is open when the server has accepted the request and
-the steps after connecting are done.
+The server may count such a connection as soon as the request is sent. The connection is open once the server has
+accepted the request and the steps after connecting (events to send or await, such as a login) are done.
 """
 
 import codecs
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from wscheck.loadgen.generator import LoadGenerator
 
 _PING_TIMEOUT_S = 5.0
-"""Shortest time (seconds) within which the usual servers expect the answer to a ping."""
+"""Shortest time, in seconds, that common servers allow for the answer to a ping."""
 
 _CLOSE_ANSWERS = (b"", (1000).to_bytes(2), (1005).to_bytes(2))
-"""Codes of a close frame that may answer that of a client."""
+"""Codes with which a server may answer a client's close frame: none, 1000 or 1005, as bytes."""
 
 _numbers = itertools.count(1)
 
@@ -35,7 +35,7 @@ _OPEN = ConnectionState.OPEN  # attribute access on an enum is slow
 
 
 class PlainMessage:
-    """One received message. It is read only if a handler or a step needs it."""
+    """One received message. Its text is parsed only when `data` is read."""
 
     __slots__ = ("_name", "_text")
 
@@ -50,7 +50,7 @@ class PlainMessage:
 
 
 class PlainLoadConnection(Connection):
-    """One connection that carries the messages of the application only. `sid` is its number in this process."""
+    """One connection without Socket.IO: it carries only application messages. `sid` is its number in this process."""
 
     __slots__ = ()
 
@@ -66,7 +66,10 @@ class PlainLoadConnection(Connection):
         super().open()
 
     def emit(self, name: str, *arguments: object, on_ack: AckCallback | None = None, ack: bool = False) -> bool:
-        """Send a message. Return False if the connection is not open. Nothing acknowledges it."""
+        """Send a message. Return False if the connection is not open.
+
+        These protocols have no acknowledgements, so `on_ack` and `ack` have no effect.
+        """
         if self.state is not ConnectionState.OPEN:
             return False
         self.send_event(name, *arguments, ack_id=None)
@@ -91,7 +94,7 @@ class PlainLoadConnection(Connection):
             self._steps.event_received(message.data)
 
     def _ended_by_server(self) -> None:
-        """Handle the end of the connection that the server announced."""
+        """Handle the server's notice (a close frame or the end of the stream) that it ends the connection."""
         if self.state is ConnectionState.OPEN:
             self._count_own_stall()
             self._end(IO_SERVER_DISCONNECT)
@@ -123,7 +126,7 @@ class WebSocketLoadConnection(PlainLoadConnection):
             self.received(rest)
 
     def received(self, data: bytes) -> None:
-        """Handle bytes from the server. Messages without a reader are only counted."""
+        """Handle bytes from the server. Messages that no handler needs are counted, but not parsed."""
         if self.state is _OPEN and not self._observer.reads_events() and (count := self._frames.count_texts(data)):
             self.generator.counters.current.received += count
             self._observer.unread_events_received(self, count)
@@ -191,21 +194,27 @@ class EventStreamLoadConnection(PlainLoadConnection):
             self._ended_by_server()
 
     def closed_by_server(self, *, transport_closed: bool = False) -> None:
-        """Handle the end of the transport, which came before ours if it arrived before."""
+        """Handle a close of the transport by the server.
+
+        If it arrived before this client closed the connection, the server ended the connection.
+        """
         if self.state is ConnectionState.CLOSING:
             self._end(TRANSPORT_CLOSE, abort=True)
         else:
             super().closed_by_server(transport_closed=transport_closed)
 
     def _ended_by_server(self) -> None:
-        """Handle the end of the stream, which came before ours if it arrived before."""
+        """Handle the end of the stream.
+
+        If it arrived before this client closed the connection, the server ended the connection.
+        """
         if self.state is ConnectionState.CLOSING:
             self._end(IO_SERVER_DISCONNECT, abort=True)
         else:
             super()._ended_by_server()
 
     def _read_rest(self) -> None:
-        """Handle the bytes that followed the head of the answer."""
+        """Handle the bytes of the stream that arrived together with the response headers."""
         unread, self._unread = self._unread, b""
         if unread and self.state < ConnectionState.ENDED:
             self.received(unread)

@@ -141,7 +141,7 @@ class Reactor:
         return cancel
 
     def worst_lag(self, within_s: float) -> float:
-        """Return by how many milliseconds the latest tick was late in the last `within_s` seconds (at most 120).
+        """Return the largest delay of a tick, in milliseconds, within the last `within_s` seconds (at most 120).
 
         Delays of up to 100 ms count as 0.
         """

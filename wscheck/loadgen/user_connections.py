@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from wscheck.loadgen.generator import LoadGenerator
 
 GREETING_S = 1.0
-"""Seconds after the opening of a connection within which an unrequested event is a greeting."""
+"""Seconds after the opening of a connection in which an event counts as a greeting (sent to each new connection)."""
 
 DUPLICATE_WITHIN_S = 2.0
-"""Seconds between two deliveries of a payload, up to which they count as deliveries of one event."""
+"""Longest time, in seconds, between two deliveries of a payload that count as deliveries of the same event."""
 
 _UNANSWERED = (ConnectionState.CONNECT_SENT, ConnectionState.STEPS)
 
@@ -41,9 +41,10 @@ class UserConnections:
     never acknowledged does not count.
 
     A server replaces a connection by ending it. Its DISCONNECT may be read before or after the acknowledgement of the
-    newer connection, because the two travel on different transports. So it is known only after the answers to all
-    CONNECTs sent before an end whether the end was a replacement. The same applies to a connection that the server
-    ended during the steps after connecting: it was replaced if a newer one opens, and otherwise refused.
+    newer connection, because the two travel on different transports. So whether an end was a
+    replacement is known only when the server has answered all CONNECTs that were sent before that end. The same applies
+    to a connection that the server ended during the steps after connecting (such as a login): it was replaced if a
+    newer one opens, and otherwise refused.
     """
 
     __slots__ = (
@@ -161,7 +162,7 @@ class UserConnections:
         self._remove(connection)
 
     def user_stopped(self) -> None:
-        """Handle the stop of the user."""
+        """Stop counting the user, and forget the user's peak (the most connections at once)."""
         if self._has_connected:
             self._generator.counters.users -= 1
             self._most_at_once, self._has_connected, self._unacknowledged_peaks = 0, False, ()
@@ -214,10 +215,11 @@ class UserConnections:
         self._drop_inexplicable_ends()
 
     def _drop_inexplicable_ends(self) -> None:
-        """Forget ended connections that no future event can show to have been replaced.
+        """Forget ended connections that can no longer turn out to have been replaced.
 
         An ended connection may still turn out to be replaced if a newer connection sent its CONNECT before that end and
-        has not received the answer yet. All other ended connections are forgotten.
+        has not received the answer yet. All other ended connections are forgotten; those that ended during the steps
+        after connecting are counted as refused.
         """
         if not self._unexplained_ends and not self._ended_in_steps:
             return
@@ -239,7 +241,10 @@ class UserConnections:
         return len(self.active) > 1 or self._recent_payloads is not None
 
     def events_received(self, connection: Connection, count: int) -> None:
-        """Count events that need no comparison, as greetings (events for each new connection) if they are some."""
+        """Count `count` events as greetings (events for each new connection) if the connection has just opened.
+
+        The events are not compared with those of the user's other connections.
+        """
         if not connection.has_emitted and _is_greeted(connection, time.monotonic()):
             self._generator.counters.current.greetings += count
 
@@ -294,5 +299,9 @@ def _may_replace(sent_at: float, ended: Connection, ended_at: float) -> bool:
 
 
 def _is_greeted(connection: Connection, at: float) -> bool:
-    """Return whether an event that arrives at the time `at` is a greeting, or belongs to the steps after connecting."""
+    """Return whether an event that arrives at the time `at` is a greeting (an event for each new connection).
+
+    It is one if the connection is not open yet, or if it opened less than `GREETING_S` seconds ago and the client has
+    emitted nothing since.
+    """
     return not connection.has_emitted and (not connection.opened_at or at - connection.opened_at < GREETING_S)

@@ -33,7 +33,7 @@ def add_pages(web_ui: Any, aggregator: RunAggregator, base_path: str | None) -> 
 
 
 def _add_link(response: Response) -> Response:
-    """Add a link to the Connections page to the start page of Locust."""
+    """Add to Locust's start page a link that opens the Connections page."""
     if response.mimetype == "text/html" and not response.direct_passthrough:
         page = response.get_data(as_text=True)
         if 'id="root"' in page:

@@ -6,7 +6,7 @@ import msgspec
 
 
 class AllowEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One [[allow]] of the configuration: findings that the team accepts.
+    """One [[allow]] table of the configuration: findings that the team accepts.
 
     rule    id of the rule
     user    pattern of the user (`test-*`), None for every user

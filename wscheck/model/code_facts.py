@@ -23,7 +23,8 @@ class CodeLocation(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 class Api(StrEnum):
     """Interface that opens the connection.
 
-    STOMP and the members after it open the connection only when a method is called or at the first subscription.
+    For STOMP and the members after it, the call only creates a client. The connection opens later: when a method of the
+    client is called, or at the first subscription.
     """
 
     SOCKET_IO = "socket.io"
@@ -42,7 +43,7 @@ class Api(StrEnum):
 
     @property
     def opens_at_once(self) -> bool:
-        """Return whether the call itself opens the connection."""
+        """True if the call itself opens the connection."""
         return self in (Api.SOCKET_IO, Api.WEBSOCKET, Api.EVENT_SOURCE, Api.PUSHER, Api.ECHO, Api.MQTT)
 
 
@@ -120,7 +121,7 @@ class OpeningCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replacement(msgspec.Struct, frozen=True, kw_only=True):
-    """Text that replaces a part of a file, which is empty for an insertion.
+    """Text that replaces a part of a file. For an insertion, the replaced part is empty.
 
     line, column          1-based start of the replaced part; columns count UTF-16 code units, as in SARIF
     end_line, end_column  1-based end, the column after the last one
@@ -157,14 +158,16 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     owner        component, hook, class or function with this context, "" at module level
     holder       kind of the owner: "component", "hook", "class", "element" (custom element), "function", "" at module
                  level
-    effect       function or method that makes it an effect: "useEffect", "onActivated"; "" for another context
+    effect       function or method that registers the effect: "useEffect", "onActivated"; "" for another context
     dependencies dependencies of the effect, None if it has no list
     cleanup      whether the connection is closed, by the component or by the function that opened it
-    late_cleanup hook for the cleanup that the code calls after an `await`, when the framework ignores it; "" if none
+    late_cleanup hook that registers a cleanup ("onUnmounted"), if the code calls it after an `await`, when the
+                 framework ignores it; "" if not
     after_await  an `await` or a callback precedes the call, so it may run after the cleanup
     guarded      a condition checks whether the connection exists already
-    races        this check precedes an `await` in front of the call, so that several calls pass it
-    overwrites   the variable of the connection outlives the function, which neither checks nor closes it before
+    races        an `await` lies between this check and the call, so several runs may pass the check
+    overwrites   the function stores the connection in a variable that outlives it, and does not check or close an
+                 earlier connection in this variable
     forces_new   the options contain `forceNew: true` or `multiplex: false`
     provides     the owner gives the connection to the components below it (a provider)
     assigned_to  variable or property that receives the connection, "" if none does

@@ -91,7 +91,7 @@ def failure_reason(error: BaseException, otherwise: str = "the connection failed
 
 
 class UnknownName(UsageError):
-    """An unknown name. The next step suggests similar names from `known`, then contains `otherwise`."""
+    """An unknown name. The next step suggests similar names from `known`, and ends with the sentence `otherwise`."""
 
     id = "unknown-name"
 
@@ -103,7 +103,7 @@ class UnknownName(UsageError):
 
 
 class MissingExtra(UsageError):
-    """A library is not installed, because the extra that contains it is not."""
+    """A library is missing, because the group of optional dependencies (extra) that contains it is not installed."""
 
     id = "missing-extra"
 

@@ -40,7 +40,7 @@ class EventCounter:
 
     @property
     def are_timed(self) -> bool:
-        """True if at least one opened connection has a time. In a log without opened connections, any event counts."""
+        """True if an opened connection has a time or, in a log without opened connections, if any event has one."""
         openings = self._kinds[Connected]
         return self.untimed_openings < openings if openings else self.untimed < self.total
 

@@ -177,7 +177,7 @@ class Delivered(ConnectionEvent, frozen=True, kw_only=True):
     """An application event arrived on a connection.
 
     digest    keyed hash of the payload; within one run, equal hashes mean equal payloads
-    core      keyed hash of the payload without its stamps, None if it has none
+    core      keyed hash of the payload without its `stamps`, None if the payload has no stamps
     stamps    path and keyed hash of each time, sequence number and event id in the payload
     about     the user whom the payload names, if the event contract defines the field
     mentions  users of the run whose id is a value anywhere in the payload
@@ -210,7 +210,7 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
     subscription  id of the subscription within its connection
     name          name of the topic, query or channel
     same          keyed hash of the subscription's name and arguments: two subscriptions with equal hashes are the same
-    subscriber    call site that subscribed, None if unknown; `opener` is that of the connection
+    subscriber    call site that subscribed, None if unknown; `opener` is the call site that opened the connection
     code          facts from the source code of the subscriber
     """
 
@@ -224,7 +224,7 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
 class Unsubscribed(ConnectionEvent, frozen=True, kw_only=True):
     """A subscription ended before its connection.
 
-    replaced  the client did not end it: it asked for the same again, and the server keeps one of them
+    replaced  the client did not end it, but subscribed to the same again; the server keeps the new one only
     """
 
     subscription: str = ""
@@ -316,11 +316,14 @@ class SourceStarted(Event, frozen=True, kw_only=True, tag="watching"):
 
 
 class ActionPerformed(Event, frozen=True, kw_only=True, tag="acted"):
-    """wscheck performed an action on a page, for example followed a link; the page's next attempts are its effect.
+    """wscheck performed an action on a page, such as a click on a link.
 
-    before, after  connections that were open before the action, and after it when the page was at rest; None for a
-                   round of a loop, whose counts are events of their own
-    by_step        a step of the configuration performed it as a user would, so that the page's attempts count
+    The action counts as the reason for the page's next connection attempts.
+
+    before, after  number of open connections before the action, and after it when the page was at rest; None for a
+                   round of a loop, whose numbers are in `RoundCounted` events
+    by_step        a step of the configuration performed the action as a user would, so the rule for excessive
+                   connection attempts counts the attempts that result from it
     """
 
     page: str | None = None

@@ -119,7 +119,7 @@ class Bar(msgspec.Struct, frozen=True):
     allow: AllowList = AllowList()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return severity and strictness, as reports and recordings store them."""
+        """Return `fail_on` and `strict` by name, as reports and recordings store them."""
         return {"fail_on": self.fail_on, "strict": self.strict}
 
     def failing(self, findings: Iterable[Finding]) -> list[Finding]:

@@ -14,7 +14,7 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Event counts of a run.
 
     duplicated  events that another connection of the same user had already received
-    greetings   other events that arrived on a new connection before it sent one
+    greetings   other events that arrived on a new connection before the client had sent an event on it
     """
 
     received: int = 0
@@ -23,7 +23,7 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Second(msgspec.Struct, frozen=True, kw_only=True):
-    """Statistics of one second, `second` seconds after the start. `open` and `users` are the values at its end."""
+    """Statistics of one second, `second` seconds after the start. `open` and `users` are values at its last moment."""
 
     second: int
     users: int = 0

@@ -99,7 +99,8 @@ class LoadStatistics(msgspec.Struct):
     replaced                             connections that the server ended in favour of a newer one of the same user
     received, sent                       events
     duplicated                           events that another connection of the user had already received
-    greetings                            other events that arrived on a new connection before it sent one
+    greetings                            other events that arrived on a new connection before the client had sent an
+                                         event on it
     acks, ack_timeouts                   sent events that were acknowledged, and sent events that were not acknowledged
                                          in time
     unanswered                           sent events whose connection ended before the acknowledgement
@@ -208,7 +209,7 @@ class SecondCounts(msgspec.Struct):
     heartbeat_lag_ms: float = 0.0
 
     def merge(self, other: "SecondCounts") -> None:
-        """Add the statistics of the same second of another worker. The longer of the two lags remains."""
+        """Add another worker's statistics of the same second. Of `heartbeat_lag_ms`, keep the larger value."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.heartbeat_lag_ms = max(self.heartbeat_lag_ms, other.heartbeat_lag_ms)

@@ -30,7 +30,7 @@ class ConnectionPolicy(msgspec.Struct, frozen=True):
 
     @property
     def is_per_page(self) -> bool:
-        """Return whether each page may have a connection."""
+        """True if each page may have a connection of its own."""
         return self.connections == PER_TAB
 
     @property

@@ -56,7 +56,7 @@ class ScenarioResult(msgspec.Struct, kw_only=True):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a run.
+    """Description of what a run checked and what it did not check.
 
     checked      what the run checked, as a noun phrase
     not_checked  what it did not check, as a noun phrase
@@ -129,9 +129,9 @@ class Report(msgspec.Struct, kw_only=True):
 
     @property
     def has_results(self) -> bool:
-        """Return whether the report contains anything other than its reason.
+        """True if the report contains anything other than its reason.
 
-        A run that failed to start has no results.
+        The report of a run that failed to start has no results.
         """
         return True
 
@@ -197,7 +197,7 @@ class AccessClient(msgspec.Struct, kw_only=True):
 
     @property
     def per_second(self) -> float:
-        """Return the handshakes per second, 0 if the log does not show them."""
+        """Number of handshakes per second, 0 if the log does not show it."""
         if self.first is None or self.last is None or self.last <= self.first:
             return 0.0
         return (self.handshakes - 1) / (self.last - self.first)
@@ -367,7 +367,10 @@ class RoundCounts(msgspec.Struct, kw_only=True):
 
 
 class ActionSummary(msgspec.Struct, kw_only=True):
-    """Action of wscheck on a page, with the number of open connections before it, and after it when the page rested."""
+    """Action of wscheck on a page, such as a click on a link.
+
+    before, after  number of open connections before the action, and after it when the page was at rest
+    """
 
     action: str
     before: int = 0

@@ -83,7 +83,10 @@ _ENCODED_USER_INFO_VALUE = re.compile(
 
 
 def _named(not_value: str) -> re.Pattern[str]:
-    """Return the pattern of a value after the name of a credential. `not_value` is no value after such a name."""
+    """Return the pattern of a value that follows the name of a credential, as in `token=VALUE`.
+
+    `not_value` is a negative lookahead for words that are no value, although they follow such a name.
+    """
     return re.compile(
         rf"""(?imx)(?P<before>(?:{_NAME}{_QUOTE}?{_SIGN}|{_SESSION_NAME}(?:[ \t]*{_EQUALS}|{_QUOTE}[ \t]*:)[ \t]*)
             (?:(?:bearer|basic|dpop|digest|token){_BLANK}+)?+)
@@ -162,7 +165,7 @@ def redact_source_code(text: str) -> str:
 
 
 def redact_credentials_in_code(text: str) -> str:
-    """Return source code as `redact_source_code`, but with the values of a query whose names tell no credential."""
+    """Return source code like `redact_source_code`, but keep query values whose names do not suggest a credential."""
     text = _NAMED_QUERY_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, text))
     return _NAMED_LITERAL.sub(rf"\g<1>\g<2>{HIDDEN}", text)
 
@@ -213,7 +216,7 @@ class Redactor:
         return _NAMED.sub(self._apparent, self.redact_forms(text))
 
     def redact_id(self, text: str) -> str:
-        """Return `text` as `redact`, but with words in the name of an event, such as `token:refreshed`."""
+        """Return `text` like `redact`, but keep the words in names of events, such as `token:refreshed`."""
         text = self.redact_forms(text)
         return _NAMED_IN_ID.sub(self._apparent, text) if _may_name_value(text) else text
 
@@ -245,7 +248,7 @@ class Redactor:
         return "".join([*parts, text[at:]]) if parts else text
 
     def cut(self, text: str, limit: int) -> str:
-        """Return the first `limit` characters of `text`, or some more, so that no secret is cut in two."""
+        """Return the first `limit` characters of `text`, and the rest of a known secret that would be cut in two."""
         if len(text) <= limit or not self._long:
             return text[:limit]
         start = text[: limit + 12 * len(self._long[0])]
@@ -257,7 +260,7 @@ class Redactor:
     def redact_data(self, value: T) -> T:
         """Return a copy of `value` (a struct, list, dict or text) in which every text is redacted.
 
-        Identifiers of wscheck stay, such as the id of a rule. Numbers and enumerations stay too.
+        Identifiers of wscheck, such as the id of a rule, numbers and enumerations remain unchanged.
         """
         if self._data is None:
             self._data = _DataRedaction(self)
@@ -285,7 +288,10 @@ class Redactor:
         return tuple(each for each in self._long if _may_contain(text, lower, each))
 
     def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Yield begin, end and secret of each occurrence in `text`, in order; the longest of several at one place."""
+        """Yield start, end and text of each known secret in `text`, in order.
+
+        If several secrets start at the same position, yield only the longest.
+        """
         secrets = [*self._candidates(text), *self._short]
         spans = [
             (found.start(), rank, found.end(), secret)
@@ -302,7 +308,7 @@ class Redactor:
         return f"{self._prefix}-{self._numbers[secret]}"
 
     def _apparent(self, found: re.Match[str]) -> str:
-        """Return the text of a match with a stand-in for its value."""
+        """Return the matched text with a stand-in for its value; unchanged if the value is only an ordinary word."""
         groups = found.groupdict()
         if (scheme := groups.get("scheme")) and not _is_value_of(scheme.lower(), groups["value"]):
             return found[0]
@@ -319,7 +325,7 @@ class Redactor:
 
 
 class _DataRedaction:
-    """Redaction of nested data. It remembers the latest texts: the same few occur in thousands of events."""
+    """Redaction of nested data. It caches the latest texts, because thousands of events contain the same few."""
 
     def __init__(self, redactor: Redactor) -> None:
         remember = lru_cache(maxsize=CACHED_TEXTS)
@@ -367,17 +373,17 @@ def _fields_with_text(kind: type[msgspec.Struct]) -> tuple[str, ...]:
 
 @cache
 def _process_key() -> bytes:
-    """Return a random key, so that nobody can find out whether a stand-in belongs to a value that they guess."""
+    """Return the random key with which this process hashes values, so that nobody can test a guessed value."""
     return os.urandom(16)
 
 
 def _may_name_value(text: str) -> bool:
-    """Return whether a text may contain a name and its value."""
+    """Return whether a text may contain a named value, such as `token=VALUE`: a fast check before a slow search."""
     return len(text) >= SHORTEST_APPARENT and ("=" in text or ":" in text or "%" in text)
 
 
 def _is_value_of(scheme: str, value: str) -> bool:
-    """Return whether a word after the name of a scheme is its credential.
+    """Return whether `value`, which follows the name of the authentication scheme `scheme`, is a credential.
 
     Schemes that are also ordinary words need more evidence: base64 of USER:PASSWORD, or a digit.
     """

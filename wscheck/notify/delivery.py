@@ -93,11 +93,11 @@ class DeliveryTarget(Protocol[M]):
         """Send the message. Raises DeliveryFailed."""
 
     def abort(self) -> None:
-        """End the delivery that is running."""
+        """Abort the delivery in progress, if there is one."""
 
 
 class DeliveryQueue(Generic[M]):
-    """Queue and thread that deliver messages to one receiver. `note` is called with a text about lost messages."""
+    """Queue and thread that deliver messages to one receiver. They call `note` with a text about lost messages."""
 
     def __init__(self, target: DeliveryTarget[M], note: Callable[[str], None], redactor: Redactor) -> None:
         self._target, self._note, self._redactor = target, note, redactor
@@ -178,9 +178,10 @@ class DeliveryQueue(Generic[M]):
         return True
 
     def _pause(self, seconds: float, asked: float) -> bool:
-        """Wait before the next attempt; return False if there is no time for it, because the run ends.
+        """Wait before the next attempt. Return False if the run ends too soon for another attempt.
 
-        The end of the run ends a pause that has begun, unless the receiver `asked` for so many seconds.
+        Wait for `seconds`, or for the `asked` seconds of the receiver if they are more (0 if it asked for no pause).
+        The end of the run cuts a pause short, unless the receiver asked for it.
         """
         until = time.monotonic() + min(LONGEST_PAUSE_S, max(seconds, asked))
         if not self._closing.is_set():
@@ -215,7 +216,8 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 class WebhookTarget:
     """The receiver at `url` of an HTTP POST for each change of an incident.
 
-    The URL can be a secret, so messages show only its host. `form`: "json" or "slack".
+    The URL can be a secret, so messages show only its host. `form` is the form of the body: "json" (one JSON object)
+    or "slack" (a message for Slack).
     """
 
     def __init__(self, url: str, form: str) -> None:
@@ -299,7 +301,7 @@ def _retry_after(error: urllib.error.HTTPError) -> float:
 class CommandTarget:
     """Program that is run for each change of an incident, and gets the incident on stdin. Its output goes to stderr.
 
-    It runs without a shell; the command line `sh -c '...'` uses one.
+    No shell interprets the command line. A command line that needs a shell has the form `sh -c '...'`.
     """
 
     def __init__(self, line: str) -> None:
@@ -320,7 +322,7 @@ class CommandTarget:
     def deliver(self, message: bytes) -> None:
         """Run the program once. It is not run again after a failure, because its effects are not known.
 
-        All processes that it started end with it.
+        When the program ends or takes too long, kill it and all processes that it started.
         """
         try:
             # A session of its own: Ctrl-C does not reach the program, and its end can end all that it started.
@@ -362,9 +364,9 @@ class CommandTarget:
 
 
 def _kill_marked(mark: bytes) -> None:
-    """Kill every process whose environment contains `mark`, where /proc shows it (Linux).
+    """Kill every process whose environment contains the entry `mark`, on systems with /proc (Linux).
 
-    A process that began a session of its own is in no process group of the program any more.
+    This also ends processes that left the process group of the program by starting a session of their own.
     """
     for _ in range(KILL_ROUNDS):
         killed = 0

@@ -92,7 +92,7 @@ LabelValues = tuple[str, ...]
 
 
 class DeliveryCounts(Protocol):
-    """Numbers of messages that reached a receiver, and that were dropped."""
+    """Numbers of messages to a receiver: those that were delivered, and those that were dropped."""
 
     delivered: int
     dropped: int
@@ -101,7 +101,8 @@ class DeliveryCounts(Protocol):
 class Figures:
     """The current values of all metrics.
 
-    A metric with labels has its series of each rule and result from the start, so that the first increase is visible.
+    From the start, a metric with the label `rule` or `result` has a series for each value of the label. The series
+    begins with 0, so that a monitoring system sees the first increase.
 
     polled_at  time.monotonic() of the last poll of the logs
     bucket_counts, duration_sum  the histogram of the durations: one count per limit, and one for longer durations
@@ -149,7 +150,7 @@ class Figures:
         return time.monotonic() - self.polled_at < STALLED_S
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Count the event and the connections that it started and ended."""
+        """Count an opened connection or a replacement, and each connection that ended because of the event."""
         if isinstance(event, Connected):
             self._counts[CONNECTS][()] += 1
         elif isinstance(event, Replaced):

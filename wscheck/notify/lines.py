@@ -105,7 +105,7 @@ def log_location(event: Event) -> str:
 
 
 class NdjsonStream:
-    """A recording written to `out`. Without a `header`, the stream continues an existing recording."""
+    """Writer of a recording, one JSON object per line, to `out`. Without a `header`, it continues an existing one."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None, redactor: Redactor) -> None:
         self._out, self._redactor = out, redactor

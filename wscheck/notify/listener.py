@@ -28,11 +28,11 @@ class WatchView(Protocol):
     lines, bytes, unreadable  number of lines and bytes that were read, and of lines that could not be read
     event_count       number of events read
     connection_count  connections open now
-    users_over_one    dict of each user with more than one open connection to the log time in seconds when this started
+    users_over_one    dict of user to the log time in seconds since when the user has more than one open connection
     open_incidents    incidents that are not resolved
     live              the logs are being written now; if not, times in the logs cannot be compared with the current time
     catching_up       content from before the start is still being read
-    proposal          how the logs may be read, if their lines report no connection in known words
+    proposal          suggested options for the logs, if no line reports a connection in a known wording; else None
     """
 
     @property

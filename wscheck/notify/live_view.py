@@ -124,7 +124,7 @@ class RateHistory:
         self._earlier: deque[int] = deque([0] * (HISTORY_S - 1), maxlen=HISTORY_S - 1)
 
     def add(self, at: float) -> None:
-        """Count one occurrence at `at`; a late one counts in the newest second."""
+        """Count one occurrence at the time `at`. If `at` is before the newest second, count it in the newest second."""
         if int(at) != self._second:
             self.advance_to(at)
         self._current += 1
@@ -141,7 +141,7 @@ class RateHistory:
 
     @property
     def history(self) -> list[int]:
-        """Number of events in each of the last seconds, the current second last."""
+        """Number of occurrences in each of the last HISTORY_S seconds, the current second at the end of the list."""
         return [*self._earlier, self._current]
 
     @property
@@ -158,7 +158,7 @@ class ConnectionRates:
         self.attempts, self.replacements = RateHistory(), RateHistory()
 
     def observe(self, event: Event) -> None:
-        """Count one event; an event without a time has no rate."""
+        """Count the event if it is a connection attempt or a replacement. Ignore an event without a time."""
         if event.at is None:
             return
         if isinstance(event, Connected):
@@ -185,8 +185,8 @@ def render(
 ) -> RenderableType:
     """Return the whole view at the log time `now`, with at most `height` lines of `width` columns.
 
-    Incidents come first, because they are the reason to look. Each part takes the lines that it needs, and the worst
-    users of the incidents take those that are left.
+    Incidents come first, because they are the reason to look. Each part takes the lines that it needs. The lines that
+    are left show the users who are affected most.
     """
     messages = list(messages)[-max(1, height // MESSAGES_SHARE) :]
     figures = _figures(watch, rates, compact=height < FULL_HEIGHT)
@@ -221,7 +221,10 @@ def _title(watch: WatchView, now: float | None) -> RenderableType:
 
 
 def _figures(watch: WatchView, rates: ConnectionRates, *, compact: bool) -> list[RenderableType]:
-    """Return lines with the numbers of users and connections and the rates; `compact` without their history."""
+    """Return lines with the numbers of users and connections, and with the rates.
+
+    With `compact`, the rates have no sparkline of their history.
+    """
     over = len(watch.users_over_one)
     numbers = (
         ("users over one", Text(f"{over:,}", "bold red" if over else "bold green")),
@@ -259,7 +262,7 @@ def _rate_text(per_second: float) -> str:
 
 
 class _Sparkline:
-    """A sparkline of the latest counts, as many as fit: in a narrow terminal this column shrinks first."""
+    """Sparkline of as many of the latest counts as fit. In a narrow terminal, it shrinks before the text beside it."""
 
     def __init__(self, counts: Sequence[int]) -> None:
         self._counts = counts
@@ -414,8 +417,8 @@ def _incidents(
 ) -> list[RenderableType]:
     """Return a heading and the groups of open incidents, in at most `room` lines.
 
-    First each group has one line. Then, from the highest rate on, each has its cause and fix and its worst users, as
-    long as there is room.
+    Each group gets one line. The remaining lines show cause, fix and most affected users of the groups, beginning with
+    the group of the highest rate.
     """
     by_key: dict[GroupKey, list[Incident]] = {}
     for incident in watch.open_incidents:
@@ -455,7 +458,10 @@ def _incidents(
 
 
 def _proposal(proposal: WordingProposal, room: int, width: int) -> list[RenderableType]:
-    """Return the options that would read this log, in at most `room` lines. Examples are left out first."""
+    """Return the suggested options for a log in an unknown wording, in at most `room` lines of `width` columns.
+
+    If there is not enough room, the example lines of the log are left out first.
+    """
     first = _line("No line reports a connection in known words.", "yellow")
     options = on_one_line(suggested_options(proposal.options))
     if not proposal.sentences and not options:

@@ -76,7 +76,7 @@ class PrometheusMetrics:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A server that ends each connection in time: clients that never send or never read cannot occupy it."""
+    """HTTP server that limits the time of each connection: clients that never send or never read cannot block it."""
 
     daemon_threads = True
     request_queue_size = 64  # with the default of 5, a burst of clients delays the next one by seconds
@@ -86,14 +86,14 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*arguments, **options)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection. With too many connections, the oldest one ends."""
+        """Start a thread for the new connection. If too many connections are open, close the oldest one first."""
         if len(self._clients) >= MAX_CLIENTS:
             self._end(next(iter(list(self._clients)), None))
         self._clients[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def service_actions(self) -> None:
-        """End the connections that are open for too long. Called twice a second."""
+        """Close the connections that have been open for too long. The server calls this twice a second."""
         now = time.monotonic()
         for client, since in list(self._clients.items()):
             if now - since > CLIENT_S:

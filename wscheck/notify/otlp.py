@@ -50,9 +50,10 @@ _SEVERITIES = {
 
 
 class _Session(requests.Session):
-    """A session that follows no redirect, and keeps why the last request failed ("" if it did not).
+    """An HTTP session that follows no redirect, and remembers the result of the last request.
 
-    status        of the last answer, None without one
+    failure       reason for which the last request failed, "" if it did not fail
+    status        HTTP status of the answer to the last request, None if there was no answer
     succeeded_at  time.monotonic() of the last answer with status 2xx
     """
 
@@ -77,7 +78,10 @@ class _Session(requests.Session):
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Return why a request failed, without the URL, which is in the messages of the library `requests`."""
+    """Return the reason of a failed request without the URL of the receiver.
+
+    The messages of the library `requests` cannot be used, because they contain the URL.
+    """
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     cause: BaseException | None = error
@@ -125,24 +129,30 @@ class OtlpReceiver:
 
 
 def _path(url: str, signal: str) -> str:
-    """Return the URL of a signal at a receiver (OTLP specification, "Endpoint URLs for OTLP/HTTP")."""
+    """Return the URL to which a receiver with the base URL `url` gets a `signal` ("logs" or "metrics").
+
+    Source: OTLP specification, "Endpoint URLs for OTLP/HTTP".
+    """
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/v1/{signal}"))
 
 
 def resource() -> Resource:
-    """Return the description of this process. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES win over its own."""
+    """Return the attributes that describe this process, such as its service name.
+
+    Values in OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES replace the attributes that wscheck sets itself.
+    """
     own = {"service.name": "wscheck", "service.version": __version__, "service.instance.id": str(uuid.uuid4())}
     return Resource.create({**own, **OTELResourceDetector().detect().attributes})
 
 
 class OtlpLogs:
-    """The receiver of one log record for each change of an incident: a target of a `DeliveryQueue`."""
+    """Target of a `DeliveryQueue` that sends one OpenTelemetry log record for each change of an incident."""
 
     name = "OTLP logs"
 
     def __init__(self, exporter: Any, resource: Resource, session: Any = None) -> None:
-        """Create the target. `exporter` is a LogRecordExporter of the SDK; `session` tells why it failed."""
+        """Create the target. `exporter` is a LogRecordExporter of the SDK; `session` has the reason of a failure."""
         self._exporter, self._resource, self._session = exporter, resource, session
         self._scope = InstrumentationScope("wscheck", __version__)
 
@@ -163,7 +173,7 @@ class OtlpLogs:
             raise DeliveryFailed(failure, retry=False)
 
     def abort(self) -> None:
-        """End the delivery that is running."""
+        """Abort the delivery in progress, if there is one."""
         self._exporter.shutdown()
 
 
@@ -201,7 +211,7 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def _place(incident: Incident) -> dict[str, str | int | None]:
-    """Return the file and line of the latest evidence that has one."""
+    """Return log attributes with the file and line of the latest event in the evidence that was read from a file."""
     places = (each for each in reversed(incident.evidence) if getattr(each, "path", None))
     place: Any = next(places, None)
     return {} if place is None else {"log.file.path": place.path, "wscheck.line": place.line}
@@ -220,7 +230,7 @@ class OtlpMetrics:
         session: Any = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Create the metrics. `reader` is a MetricReader of the SDK; `session` tells why sending failed."""
+        """Create the metrics. `reader` is a MetricReader of the SDK; `session` contains the reason of a failure."""
         self._figures, self._session, self._note, self._noted = figures, session, note, False
         self._provider = MeterProvider([reader], resource, shutdown_on_exit=False)
         self._meter = self._provider.get_meter("wscheck", __version__)
@@ -245,7 +255,7 @@ class OtlpMetrics:
         create(metric.otlp, [observe], metric.unit, metric.help)
 
     def on_event(self, event: Event, changes: Sequence[LedgerChange]) -> None:
-        """Do nothing: `Figures` counts the incidents."""
+        """Do nothing: `Figures` counts the events."""
 
     def on_incident(self, incident: Incident) -> None:
         """Do nothing: `Figures` counts the incidents."""
@@ -265,7 +275,7 @@ class OtlpMetrics:
                 self._provider.shutdown(1000 * seconds)
 
     def gaps(self) -> list[Gap]:
-        """Return a gap if the receiver did not get the final values. Call it after `close`."""
+        """Return a gap (a note about missing data) if the receiver did not get the final values. Call after `close`."""
         if self._session is None or (self._closed_at or 0.0) <= self._session.succeeded_at:
             return []
         why = self._session.failure or "no answer in time"

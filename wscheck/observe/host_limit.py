@@ -1,6 +1,6 @@
 """Hosts with which a run may exchange data: the pages of a launched browser, and the HTTP requests of wscheck itself.
 
-A run has a limit inside of `limited_hosts`. Without one, every host is permitted.
+A run that starts inside `with limited_hosts(...)` may reach only these hosts. Every other run may reach every host.
 """
 
 from collections.abc import Collection, Iterator
@@ -30,8 +30,8 @@ class HostNotPermitted(aiohttp.ClientError):
 class HostLimit:
     """The permitted hosts, and the hosts that a run could not reach because of the limit.
 
-    hosts    in lower case, an IPv6 address in brackets
-    refused  dict of host to True if its absence may have changed what a page or a server does
+    hosts    the permitted hosts in lower case, an IPv6 address in brackets
+    refused  dict of unreachable host to True if its absence may have changed the behaviour of a page or a server
     """
 
     def __init__(self, hosts: Collection[str]) -> None:
@@ -40,7 +40,7 @@ class HostLimit:
 
     @property
     def browser_flags(self) -> list[str]:
-        """Flags with which Chromium resolves no other name and connects to no other address, also for WebSockets."""
+        """Chromium flags that keep the browser from contacting hosts that are not permitted, also by WebSocket."""
         rules = ["MAP * ~NOTFOUND", *(f"EXCLUDE {host.strip('[]')}" for host in sorted(self.hosts))]
         # A proxy would resolve the names itself, and WebRTC sends packets to addresses without resolving them.
         return [
@@ -55,13 +55,13 @@ class HostLimit:
         return host is None or host in self.hosts
 
     def record(self, url: str, *, matters: bool = True) -> None:
-        """Remember the host of a request if it is not permitted."""
+        """Remember the host of a request if it is not permitted; `matters` is the value for it in `refused`."""
         host = url_host(url)
         if host is not None and host not in self.hosts and (host in self.refused or len(self.refused) < MAX_REFUSED):
             self.refused[host] = matters or self.refused.get(host, False)
 
     def on_network_event(self, method: str, params: dict[str, Any]) -> None:
-        """Remember the host of a request or WebSocket that a DevTools event reports."""
+        """Remember the host of a request or WebSocket in a DevTools event, if the host is not permitted."""
         if method == "Network.requestWillBeSent":
             self.record(str(params["request"]["url"]), matters=params.get("type") not in _PASSIVE)
         elif method in ("Network.webSocketCreated", "Network.webTransportCreated"):

@@ -99,7 +99,7 @@ class _Identifier(msgspec.Struct):
     sent_at: float | None = None
 
     def asks_again(self, at: float) -> bool:
-        """Process a command to subscribe. Return False if it repeats a command that was not confirmed."""
+        """Process a command to subscribe. Return False if it only repeats an earlier, unconfirmed command."""
         if self.sent_at is None or at - self.sent_at > RETRY_S * 0.8:
             self.sent = 0
         self.sent, self.sent_at = self.sent + 1, at
@@ -114,10 +114,10 @@ class _Identifier(msgspec.Struct):
 
 
 class ActionCableSession(LoginSession):
-    """Session of one consumer.
+    """Session of one consumer, which is Action Cable's name for a client with its WebSocket.
 
-    The server has one subscription for each identifier. The client may have several, and sends one command for each;
-    it unsubscribes with the last of them.
+    The server has one subscription for each identifier. The client may have several subscriptions with the same
+    identifier. It sends a command to subscribe for each, but only one command to unsubscribe, when the last one ends.
     """
 
     def __init__(self) -> None:

@@ -38,7 +38,7 @@ class DevServer(Protocol):
         return Confidence.LIKELY if is_spoken else Confidence.NONE
 
     def speaks(self, sent: Sequence[Data], received: Sequence[Data]) -> bool:
-        """Return whether the first messages are those of the tool."""
+        """Return whether the first messages show that this tool is the server. The default returns False."""
         return False
 
     def start_session(self, opening: Opening) -> PlainWebSocketSession:

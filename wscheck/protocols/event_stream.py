@@ -49,7 +49,10 @@ class EventStreamParser:
         self._is_start = True
 
     def feed(self, text: str) -> list[tuple[str, str] | None]:
-        """Return the events that a part completes: type and data. None stands for an event that is too long."""
+        """Process the next part of the stream, and return each event that it completes, as type and data.
+
+        None stands for an event that is too long.
+        """
         if self._is_start and text:
             text, self._is_start = text.removeprefix("\ufeff"), False
         if self._after_return and text[:1] == "\n":
@@ -97,7 +100,7 @@ class EventStreamSession(Session):
         return [self._event(event, at) for event in self._parser.feed(text) if not _keeps_open(event)]
 
     def _decode(self, data: bytes) -> str:
-        """Return the text of a part, and keep the bytes of a character that the next part completes."""
+        """Return the text of a part. If its last character is incomplete, keep the bytes of it for the next part."""
         data = self._undecoded + data
         complete = len(data) - _incomplete_length(data)
         self._undecoded = data[complete:]
@@ -123,7 +126,7 @@ def _keeps_open(event: tuple[str, str] | None) -> bool:
 
 
 def _incomplete_length(data: bytes) -> int:
-    """Return the number of bytes at the end of `data` that are the start of a longer character (UTF-8)."""
+    """Return the number of bytes at the end of `data` that begin an incomplete UTF-8 character."""
     for length in range(1, min(4, len(data) + 1)):
         byte = data[-length]
         if byte >= 0xC0:

@@ -59,8 +59,8 @@ class GraphQl(WebSocketProtocol):
 class Operation(NamedTuple):
     """Operation that the client started.
 
-    kind  "query", "mutation" or "subscription"; "subscription" also for a document that only the server knows
-    name  its own name, otherwise that of its first field
+    kind  "query", "mutation" or "subscription"; "subscription" also if the client does not send the document
+    name  name of the operation, or of its first field if the operation has no name
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Operation(NamedTuple):
 
 
 class GraphQlSession(JsonSession):
-    """Session of one connection. An operation whose document contains no subscription is a request."""
+    """Session of one connection. A query or mutation counts as an event of the client, not as a subscription."""
 
     def __init__(self) -> None:
         super().__init__()

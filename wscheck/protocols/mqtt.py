@@ -125,7 +125,7 @@ class PacketParser:
         self._to_skip = 0
 
     def feed(self, data: bytes) -> list[MqttPacket | None]:
-        """Return the packets that a part completes. None stands for a packet that is too long or malformed."""
+        """Process the next part, and return the packets that it completes. None stands for an unreadable packet."""
         self._data += data
         found: list[MqttPacket | None] = []
         while self._data:
@@ -154,7 +154,7 @@ class PacketParser:
 
 
 def _variable_integer(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Return a variable byte integer and its size: 0 if bytes are missing, -1 if it has too many."""
+    """Return the variable byte integer at `at`, and its size in bytes: 0 if it is incomplete, -1 if it is too long."""
     value = 0
     for size, byte in enumerate(data[at : at + _MAX_LENGTH_BYTES], start=1):
         value |= (byte & 0x7F) << (7 * (size - 1))
@@ -164,7 +164,7 @@ def _variable_integer(data: bytes | bytearray, at: int) -> tuple[int, int]:
 
 
 class _Truncated(ValueError):
-    """A packet ends before its fields do."""
+    """Error for a packet that ends before its fields do."""
 
 
 class _Fields:
@@ -328,9 +328,10 @@ class MqttSession(LoginSession):
         return events
 
     def _sameness(self, name: str, qos: int) -> dict[str, Any]:
-        """Return the field `same` of `Subscribed`: what makes two subscriptions to a filter the same.
+        """Return the field `same` of `Subscribed`, which is equal for equal subscriptions to the topic filter `name`.
 
-        The broker divides the messages of a shared subscription between its clients.
+        For a shared subscription ($share/...), it contains the client id: the broker divides the messages between
+        clients, so subscriptions of two clients are not the same.
         """
         is_shared = name.startswith("$share/")
         return {"qos": qos, "client": self._client_id} if is_shared else {"qos": qos}
@@ -374,7 +375,7 @@ class MqttSession(LoginSession):
         return [Received(at=at, name=topic, payload=content, attachments=attachments)]
 
     def _resolve_alias(self, topic: str, alias: int | None, direction: Direction) -> str:
-        """Return the topic that an alias stands for; the first message with the alias contains both."""
+        """Return the topic of a message: `topic`, or the one that an earlier message gave together with `alias`."""
         if alias is None:
             return topic
         if topic and len(self._aliases) < MAX_SUBSCRIPTIONS:
@@ -382,7 +383,7 @@ class MqttSession(LoginSession):
         return topic or self._aliases.get((direction, alias), "")
 
     def _is_repeated(self, packet: MqttPacket, number: int) -> bool:
-        """Return whether a message arrived before, and the broker sends it again because no answer reached it."""
+        """Return whether the broker sends an earlier message again because it received no acknowledgement."""
         is_copy = bool(packet.flags & 0x08) and number in self._unanswered
         if number:
             self._unanswered.pop(number, None)

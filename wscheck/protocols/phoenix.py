@@ -146,7 +146,11 @@ def _decode_binary(data: bytes, direction: Direction) -> PhoenixMessage | None:
 
 
 def _split(data: bytes, start: int, count: int, encodings: int = 0) -> tuple[list[str] | None, bytes]:
-    """Return `count` fields, whose lengths are in the bytes from `start` on, and the rest; None if data are missing."""
+    """Return `count` text fields of a binary message, None if data are missing, and the data after the fields.
+
+    From `start` on, the message has one byte for the length of each field, then `encodings` other bytes, then the
+    fields.
+    """
     at = start + count + encodings
     try:
         lengths = struct.unpack_from(f"{count}B", data, start)
@@ -162,7 +166,7 @@ def _split(data: bytes, start: int, count: int, encodings: int = 0) -> tuple[lis
 
 
 class _Channel(msgspec.Struct):
-    """Joined channel. `ref` is the number of its join."""
+    """Channel that the client joined. `ref` is the number of the client's request to join."""
 
     topic: str
     ref: str | None
@@ -206,7 +210,7 @@ class PhoenixSession(Session):
         return [*identified, Subscribed(at=at, id=key, name=name, same=same)]
 
     def _leave(self, message: PhoenixMessage, at: float, *, by_server: bool) -> WireEvents:
-        """End the channel that a message names; without a `join_ref`, every channel of its topic."""
+        """End the channel that a message names by its `join_ref`; if it has none, end every channel of its topic."""
         ended = [
             key
             for key, channel in self._channels.items()
@@ -248,7 +252,7 @@ class PhoenixSession(Session):
 
 
 def _name(message: PhoenixMessage) -> str:
-    """Return the name of an event; that of a Supabase broadcast is in the payload."""
+    """Return the name of the event in a message. A broadcast of Supabase has the name in its payload."""
     inner = message.payload.get("event") if isinstance(message.payload, dict) else None
     return inner if message.event == "broadcast" and isinstance(inner, str) else message.event
 

@@ -100,7 +100,7 @@ MAX_FIRST = 3
 
 
 class WireEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """Base class of what a session reports. `at` is the time in seconds since the epoch."""
+    """Base class of the events that a session reports. `at` is the time in seconds since the epoch."""
 
     at: float
     channel: str = ""
@@ -113,7 +113,7 @@ class Named(WireEvent, frozen=True, kw_only=True):
 
 
 class Identified(WireEvent, frozen=True, kw_only=True):
-    """Values that may name the user, by key. An identity rule chooses one by its source and key.
+    """Data from the client that may contain the user id, by key. A setting selects one value by its source and key.
 
     source  "auth" (what the client sends in order to log in), "query", "header", "cookie" or "subprotocol"
     """
@@ -131,7 +131,7 @@ class Requested(WireEvent, frozen=True, kw_only=True):
 class Accepted(WireEvent, frozen=True, kw_only=True):
     """The server accepted the connection, or one of its channels.
 
-    id         the server's name for it, if it has one
+    id         id that the server gave to the connection or channel, None if it gave none
     client_id  name of the client, if the server keeps only one connection of each name (MQTT)
     """
 
@@ -140,7 +140,7 @@ class Accepted(WireEvent, frozen=True, kw_only=True):
 
 
 class Rejected(WireEvent, frozen=True, kw_only=True):
-    """The server, or the reader, refused the connection or one of its channels.
+    """The server refused the connection or one of its channels, or wscheck cannot read it.
 
     reason   "refused" (by the server), or "protocol" (of a kind or version that cannot be read)
     """
@@ -168,8 +168,8 @@ class Subscribed(WireEvent, frozen=True, kw_only=True):
     """The client started a subscription.
 
     id    name of the subscription on the connection, which `Unsubscribed` repeats
-    name  what is subscribed to, for reports
-    same  what makes two subscriptions the same: topic, query and variables, ...; any JSON value
+    name  name of the topic, query or channel, as reports show it
+    same  a JSON value that is equal for equal subscriptions: for example topic, or query and variables
     """
 
     id: str
@@ -181,7 +181,7 @@ class Unsubscribed(WireEvent, frozen=True, kw_only=True):
     """A subscription ended.
 
     by_server  the server ended it
-    replaced   the client did not end it: it asked for the same again, and the server keeps one of them
+    replaced   the client did not end it, but subscribed to the same again; the server keeps the new one only
     """
 
     id: str
@@ -222,13 +222,13 @@ class Malformed(WireEvent, frozen=True, kw_only=True):
 
 
 class Inner(WireEvent, frozen=True, kw_only=True):
-    """The connection carries a connection of another protocol, such as STOMP in SockJS."""
+    """The messages of the connection carry an inner connection of another protocol, such as STOMP in SockJS."""
 
     opening: Opening
 
 
 class InnerData(WireEvent, frozen=True, kw_only=True):
-    """Data of the carried connection."""
+    """Data of the inner connection, such as a STOMP frame that arrived in a SockJS message."""
 
     direction: Direction
     data: Data
@@ -238,9 +238,9 @@ WireEvents = list[WireEvent]
 
 
 class Link(ABC):
-    """One request or WebSocket of a session. A session that has exactly one is its own link.
+    """One HTTP request or one WebSocket that carries data of a session. A session that has only one is its own link.
 
-    carries  False while a WebSocket only tries whether it can carry the session: its end does not end the session
+    carries  False for a WebSocket that is still being tested for an upgrade: its end does not end the session
     """
 
     carries: bool = True
@@ -253,11 +253,11 @@ class Link(ABC):
 class Session(Link):
     """One connection of a protocol: a state machine that turns data into wire events.
 
-    Call the methods in the order of time.
+    Call its methods in the order in which the data were sent or received.
     """
 
     def start(self, at: float) -> WireEvents:
-        """Process the request for the connection."""
+        """Process the client's request to open the connection."""
         return []
 
     def accept(self, at: float) -> WireEvents:
@@ -269,18 +269,18 @@ class Session(Link):
         """Process the end of the transport.
 
         code    the WebSocket close code, None if it is unknown
-        reason  reason of the end (`wscheck.model.disconnect_reasons`), which the session may know better
+        reason  reason of the end (`wscheck.model.disconnect_reasons`), unless the session knows a more precise one
         """
 
     def link(self, opening: Opening) -> Link:
-        """Return the `Link` for the first request or WebSocket of this session, or for one that continues the session."""
+        """Return the `Link` for a request or WebSocket of this session: the first one or a later one."""
         return self
 
 
 class LoginSession(Session):
-    """Session of a protocol in which the server answers a login: until then, the WebSocket is open and of no use.
+    """Session of a protocol with a login: the connection is accepted only when the server has answered the login.
 
-    `accept` reports nothing. Call `open` or `refuse` when the server has answered.
+    `accept`, which is called when the WebSocket opens, reports nothing. Call `open` or `refuse` for the answer.
     """
 
     def __init__(self) -> None:
@@ -317,7 +317,7 @@ class Protocol(ABC):
 
     id           name in recordings: "graphql-ws"
     name         name in reports: "GraphQL (graphql-ws)"
-    is_left_out     its connections are listed, but not evaluated: the hot reload of a development server
+    is_left_out     its connections are listed, but not evaluated; True for the hot reload of a development server
     names_sessions  the server gives each session an id (`Named`); otherwise, connections are numbered
     """
 
@@ -339,7 +339,7 @@ class Protocol(ABC):
         return url
 
     def query(self, url: str) -> Mapping[str, str] | None:
-        """Return the parameters of the application in the URL's query, None for all parameters."""
+        """Return the parameters in the URL's query that the application added; None means all parameters."""
         return None
 
     def session_key(self, opening: Opening) -> str | None:
@@ -351,7 +351,7 @@ class WebSocketProtocol(Protocol):
     """A protocol whose connections are WebSockets.
 
     subprotocols    names in `Sec-WebSocket-Protocol` that belong to no other protocol
-    own_parameters  parameters that the client library adds to the URL's query, which are none of the application's
+    own_parameters  parameters that the client library, not the application, adds to the URL's query
     """
 
     subprotocols: ClassVar[tuple[str, ...]] = ()
@@ -381,5 +381,5 @@ def query_parameters(url: str) -> dict[str, str]:
 
 
 def with_path(url: str, path: str) -> str:
-    """Return `url` with another path."""
+    """Return `url` with its path replaced by `path`."""
     return urlunsplit(urlsplit(url)._replace(path=path))

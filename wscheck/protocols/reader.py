@@ -1,4 +1,4 @@
-"""Reader of one connection: finds its protocol, and reads what it carries.
+"""Reader of one connection: recognises its protocol, and turns its data into wire events.
 
 Often the first frames show the protocol. Until then, a connection is read as a plain WebSocket or stream. When its
 protocol is recognised, the first frames are read again.
@@ -34,14 +34,14 @@ SUBPROTOCOL = "sec-websocket-protocol"
 
 
 class Restarted(WireEvent, frozen=True, kw_only=True):
-    """The connection has another protocol than assumed. Its earlier events are void, and follow once more."""
+    """The connection has another protocol than assumed. Its earlier events do not count; corrected ones follow."""
 
 
 class ConnectionReader:
     """Reader of one connection whose protocol may become known later.
 
     recognition  the protocol, as far as it is known
-    is_decided   True if no further data can change it
+    is_decided   True if further data cannot change `recognition`
     """
 
     def __init__(self, opening: Opening, recognition: Recognition, at: float, depth: int = 1) -> None:
@@ -59,15 +59,15 @@ class ConnectionReader:
 
     @property
     def carried(self) -> Recognition | None:
-        """Protocol of the connection that this one carries, as far as it is known; None if it carries none."""
+        """Protocol, as far as it is known, of the inner connection (STOMP in SockJS); None if there is none."""
         return self._inner.recognition if self._inner is not None else None
 
     def start(self) -> WireEvents:
-        """Process the request for the connection."""
+        """Process the client's request to open the connection."""
         return self._process(self._session.start(self._at))
 
     def link(self, opening: Opening) -> Link:
-        """Return the link for the first request or WebSocket of this connection, or for one that continues it."""
+        """Return the `Link` for a request or WebSocket of this connection: the first one or a later one."""
         return _ReaderLink(self, self._session.link(opening)) if self.is_decided else _WholeLink(self)
 
     def set_headers(self, headers: Mapping[str, str]) -> WireEvents:
@@ -101,11 +101,11 @@ class ConnectionReader:
         return [*inner, *self._process(self._session.close(code, reason, at))]
 
     def decide(self) -> None:
-        """Keep the protocol that is assumed at present."""
+        """Keep the protocol that is assumed at present, whatever later data show."""
         self.is_decided, self._steps = True, []
 
     def _learn(self, **facts: object) -> WireEvents:
-        """Process facts about the opening.
+        """Process new facts about the connection: values for fields of `Opening`.
 
         If they show another protocol, start a session of this protocol, and repeat the earlier steps with it.
         """
@@ -131,7 +131,7 @@ class ConnectionReader:
         return self._process(step())
 
     def _process(self, events: WireEvents) -> WireEvents:
-        """Return `events`, with data of a carried protocol (STOMP in SockJS) replaced by the events of that protocol."""
+        """Return `events`, with the data of an inner connection (STOMP in SockJS) replaced by its events."""
         processed: WireEvents = []
         for event in events:
             if isinstance(event, Inner):
@@ -145,7 +145,7 @@ class ConnectionReader:
 
 
 class _ReaderLink(Link):
-    """Link of a session whose protocol is certain."""
+    """One HTTP request or one WebSocket of a connection whose protocol is decided."""
 
     def __init__(self, reader: ConnectionReader, link: Link) -> None:
         self._reader, self._link = reader, link
@@ -159,7 +159,7 @@ class _ReaderLink(Link):
 
 
 class _WholeLink(Link):
-    """The only link of a connection whose protocol is not certain yet."""
+    """Stand-in for every HTTP request or WebSocket of a connection whose protocol is not decided yet."""
 
     def __init__(self, reader: ConnectionReader) -> None:
         self._reader = reader
@@ -169,7 +169,10 @@ class _WholeLink(Link):
 
 
 class _CarriedReader:
-    """Reader of a carried connection. Its events are held back until its protocol is decided."""
+    """Reader of an inner connection, whose data are in the messages of an outer one (STOMP in SockJS).
+
+    Its events are held back until its protocol is decided.
+    """
 
     def __init__(self, reader: ConnectionReader) -> None:
         self._reader = reader
@@ -177,26 +180,26 @@ class _CarriedReader:
 
     @property
     def recognition(self) -> Recognition:
-        """Protocol of the carried connection, or of the one that it carries itself."""
+        """Protocol of the inner connection; if that carries another connection in turn, the protocol of the latter."""
         return self._reader.carried or self._reader.recognition
 
     def start(self, at: float) -> WireEvents:
-        """Process the start; the connection that carries it is open."""
+        """Process the start of the inner connection: the outer connection is open."""
         return self._pass([*self._reader.start(), *self._reader.accept(at)])
 
     def receive(self, direction: Direction, data: Data, at: float) -> WireEvents:
-        """Process data of the carried connection."""
+        """Process data of the inner connection."""
         return self._pass(self._reader.receive(direction, data, at))
 
     def close(self, code: int | None, reason: str, at: float) -> WireEvents:
-        """Process the end of the connection that carries it."""
+        """Process the end of the outer connection, which also ends the inner one."""
         self._reader.decide()
         return self._pass(self._reader.close(code, reason, at))
 
     def _pass(self, events: WireEvents) -> WireEvents:
         """Return the events that can be reported now; hold back the others until the protocol is decided.
 
-        `Accepted` without a channel is left out: only the connection that carries this one is reported as accepted.
+        `Accepted` without a channel is left out: only the outer connection is reported as accepted.
         """
         for event in events:
             if isinstance(event, Restarted):

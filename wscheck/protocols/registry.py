@@ -41,7 +41,8 @@ PROTOCOLS: tuple[Protocol, ...] = (
 class Recognition(msgspec.Struct, frozen=True):
     """Protocol of a connection, by what is known so far.
 
-    others  names of protocols that are as likely; the connection is then read as its transport only
+    others  names of all protocols that are equally likely, in which case `protocol` is a plain WebSocket or stream;
+            empty if one is the most likely
     """
 
     protocol: Protocol

@@ -60,7 +60,7 @@ class MessageType(IntEnum):
 
 
 class HubMessage(msgspec.Struct, frozen=True):
-    """One message, as far as it matters here. `id` is the invocation's, "" if it needs no answer."""
+    """The parts of a message that wscheck reads. `id` is the id of the invocation, "" if it needs no answer."""
 
     type: int
     id: str = ""
@@ -70,7 +70,7 @@ class HubMessage(msgspec.Struct, frozen=True):
 
 
 class SignalR(WebSocketProtocol):
-    """SignalR, recognised by the handshake; before that, the token in the query suggests it."""
+    """SignalR, recognised by the client's handshake. Before it, a connection token in the query suggests SignalR."""
 
     id = "signalr"
     name = "SignalR"
@@ -101,7 +101,7 @@ def _handshake_encoding(data: Data) -> str:
 
 
 class SignalRSession(Session):
-    """Session of one hub connection. A stream of the server is a subscription."""
+    """Session of one hub connection. A stream that the server sends counts as a subscription."""
 
     def __init__(self) -> None:
         self._is_json = True
@@ -242,7 +242,7 @@ def _text(value: object) -> str:
 def _read_length(content: bytes, at: int) -> tuple[int | None, int]:
     """Return the length of a message and the number of bytes that state it.
 
-    The second is 0 if bytes are missing; the length is None if it has too many bytes.
+    The number is 0 if bytes are missing. The length is None if too many bytes state it.
     """
     length = 0
     for size, byte in enumerate(content[at : at + _MAX_LENGTH_BYTES], start=1):

@@ -198,7 +198,7 @@ class SocketIoSession(Session):
             return [Malformed(at=at, reason=str(problem))]
 
     def close(self, code: int | None, reason: str, at: float) -> WireEvents:
-        """Process the end of the transport, and with it of every connected namespace."""
+        """Process the end of the transport, which also ends every connected namespace."""
         if self._is_ended:
             return []
         self._is_ended = True
@@ -290,7 +290,7 @@ class SocketIoSession(Session):
         return []
 
     def _sid_v3(self, namespace: str) -> str | None:
-        """Return the socket id of a namespace with Engine.IO 3, which is derived from the id of the session."""
+        """Return the socket id that Engine.IO 3 derives from the session id. None for version 4 or before OPEN."""
         if self.version != ENGINE_IO_3 or self._eio is None:
             return None
         return self._eio if namespace == "/" else f"{namespace}#{self._eio}"
@@ -303,7 +303,7 @@ class SocketIoSession(Session):
 
 
 class _WebSocketLink(Link):
-    """WebSocket of a session: the first transport, or a probe that carries the session from UPGRADE on."""
+    """WebSocket of a session: its first transport, or one for an upgrade, which carries its data after UPGRADE only."""
 
     def __init__(self, session: SocketIoSession, *, carries: bool) -> None:
         self._session, self.carries = session, carries

@@ -39,7 +39,7 @@ _DECODER = msgspec.json.Decoder()
 
 
 class SockJs(Protocol):
-    """SockJS. Its other transports, which use requests only, are not read."""
+    """SockJS on a WebSocket or an event stream. Its other transports, which use only HTTP requests, are not read."""
 
     id = "sockjs"
     name = "SockJS"
@@ -62,7 +62,7 @@ class SockJs(Protocol):
 
 
 class SockJsSession(Session):
-    """Session of one connection, which carries a connection of another protocol."""
+    """Session of one SockJS connection. Its messages are the data of an inner connection of another protocol."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening, self._is_ended = opening, False
@@ -100,7 +100,7 @@ def _process_frame(frame: str, at: float) -> WireEvents:
 
 
 def _inner(text: str, direction: Direction, at: float) -> WireEvents:
-    """Return the messages in the JSON text of a frame: one, or an array of them."""
+    """Return the messages in a JSON text (one, or an array) as data of the inner connection."""
     try:
         messages: Any = _DECODER.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

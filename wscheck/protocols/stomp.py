@@ -74,7 +74,7 @@ class StompParser:
         self._is_oversized = False
 
     def feed(self, data: Data) -> list[StompFrame | None]:
-        """Return the frames that a part completes. None stands for a frame that cannot be read."""
+        """Process the next part, and return the frames that it completes. None stands for an unreadable frame."""
         self._data += data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         found: list[StompFrame | None] = []
         while self._data:
@@ -98,14 +98,14 @@ class StompParser:
         return found
 
     def _skip(self) -> bool:
-        """Remove the rest of a frame that is too long. Return whether its end has arrived."""
+        """Remove the rest of a frame that is too long. Return whether the end of the frame has arrived."""
         end = self._data.find(b"\0")
         self._is_oversized = end < 0
         del self._data[: end + 1 if end >= 0 else len(self._data)]
         return end >= 0
 
     def _next_frame(self) -> tuple[int, StompFrame | None]:
-        """Return length and content of the first frame; the length is 0 if the frame is incomplete."""
+        """Return the length of the first frame, 0 if it is incomplete, and the frame, None if it cannot be read."""
         nul = self._data.find(b"\0")
         head_end, body_at = self._head()
         if head_end < 0 or 0 <= nul < head_end:
@@ -125,7 +125,7 @@ class StompParser:
         return end + 1, msgspec.structs.replace(frame, body=body) if frame is not None else None
 
     def _head(self) -> tuple[int, int]:
-        """Return the end of the headers and the start of the body, -1 if the headers are incomplete."""
+        """Return the positions of the headers' end and the body's start, -1 if the headers are incomplete."""
         ends = [(at, at + len(mark)) for mark in (b"\n\n", b"\n\r\n") if (at := self._data.find(mark)) >= 0]
         return min(ends, default=(-1, -1))
 

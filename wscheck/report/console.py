@@ -1,4 +1,4 @@
-"""Consoles of the terminal library rich, which read no markup in the texts that they print."""
+"""Consoles of the terminal library rich that print every text literally, even if it looks like the library's markup."""
 
 from collections.abc import Mapping
 from typing import TextIO
@@ -14,7 +14,7 @@ def new_console(
     coloured: bool = True,
     environ: Mapping[str, str] | None = None,
 ) -> Console:
-    """Return a console that prints texts as they are: `[red]` and `:smile:` in a user id are no markup.
+    """Return a console that prints texts as they are: `[red]` and `:smile:` in a user id have no effect.
 
     Args:
         file: The stream, stdout by default; `stderr` chooses standard error.

@@ -37,7 +37,7 @@ def failures_without_finding(report: Report) -> list[Finding]:
 
 
 def _fails(findings: Sequence[Finding], report: Report) -> bool:
-    """Return whether findings alone fail the run."""
+    """Return whether one of `findings` is severe enough to fail the run (option `--fail-on` of the report)."""
     return bool(Bar(fail_on=Severity(report.options.get("fail_on", Severity.ERROR))).failing(findings))
 
 

@@ -27,7 +27,7 @@ SIDS = 3
 class ConnectionOpener:
     """Component and call site that opened connections of a finding, with the socket ids of these connections.
 
-    caller  the stack frame that called the call site, if several components share it, for example a hook; else None
+    caller  the code that called the call site, if different callers share the call site (for example a hook); else None
     """
 
     component: str | None
@@ -78,9 +78,9 @@ class OpenerIndex:
 
 
 def _caller(outcome: AttemptOutcome, outcomes: Iterable[AttemptOutcome]) -> CodeLocation | None:
-    """Return the first frame at which the stack differs from other stacks with the same opener.
+    """Return the first frame at which the call stack of a connection differs from other stacks with the same opener.
 
-    Return None if there is no other stack.
+    The opener is the call site that opened the connection. Return None if no stack with this opener is different.
     """
     others = (each.stack for each in outcomes if each.opener == outcome.opener and each.stack != outcome.stack)
     frames = (stack_frames.divergence(outcome.stack, other) for other in others)
@@ -167,7 +167,7 @@ class FindingGroup:
 
 
 def patch_texts(groups: Iterable[FindingGroup]) -> tuple[list[str], int]:
-    """Return the diffs that remove the findings, each once, and the number of further ones that are not shown."""
+    """Return the diffs that remove the findings, each once, and the number of diffs that were left out."""
     findings = (finding for group in groups for finding in (group.finding, *group.others))
     diffs = list(dict.fromkeys(finding.patch.diff for finding in findings if finding.patch is not None))
     shown = ["\n".join(map(_code_line, diff.rstrip("\n").split("\n"))) for diff in diffs[:PATCHES]]

@@ -32,7 +32,9 @@ class ReportOutput:
 def prepare_outputs(
     values: Sequence[str] | None, choices: Iterable[str] = REPORTERS, inputs: Iterable[Path | None] = ()
 ) -> list[ReportOutput]:
-    """Parse the values of `--format` and create the directories of their files. The command reads the files `inputs`.
+    """Parse the values of `--format`, and create the directories of the files to write.
+
+    No file to write may be one of `inputs`, the files that the command reads.
 
     Raises:
         UsageError: As `parse_outputs`, `reject_inputs` and `create_directories` do.
@@ -58,7 +60,7 @@ def parse_outputs(values: Sequence[str], choices: Iterable[str] = REPORTERS) -> 
 
 
 def reject_inputs(written: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
-    """Reject an output that would replace a file which the command reads, also through a link.
+    """Reject an output path that leads to a file which the command reads, directly or through a link.
 
     Raises:
         UsageError: One of the files `written` is one of `inputs`.
@@ -70,7 +72,7 @@ def reject_inputs(written: Iterable[Path | None], inputs: Iterable[Path | None])
 
 
 def _identity(path: Path) -> object:
-    """Return a value that is equal for two names of one file, whether the file exists or not."""
+    """Return a value that is equal for two paths of the same file, even if the file does not exist yet."""
     with contextlib.suppress(OSError):
         status = path.stat()
         return status.st_dev, status.st_ino
@@ -146,7 +148,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _write_to_pipe(path: Path, content: bytes) -> None:
-    """Write to a named pipe. Its reader may open it a little later, but without a reader nothing can be written."""
+    """Write to a named pipe as soon as another process reads it. Raise UsageError if none does within a few seconds."""
     with open_pipe(path) as file:
         file.write(content)
 
@@ -224,7 +226,7 @@ def _write_output(
 
 
 def _render(name: str, report: Report, events: Sequence[AnyEvent]) -> bytes:
-    """Return the report in the format `name`. Text is UTF-8, which JSON and XML declare."""
+    """Return the report in the format `name`, encoded as UTF-8."""
     content = REPORTERS[name]()(report, events)
     return content.encode() if isinstance(content, str) else content
 
@@ -265,7 +267,7 @@ def _append_summary(path: Path, report: Report, events: Sequence[AnyEvent]) -> N
 
 
 def _print(raw: bytes, stdout: TextIO) -> None:
-    """Write UTF-8 to `stdout`, even if its encoding is another one."""
+    """Write the UTF-8 text `raw` to `stdout` unchanged, even if the stream has another encoding."""
     if (buffer := getattr(stdout, "buffer", None)) is not None:
         stdout.flush()
         buffer.write(raw)

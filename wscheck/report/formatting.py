@@ -27,7 +27,7 @@ def escape_control(text: str) -> str:
 
 
 def escape_ci_commands(text: str) -> str:
-    """Return lines of output in which a CI server sees no command."""
+    """Return `text` with escapes that keep a CI server from executing its lines as commands such as `::error::`."""
     if "::" not in text and "##" not in text:
         return text
     return _CI_COMMAND.sub(lambda found: f"{found['indent'] or ''}\\x{ord(found[0][-1]):02x}", text)
@@ -39,7 +39,10 @@ def one_line(text: str) -> str:
 
 
 def on_one_line(text: str) -> str:
-    """Return `text` with escaped control characters and line feeds. Keep other white space, which options may need."""
+    """Return `text` with escaped control characters and line feeds.
+
+    Keep other white space, because command-line options in the text may need it.
+    """
     return escape_control(text).replace("\n", "\\n")
 
 

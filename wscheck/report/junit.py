@@ -56,7 +56,10 @@ def render(report: Report, events: Sequence[AnyEvent]) -> bytes:
 
 
 def _test_cases(report: Report) -> list[_TestCase]:
-    """Return the checks, then one skipped case per kind of allowed finding."""
+    """Return the test cases of the checks (scenarios, thresholds or the run), then those of the allowed findings.
+
+    Allowed findings with the same rule, message and reason are one test case, which is marked as skipped.
+    """
     allowed = [
         _TestCase(f"allowed finding {number}", Verdict.SKIPPED, line, 0.0)
         for number, line in enumerate(allowed_lines(report), 1)
@@ -103,7 +106,7 @@ def _testcase_element(case: _TestCase, openers: OpenerIndex) -> ET.Element:
 
 
 def _body(case: _TestCase, findings: Iterable[Finding], openers: OpenerIndex) -> str:
-    """Return the requirement followed by the full text of every finding. "" without findings."""
+    """Return the requirement of a test case, followed by the full text of every finding. Return "" without findings."""
     texts = [escape_control(full_text(finding, openers.openers_for(finding))) for finding in findings]
     requirement = [f"Requirement: {one_line(case.requirement)}"] if case.requirement and texts else []
     return "\n\n".join([*requirement, *texts])

@@ -25,7 +25,7 @@ def cause_address(cause: str) -> str | None:
 def gap_address(gap: Gap) -> str | None:
     """Return the URL of a kind of gap, or of the error that ended the run.
 
-    Return None for an id with other characters, as a foreign report can contain.
+    Return None if the id contains characters that no id of wscheck contains: a report from another source can have one.
     """
     page = "errors" if gap.id in ERROR_IDS else "gaps"
     return f"{SITE}{page}/#{gap.id}" if _ID.fullmatch(gap.id) else None

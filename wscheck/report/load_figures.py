@@ -138,7 +138,7 @@ def format_change(measure: ComparedMeasure) -> str:
 
 
 def _format_few(measure: ComparedMeasure) -> str:
-    """Return the change of the median of a measured time that has too few durations for a high percentile."""
+    """Return the change of the median of a measured time. It has too few durations to compare a high percentile."""
     if measure.basis is Basis.NONE:
         return "too few to compare"
     if measure.change is MeasureChange.SAME or measure.ratio is None:

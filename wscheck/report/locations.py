@@ -32,8 +32,8 @@ class FindingLocation:
 def finding_locations(finding: Finding, openers: Sequence[ConnectionOpener]) -> list[FindingLocation]:
     """Return every file location of `finding` once, the most useful first.
 
-    Code precedes logs: first the finding's own places, then registered handlers and subscriptions, then openers of the
-    connections, then the rest of the evidence.
+    Code precedes logs: first the locations in the finding itself, then the code that registered event handlers or
+    subscribed, then the call sites that opened the connections, then the rest of the evidence.
     """
     locations = (
         *_code_locations(finding),

@@ -36,7 +36,7 @@ def log_facts(report: LogsReport) -> list[str]:
 
 
 def _requests(report: LogsReport) -> Iterator[str]:
-    """Yield the requests of the clients in an access log."""
+    """Yield sentences about the requests of each client in an access log."""
     for client in report.access[:CLIENTS_SHOWN]:
         rate = f" ({client.per_second:.2f}/s)" if client.per_second else ""
         unknown = f", {client.unknown_sessions:,} answered with 400: unknown session" if client.unknown_sessions else ""
@@ -133,8 +133,9 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
 def command_with_markers(report: LogsReport) -> str:
     """Return the command that reads the logs again with the suggested markers.
 
-    Return "" if events about connections were read, so that no marker is missing. If only ends were read, and the lines
-    about openings are known to be likely, the markers of the openings are missing.
+    A marker is a text by which wscheck recognizes the lines about an event. Return "" if no marker is missing, because
+    events about connections were read. If only ends of connections were read, and other lines probably report their
+    openings, the markers of the openings are missing.
     """
     if report.access or not (_has_no_connection_event(report) or _has_proposed_openings(report)):
         return ""
@@ -149,7 +150,7 @@ def _has_no_connection_event(report: LogsReport) -> bool:
 
 
 def _has_proposed_openings(report: LogsReport) -> bool:
-    """Return whether ends of connections were read, and the lines about their openings were only proposed."""
+    """Return whether no opened connection was read, but lines were found that probably report opened connections."""
     proposed = {*(each.kind for each in report.guessable), *(each.kind for each in report.suggested)}
     return not report.events.get("connected") and not report.events.get("replaced") and "connected" in proposed
 

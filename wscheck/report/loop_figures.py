@@ -9,7 +9,10 @@ ACTION_COLUMNS = ("action", "open before", "open after")
 
 
 def round_rows(report: BrowserReport) -> list[tuple[str, str, str, str]]:
-    """Return (place, what was counted, counts, growth): the connections of each place, and the handlers that grow."""
+    """Return table rows (visited place, what was counted, counts before the first and after each round, growth).
+
+    Connections always have a row; handlers and subscriptions have one only if their number grows or may grow.
+    """
     return [
         (counts.place, _subject(counts), _shown(counts), _GROWTH.get(counts.growth, counts.growth))
         for counts in report.rounds
@@ -38,7 +41,7 @@ def action_rows(report: BrowserReport) -> list[tuple[str, str, str]]:
 
 
 def connections_per_round(report: BrowserReport) -> dict[str, list[int]]:
-    """Return the open connections before the first round and after each one, by place."""
+    """Return a dict of visited place to the numbers of open connections before the first round and after each round."""
     by_place: dict[str, list[list[int]]] = {}
     for counts in report.rounds:
         if counts.what == "connections":

@@ -133,7 +133,7 @@ def _message(group: Sequence[Finding], openers: OpenerIndex) -> str:
 
 
 def _plain_text(text: str) -> str:
-    """Return a line of a message in which no viewer sees a link (SARIF 2.1.0, section 3.11.6)."""
+    """Return `text` as one line, escaped so that no viewer shows a link in it (SARIF 2.1.0, section 3.11.6)."""
     return _LINK_START.sub(r"\\[", one_line(text))
 
 
@@ -163,7 +163,10 @@ def _properties(group: Sequence[Finding]) -> Json:
 
 
 def _code_flow(finding: Finding) -> Json | None:
-    """Return the logged events as steps for a viewer, None for fewer than two events."""
+    """Return the log lines in the evidence as a SARIF code flow, in which a viewer steps from one to the next.
+
+    Return None for fewer than two lines.
+    """
     steps = [
         FindingLocation(
             CodeLocation(event.path, event.line), one_line(f"{event.__struct_config__.tag} {event.user or ''}")

@@ -29,7 +29,7 @@ HEADLINE_MEASURES = ("connections_per_user", "connections_peak", "replaced")
 
 
 def run_description(report: Report) -> str:
-    """Return a description of the run for titles, "" if the target is description enough.
+    """Return a description of the run for titles, "" if the name of the target is sufficient.
 
     Examples: `unified client and the page http://...`, `duplicated profile, 100 users on 2 workers`.
     """
@@ -60,7 +60,7 @@ def headline(report: Report) -> str:
 
 
 def verdict_line(report: Report) -> tuple[str, str]:
-    """Return the verdict with its sign, and the counts with the duration: `✗ FAILED`, `2 findings in 3.1 s`."""
+    """Return the verdict with its symbol, and the counts with the duration: `✗ FAILED`, `2 findings in 3.1 s`."""
     counts = ", ".join(filter(None, [_counts(report), allowed_count(report)]))
     duration = format_duration(report.duration_s)
     details = f"{counts} in {duration}" if counts else f"after {duration}"

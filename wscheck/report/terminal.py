@@ -133,7 +133,7 @@ def _finding_group(group: FindingGroup) -> RenderableType:
 
 
 def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableType:
-    """Return user, openers, cause and fix, once for all groups of a problem."""
+    """Return the facts that all groups of a problem share: user, openers of the connections, cause, fix and diffs."""
     finding = max((group.finding for group in problem), key=lambda each: len(openers.openers_for(each)))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
@@ -347,7 +347,10 @@ def _scan_figures(report: ScanReport) -> Iterator[RenderableType]:
 
 
 def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
-    """Yield a line per tab, user and opener, then the notes about the limits of the observation."""
+    """Yield a line about the connections that one call site opened in one tab for one user, for each such combination.
+
+    Then yield the notes about the limits of the observation.
+    """
     groups: dict[tuple[str | None, str | None, str], list[ConnectionSummary]] = {}
     for connection in report.connections:
         groups.setdefault((connection.page, connection.user, _opener(connection)), []).append(connection)

@@ -1,7 +1,7 @@
 """Results of the tools that `wscheck mcp` offers, for coding agents (docs/mcp.md).
 
-Every text of a result is data: control characters stand as escapes, and secrets have stand-ins, as in the other
-reports. Findings with the same rule and cause are one entry, so that a thousand users do not fill an agent's context.
+Every text of a result is data: as in the other reports, control characters are escaped, and secrets are replaced.
+Findings with the same rule and cause are one entry, so that a thousand users do not fill an agent's context.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,7 +37,7 @@ class CheckedPlace(msgspec.Struct, kw_only=True):
 
 
 class CheckedOpening(CheckedPlace, kw_only=True):
-    """Place in the code that opens connections, also if nothing is wrong with it.
+    """Place in the code that opens connections, even if nothing is wrong with it.
 
     what   the part of the program that runs the call, or the component
     url    URL of the connection; the text of the expression, if only the source code was read
@@ -181,7 +181,7 @@ def _finding(group: FindingGroup, index: OpenerIndex) -> CheckedFinding:
 
 
 def _notes(report: Report) -> Sequence[str]:
-    """Return what a report says about the evidence that was read."""
+    """Return sentences about the amount and the limits of the evidence that was read."""
     if isinstance(report, BrowserReport):
         return report.notes
     if isinstance(report, LogsReport):
@@ -210,7 +210,7 @@ def _add_opening(
 
 
 def _places(findings: Iterable[Finding], index: OpenerIndex) -> list[CheckedPlace]:
-    """Return the places of the findings. Scripts without a source map have places too, in their URLs."""
+    """Return the places of the findings. The file of a place is a URL if a script has no source map."""
     found: dict[tuple[str, int], CheckedPlace] = {}
     for finding in findings:
         openers = index.openers_for(finding)

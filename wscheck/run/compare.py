@@ -304,9 +304,9 @@ def _noise(measure: Measure[ReportKind], before: ReportKind, after: ReportKind) 
 
 
 def _change(old: float, new: float, unit: str, more_is_better: bool, noise: float) -> MeasureChange:
-    """Return the direction of a change from `old` to `new`: BETTER, WORSE or SAME.
+    """Return whether `new` is BETTER or WORSE than `old`, or the SAME.
 
-    It is SAME if the difference is within the tolerance, which is at least `noise`.
+    The numbers are the same if their difference is within the tolerance, which is at least `noise`.
     """
     tolerance = max((TIME_TOLERANCE if unit in ("ms", "s") else COUNT_TOLERANCE) * old, noise)
     if unit == "ms":

@@ -13,7 +13,7 @@ RULE, CAUSE, SCENARIO, GAP, ERROR = "rule", "cause", "scenario", "gap", "error"
 
 
 class IdText(NamedTuple):
-    """Explanation of an id, as one of its kinds.
+    """Explanation of an id. An id with two kinds, such as "cause" and "scenario", has an explanation for each.
 
     title  title or first sentence, for lists
     facts  (label, text) pairs; a text without a label is a paragraph
@@ -26,7 +26,7 @@ class IdText(NamedTuple):
 
 
 def documents() -> dict[str, Path]:
-    """Return the documents by name, texts before schemas, from the wheel or the checkout."""
+    """Return a dict of name to path for the documents of the package: first the texts, then the JSON schemas."""
     package = Path(__file__).parents[1]
     candidates = (package / "docs", package.parent / "docs")
     folder = next(candidate for candidate in candidates if candidate.is_dir())
@@ -34,7 +34,7 @@ def documents() -> dict[str, Path]:
 
 
 def sections(document: str) -> dict[str, str]:
-    """Return the sections of a document whose headings are ids, by id."""
+    """Return a dict of id to text, for those sections of a document that have an id as heading."""
     text = documents()[document].read_text(encoding="utf-8")
     parts = re.split(r"^##+ (.+)$", text, flags=re.MULTILINE)[1:]
     found = zip(parts[::2], parts[1::2], strict=True)

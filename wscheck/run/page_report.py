@@ -116,7 +116,7 @@ def _notes(events: Sequence[Event]) -> list[str]:
 
 
 def _server_notes(events: Iterable[Event]) -> list[str]:
-    """Return a sentence for each opener (call site) that also runs on the web server, when it renders the page."""
+    """Return a sentence for each call site that may open a connection in the web server too, when it renders a page."""
     notes: dict[str, None] = {}
     for event in events:
         if isinstance(event, Connected) and event.opener is not None:
@@ -191,7 +191,7 @@ def _connection(event: Connected) -> ConnectionSummary:
 
 
 def _close(one: ConnectionSummary, event: Disconnected, open_sids: set[str | None]) -> None:
-    """Record the end of a namespace. The connection ends when its last namespace has ended."""
+    """Record the end of one namespace in the summary of its connection, which ends with its last namespace."""
     open_sids.discard(event.sid)
     if one.closed_at is None and one.reason is None and not open_sids:
         one.closed_at, one.reason = event.at, event.reason

@@ -126,7 +126,7 @@ def _encoded(raw: bytes) -> str:
 
 
 async def _request_events(context: ScenarioContext, mounted: MountedComponent) -> None:
-    """Request some events of the contract on a connection, and wait for an answer or for its end."""
+    """Request some events of the contract, and wait until one arrives or the connection ends."""
     page = mounted.page
     requested = [event for event in context.contract.events if event.emit is not None][:MAX_REQUESTS]
     names = {event.name for event in context.contract.events}

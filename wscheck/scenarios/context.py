@@ -167,7 +167,7 @@ class ScenarioContext:
         self._changed.set()
 
     def _exceeds_limit(self, event: Event) -> bool:
-        """Count `event`. Return True if there were `MAX_EVENTS` or more.
+        """Count `event`, and return whether the phase now has `MAX_EVENTS` events or more.
 
         When the limit is reached, also record that there were too many events, and close the pages.
         """
@@ -331,9 +331,10 @@ class ScenarioContext:
             await self.wait_until(lambda: any(has_arrived() for has_arrived in pending), timeout_s)
 
     async def request_possible_copies_again(self, events: Sequence[ContractEvent], requester: MountedComponent) -> None:
-        """Request each event again that arrived several times with different stamps, such as sequence numbers.
+        """Request each event again that arrived several times with the same content but different sequence numbers.
 
-        Only further tries show whether these are copies of one event, or different events.
+        Only repeated requests show whether these are copies of one event, or different events. Other fields that differ
+        from message to message, such as times, are treated like sequence numbers.
         """
         for event in events:
             arrived = [e for e in self.events if isinstance(e, Delivered) and e.name == event.name]
@@ -349,7 +350,7 @@ class ScenarioContext:
         """Try to receive each event again that arrived in copies on one connection, while no other client is connected.
 
         The copies may have different origins, such as the answer to a request and a broadcast that another client
-        caused by leaving. Such copies do not arrive each time. A rule evaluates the tries.
+        caused by leaving. Such copies do not arrive each time. A rule compares the deliveries of all attempts.
         """
         bursts = bursts_of_copies(self.events)
         if not bursts:
@@ -393,7 +394,7 @@ class ScenarioContext:
             await self.wait_for_duplicates()
 
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
-        """Return the event of the contract whose request caused the deliveries `burst`, None if no request did.
+        """Return the event of the contract whose request caused `burst` (copies of an event), None if no request did.
 
         If the contract names no request for the delivered event, return the event with which the contract answers the
         last request before the deliveries.
@@ -405,7 +406,7 @@ class ScenarioContext:
         return self.contract.reply_to(requests[-1].name) if requests else None
 
     def _is_answer(self, burst: Sequence[Delivered]) -> bool:
-        """Return whether the delivered event may be an answer.
+        """Return whether `burst` (copies of an event) may be the answer to a request.
 
         The contract must name a request for the event, and the client must have sent something before the delivery.
         """
@@ -413,7 +414,7 @@ class ScenarioContext:
         return own is not None and own.emit is not None and bool(self._requests_before(burst))
 
     def _requests_before(self, burst: Sequence[Delivered]) -> list[Emitted]:
-        """Return what the client of the connection had sent before the first of these events, oldest first."""
+        """Return what the client had sent on the connection before the first event of `burst`, oldest first."""
         at = burst[0].at or 0.0
         return [e for e in self.events if isinstance(e, Emitted) and e.sid == burst[0].sid and (e.at or at) < at]
 
@@ -423,7 +424,7 @@ class ScenarioContext:
         return next((each for each in mounted if each.is_connected), None)
 
     def _time_connected(self, burst: Sequence[Delivered]) -> float:
-        """Return the seconds from the opening of the connection to the last of these events."""
+        """Return the seconds from the opening of the connection to the last event of `burst`."""
         opened = (e.at for e in self.events if isinstance(e, Connected) and e.sid == burst[0].sid)
         last = burst[-1].at or 0.0
         return last - (next(opened, None) or last)
@@ -529,7 +530,10 @@ class ScenarioContext:
         return sum(isinstance(e, Connecting) for e in own) <= sum(isinstance(e, Connected | Refused) for e in own)
 
     def _attempt_times(self, *, by_client: bool = False) -> list[float]:
-        """Return the times of the user's attempts. With `by_client`, leave out those that a scenario's step made."""
+        """Return the times of the user's connection attempts.
+
+        With `by_client`, leave out the attempts that the scenario itself made.
+        """
         user = self.settings.user.user
         attempts = (e for e in self.events if isinstance(e, Connecting) and e.user == user)
         return [e.at for e in attempts if e.at is not None and not (by_client and e.by_scenario)]
@@ -562,7 +566,7 @@ class ScenarioContext:
         await asyncio.sleep(DUPLICATE_WAIT_S)
 
     async def wait_for_reaction(self) -> None:
-        """Wait until the server replaced or refused a connection, or left both open beyond the grace period."""
+        """Wait until a connection was refused or has ended, at most for about twice the grace period."""
         await self.wait_patiently(self._has_reaction, self.settings.grace_s * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 

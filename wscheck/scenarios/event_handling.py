@@ -56,7 +56,8 @@ class EventHandling(Scenario):
 async def _connect_as_stranger(context: ScenarioContext) -> None:
     """Connect with a wrong token.
 
-    A server that accepts it and sends nothing may serve the application in another namespace.
+    If the server accepts the wrong token and sends nothing, the application may use another namespace, and the
+    scenario tested the wrong one.
     """
     stranger = msgspec.structs.replace(context.settings.user, token=WRONG_TOKEN, kind="invalid")
     mounted = await context.new_page("tab-2", credentials=stranger, timeout_s=SHORT_WAIT_S * 8).mount(DASHBOARD)

@@ -53,7 +53,10 @@ class Isolation(Scenario):
 async def _request_alone(
     context: ScenarioContext, events: Sequence[ContractEvent], requester: MountedComponent
 ) -> None:
-    """Request the events on one page, and wait for the answers and for their further effects."""
+    """Request the events on the page of `requester`, wait for the answers, and then for later effects.
+
+    A later effect is, for example, that an event also reaches the other user.
+    """
     for event in events:
         context.expect("private", requester.page, name=event.name, within=event.within, required=event.private)
         await requester.emit(event.emit or "", event.payload)
@@ -67,7 +70,7 @@ async def _request_alone(
 def _check_evidence(
     context: ScenarioContext, requested: Sequence[ContractEvent], first: MountedComponent, second: MountedComponent
 ) -> None:
-    """Mark the scenario as not evaluated if a leak could not have been observed."""
+    """Mark the scenario as not evaluated if it could not have shown that an event reached the wrong user."""
     if not (first.is_connected and second.is_connected):
         return context.mark_not_evaluated("a user's connection ended, so it could not have received other events")
     answers = [e for e in requested if any(context.has_received(e.name, mounted.page) for mounted in (first, second))]

@@ -44,9 +44,10 @@ class Reconnect(Scenario):
             await context.request_elsewhere(unanswered)
 
     async def _observe_pushes(self, context: ScenarioContext, page: SimulatedPage) -> None:
-        """Observe whether the server sends an unrequested event twice, because the contract requests none.
+        """Observe whether events that the server sends unrequested arrive twice after the reconnection.
 
-        Copies of an event that the server does not send each time remain unexplained.
+        This is done if the contract contains no event that can be requested. If copies arrive, the scenario is marked
+        as not evaluated, because they may be different events.
         """
         first_index = len(context.events)
         if not await context.wait_for_push(page):

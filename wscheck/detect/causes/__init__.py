@@ -51,7 +51,7 @@ EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 
 
 class _PairCauses(NamedTuple):
-    """Step in a rule's search for causes: explain each pair of connections of one page.
+    """Step of a rule's search for causes that explains each pair of connections of one page by itself.
 
     `causes` are the ids of the causes that the rule accepts from this step.
     """

@@ -34,7 +34,7 @@ TOKEN_NAME = re.compile(r"token|jwt|auth|credential|session|bearer", re.I)
 
 
 class _Reruns(NamedTuple):
-    """Connections of one opener that were closed and then opened again.
+    """Repeated runs of one opener (call site): it closed a connection and then opened the next one.
 
     last    the newest connection
     times   number of connections that were closed and followed by another
@@ -216,7 +216,7 @@ def _reconnect_delay(history: UserHistory, closed: ClosedChange) -> float | None
 
 
 def _may_be_ended_by_server(closed: ClosedChange, old: Connected) -> bool:
-    """Return whether the server ended a connection, or may have ended it.
+    """Return whether the server ended a connection, or may have ended it. `old` is the event that opened it.
 
     For a plain WebSocket, the browser does not show which side closed it.
     """

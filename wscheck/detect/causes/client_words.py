@@ -17,7 +17,7 @@ _IN_BUNDLE_NOT_LIBRARY = frozenset({"react-dom", "react", "scheduler", "vue", "z
 
 
 class ClientWords(msgspec.Struct, frozen=True):
-    """Code of a client library, as fixes name it.
+    """Pieces of a client library's code, for the texts of fixes.
 
     constructor  expression that opens a connection, without its arguments
     close        method that closes it
@@ -308,7 +308,10 @@ _PROTOCOL_BY_API = {
 
 
 def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
-    """Return the fix of a cause in the words of the client that opened a connection. For Socket.IO, it is `fix`."""
+    """Return the fix of a cause in the words of the client library that opened a connection.
+
+    `fix` is the fix for Socket.IO. It is returned unchanged for a connection of Socket.IO.
+    """
     if opening.protocol is None:
         return fix
     by_library = LIBRARIES.get(opening_library(opening.stack), {}).get(cause)
@@ -316,7 +319,10 @@ def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
 
 
 def fix_for_opening(opening: OpeningCall, cause: str, fix: str) -> str:
-    """Return the fix of a cause in the words of the code that opens a connection: its library, and its constructor."""
+    """Return the fix of a cause in the words of the library and constructor with which code opens a connection.
+
+    `fix` is the fix for Socket.IO. It is returned unchanged if the code uses Socket.IO.
+    """
     if opening.api is Api.SOCKET_IO:
         return fix
     by_library = LIBRARIES.get(opening.library, {}).get(cause)
@@ -336,7 +342,10 @@ def fix_for_protocol(protocol: str, cause: str, fix: str, constructor: str = "")
 
 
 def opening_library(stack: Sequence[CodeLocation]) -> str:
-    """Return the package that opened a connection: that of the innermost frame, "" if it is the application."""
+    """Return the package whose code opened a connection, by the innermost frame of `stack`.
+
+    Return "" if the application's own code opened it.
+    """
     for frame in stack:
         packages = _PACKAGE.findall(frame.file)
         if packages:

@@ -75,7 +75,7 @@ def client_id_reused(history: UserHistory) -> Clue | None:
 
 
 def client_id_taken(history: UserHistory) -> Clue | None:
-    """Detect that connections end each other because two clients have one client id, also clients of two users."""
+    """Detect connections that end each other because two clients, possibly of two users, have the same client id."""
     found = client_id_reused(history)
     names = [opening.client_id for opening in history.openings if opening.client_id is not None]
     if found is not None or not names:

@@ -235,7 +235,7 @@ def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = Fals
 
 
 def stop_forcing(places: Sequence[str]) -> str:
-    """Return the fix that lets namespaces share one connection: the calls at `places` prevent it with an option."""
+    """Return the fix that lets namespaces share one connection: remove the option that prevents it at `places`."""
     return (
         f"Remove forceNew (or `multiplex: false`) at {' and '.join(places)}: io() then puts the namespaces of a server "
         "on one connection."

@@ -41,10 +41,10 @@ class UserHistory:
     met            pairs (older, newer) of connections: the newer one opened while the older one was open
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
-    alike          dict of (sid, `Subscribed.same`) to the largest group of such subscriptions that were open at once
+    alike          dict of (sid, `Subscribed.same`) to equal subscriptions: the largest group that was open at once
     requested      dict of Engine.IO session id to the time of its first request (epoch seconds)
     actions        dict of page to the times at which wscheck performed an action on it (epoch seconds)
-    steps          dict of page to the times of the configured steps on it
+    steps          dict of page to the times at which a configured step acted on it (epoch seconds)
     has_page_data  a source other than a server log reported a page, a token or an opener
     on_eviction    function that is called with the history before entries are evicted, at most once per `MAX_ENTRIES`
                    additions

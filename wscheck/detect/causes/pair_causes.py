@@ -83,7 +83,7 @@ class Pair(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Opener of the newer connection."""
+        """Opener (call site) of the newer connection, as text."""
         return str(self.new.opener)
 
     def divergence(self) -> tuple[CodeLocation, CodeLocation] | None:
@@ -98,9 +98,9 @@ class Pair(NamedTuple):
 
 
 def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
-    """Return the application's frames from the opener up to the effect, handler or component that called it.
+    """Return the application's frames from the opener up to the effect, handler or component that called the opener.
 
-    If a hook called it while a component was created or rendered, this component is the last frame.
+    If a hook called the opener while a component was created or rendered, this component is the last frame.
 
     Return all application frames in two cases: if the functions of the page called each other up to the end of the
     stack, and if a service class opens the connection. The connection of a service belongs to the code that created the
@@ -404,7 +404,7 @@ def strict_mode(pair: Pair) -> PairClue | None:
 
 
 def is_strict_rerun(opening: Connected) -> bool:
-    """Return whether React's StrictMode ran the effect again."""
+    """Return whether a connection was opened when React's StrictMode ran an effect for the second time."""
     return any(part in frame.function for frame in opening.stack for part in _STRICT_MODE_FUNCTIONS)
 
 
@@ -485,9 +485,9 @@ def _endpoint(opening: Connected) -> str:
 
 
 def _differing_address(pair: Pair) -> str:
-    """Return the part of their URLs in which two connections of one opener differ, as text for a sentence.
+    """Return the part in which the URLs of two connections of one opener differ, as text for a sentence.
 
-    For example "queries (`token`)" or "addresses". Return "" if the URLs are equal or the openers differ.
+    For example "queries (`token`)" or "addresses". Return "" if the URLs are equal or unknown, or the openers differ.
     """
     old, new = pair.old.url, pair.new.url
     return _difference(old, new) if pair.has_one_opener and old and new and old != new else ""

@@ -14,7 +14,7 @@ from wscheck.model.findings import Confidence
 def left_behind(history: UserHistory) -> Explanation | None:
     """Explain a subscription that stayed open each time the user left a view.
 
-    The rule has counted these subscriptions, so the cause is certain.
+    The rule that reports the finding has counted these subscriptions after each visit, so the cause is certain.
     """
     most = _most_alike(history)
     if not most:

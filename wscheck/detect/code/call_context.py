@@ -150,7 +150,10 @@ def _contexts(
 
 
 def _handler_that_receives(node: Node) -> tuple[CallContext, Node | None] | None:
-    """Return the role of a function that is passed to a call by its name: `socket.on("disconnect", connect)`."""
+    """Return the role (purpose) of a function whose name is passed on, as in `socket.on("disconnect", connect)`.
+
+    `node` is the name, here `connect`. Return None if it is not passed on, or if the receiver runs it immediately.
+    """
     if node.type not in ("identifier", "member_expression"):
         return None
     if node.parent is not None and node.parent.type == "jsx_expression":

@@ -197,7 +197,10 @@ class _Effect:
     # What the effect does
 
     def opening_fault(self, call: ConnectionCall) -> _Fault | None:
-        """Return the fault of a call that opens a connection which nothing closes."""
+        """Return the connection that `call` opens and nothing closes, with the code to close it.
+
+        Return None if it is not certain how to close the connection.
+        """
         statement = _statement_around(call.node, self.function)
         is_manager = call.api is Api.SOCKET_IO and call.node.type == "new_expression"
         is_fetch = call.api is Api.EVENT_SOURCE and call.node.type == "call_expression"
@@ -222,7 +225,10 @@ class _Effect:
         return _Fault(statement, f"{name}.{close}", name, expression)
 
     def listener_fault(self, listener: Node) -> _Fault | None:
-        """Return the fault of `socket.on("event", handler)`, whose listener nothing removes."""
+        """Return the listener that `socket.on("event", handler)` adds and nothing removes, with the code to remove it.
+
+        Return None if it is not certain how to remove the listener.
+        """
         statement = _statement_around(listener, self.function)
         called, arguments = listener.child_by_field_name("function"), listener.child_by_field_name("arguments")
         if statement is None or listener.parent != statement or called is None or arguments is None:
@@ -390,7 +396,7 @@ class _Effect:
         return [*edits, Edit(registration.end_byte, registration.end_byte, after)]
 
     def _hoisted(self, fault: _Fault, scope: Node, registration: Node) -> list[Edit] | None:
-        """Return the edits that declare the variable of a fault in front of the effect, None if this is impossible."""
+        """Return the edits that declare the variable `fault.name` before the effect, None if this is impossible."""
         if not fault.name:
             used = re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", re.sub(r"(['\"`]).*?\1", "", fault.undo))
             return None if any(declares(self.function, name) for name in used) else []
@@ -409,9 +415,9 @@ class _Effect:
         ]
 
     def _import(self, beside: str, added: str) -> list[Edit] | None:
-        """Return the edit that imports `added` in the same statement as `beside`.
+        """Return the edit that adds the name `added` to the import statement which imports `beside`.
 
-        Return no edit if it is imported already, None if there is no such statement.
+        Return [] if no edit is needed, None if there is no such statement.
         """
         names = imported_names(self.source)
         if any(binding.export == added for binding in names.values()):
@@ -450,7 +456,11 @@ class _Effect:
         return [Edit(method.end_byte, method.end_byte, text)]
 
     def _option_methods(self, name: str) -> tuple[str, ...]:
-        """Return the options of a Vue component that run when it is unmounted, () if the version of Vue is unknown."""
+        """Return the options of a Vue component that run when it is unmounted, to undo what its option `name` does.
+
+        Return () if `name` is not an option that runs at the start (such as `mounted`), or if the version of Vue is
+        unknown.
+        """
         is_option = name in ("mounted", "created", "beforeMount")
         return _OPTIONS.get(self.source.package.vue_version or 0, ()) if is_option else ()
 
@@ -513,7 +523,10 @@ def _states_its_types(function: Node) -> bool:
 
 
 def _is_setter_argument(expression: Node, statement: Node, states: frozenset[str]) -> bool:
-    """Return whether a statement is `setSocket(io(url))`."""
+    """Return whether `statement` only passes `expression` to the setter of a state, as in `setSocket(io(url))`.
+
+    `states` are the names of these setters.
+    """
     arguments = expression.parent
     setter = arguments.parent if arguments is not None and arguments.type == "arguments" else None
     return (

@@ -133,7 +133,7 @@ def late_cleanup(source: SourceCode, context: Context) -> str:
 class _LeavingHook(NamedTuple):
     """Code that a component registers with the framework, to run when the component leaves.
 
-    body     the method, or the arguments of the function
+    body     the method, or the arguments of the call that registers the code
     is_late  the hook is called after an `await`, when the framework no longer knows the component
     runs     the framework runs the code when the component leaves, or when Vue hides a component that it keeps alive
     """
@@ -210,7 +210,8 @@ def _leaves(owner: Node, call: Node, target: str) -> bool:
     """Return whether code outside of the component may get the connection.
 
     It may if the connection is returned, passed to a function or put into an object. The setter of a state
-    (`setSocket(socket)`) keeps it in the component, unless the component passes the state on.
+    (`setSocket(socket)`) keeps it in the component, unless the component passes the state on. `target` is the variable
+    that receives the connection, "" if there is none.
     """
     names, states = {target} if target else set(), state_setters(owner)
     setters = (each for each in descendants(owner) if each.type == "call_expression")

@@ -63,9 +63,9 @@ class ServerOpenings:
         self._without_server: set[str] = set()
 
     def read(self, package: str, content: bytes) -> None:
-        """Store which files with candidates a file of `package` imports.
+        """Record the files with candidates that one source file imports. `content` is the text of this source file.
 
-        Also store whether that file turns off rendering on the server.
+        Also record `package`, the folder of its package, if the source file turns off rendering on the server.
         """
         if _ONLY_BROWSER.search(content):
             self._without_server.add(package)

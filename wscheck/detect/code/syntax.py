@@ -47,7 +47,7 @@ SMALL_BYTES = 4_096
 
 
 class TooComplex(Exception):
-    """Error: reading a file took too long. Text that nobody wrote by hand needs far more steps than its length."""
+    """Error: the analysis of a source file took too long. Only generated text needs so many steps for its length."""
 
 
 @contextmanager
@@ -102,7 +102,7 @@ class SourceCode:
     def find_runners(self, name: str) -> list[Node]:
         """Return the places that run the function `name`: calls of the function, and calls to which it is passed.
 
-        Examples: `name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. A method is `this.name`.
+        Examples: `name()`, `setTimeout(name)`, `socket.on("disconnect", name)`. The name of a method is `this.name`.
         """
         if not self._callers:
             for call in self.nodes("call_expression"):
@@ -143,7 +143,10 @@ def parse_source(path: str, content: bytes, package: Package | None = None) -> S
 
 
 def _try_parser(parser: Parser, content: bytes, is_over: Callable[[], bool]) -> None:
-    """Parse a file within the limit. The tree is not used, because it would read its text from the callback."""
+    """Parse a file and discard the tree, to raise TooComplex if parsing exceeds the limit `is_over`.
+
+    The tree is not used, because its nodes would read their text from the callback that passes the file to the parser.
+    """
     try:
         parser.parse(lambda at, _: content[at : at + 65_536], progress_callback=lambda at, has_error: is_over())
     except ValueError:

@@ -29,7 +29,11 @@ MAX_CLIENT_IDS = 10_000
 
 
 class _Takeovers(msgspec.Struct):
-    """Consecutive takeovers of a client id: their number, and the time of the latest."""
+    """Consecutive takeovers of a client id: a connection ended because another one has the same client id.
+
+    count  number of takeovers
+    at     time of the latest one
+    """
 
     count: int = 0
     at: float | None = None
@@ -128,7 +132,7 @@ class ClientIdShared(Rule):
             self._taken_over(client, old, event.at)
 
     def _replaced(self, event: Replaced) -> None:
-        """Count a takeover that a broker's log reports."""
+        """Count a takeover (one connection ended because another has its client id) that a broker's log reports."""
         if (client_id := event.client_id) is None:
             return
         takeovers = self._reported.get(client_id)

@@ -46,7 +46,8 @@ class ConnectionReplaced(Rule):
     def _severity(self, change: ReplacedChange) -> Severity:
         """Return WARNING for the takeover of a client id, and for a user's first replacement that a log only implies.
 
-        A client that lost its network, or a second tab, causes one such end. A fault causes it again and again.
+        A lost network, or a second tab, can cause one such replacement. Only a fault causes them again and again,
+        so all others are an ERROR.
         """
         if getattr(change.event, "client_id", None) is not None:
             return Severity.WARNING

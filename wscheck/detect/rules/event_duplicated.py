@@ -124,7 +124,7 @@ def bursts_of_copies(events: Iterable[Event]) -> list[list[Delivered]]:
 
 
 class _Try:
-    """One try of a scenario to receive an event while its client does nothing else, and no other client acts.
+    """Attempt of a scenario to receive an event while its client does nothing else, and no other client acts.
 
     is_requested  the client requests the event; otherwise it only connects
     is_connected  the client is connected, so that the event could arrive
@@ -145,7 +145,7 @@ class _Try:
 
     @property
     def is_copied(self) -> bool:
-        """True if the event arrived twice with the same payload. The server should send it once for each attempt."""
+        """True if the event arrived several times with the same payload. The server should send it once per attempt."""
         return max(Counter(event.digest for event in self._arrivals).values(), default=0) > 1
 
 
@@ -295,7 +295,7 @@ class EventDuplicated(Rule):
                 self._report_copy(event, times, is_likely=is_likely)
 
     def _evaluate_suspected(self, burst: list[Delivered]) -> None:
-        """Report the copies of a scenario, unless its later tries show that the server does not send them each time."""
+        """Report copies that arrived in a scenario, unless its later attempts show that they do not always arrive."""
         kinds = {True} if self._is_requested_before(burst[0]) else {False} | {self._has_answer(burst)}
         tries = [one for one in self._tries.get(burst[0].name, ()) if one.is_connected]
         arrived = [one for one in tries if one.has_arrivals]
@@ -425,13 +425,13 @@ class EventDuplicated(Rule):
 
 
 def _are_copied(tries: Iterable[_Try]) -> bool:
-    """Return whether the event arrived as copies in each of `tries`. Without tries, return False."""
+    """Return whether the event arrived as copies in each of the attempts `tries`. Without attempts, return False."""
     copied = [one.is_copied for one in tries]
     return bool(copied) and all(copied)
 
 
 def _is_periodic(times: list[float]) -> bool:
-    """Return whether arrivals at `times` are a periodic push."""
+    """Return whether the intervals between `times` are nearly equal, as for an event that is sent periodically."""
     intervals = [later - earlier for earlier, later in pairwise(times)]
     if len(times) < MIN_TICKS or min(intervals) < MIN_TICK_S:
         return False
@@ -439,7 +439,7 @@ def _is_periodic(times: list[float]) -> bool:
 
 
 def _changing_stamps(burst: list[Delivered]) -> set[str]:
-    """Return the paths of the stamps in which the events of `burst` differ."""
+    """Return the payload paths of the stamps (time, number or id) in which the events of `burst` differ."""
     values: dict[str, set[str]] = {}
     for event in burst:
         for path, value in event.stamps:
@@ -448,7 +448,7 @@ def _changing_stamps(burst: list[Delivered]) -> set[str]:
 
 
 def _is_repeated(events: list[Delivered], path: str) -> bool:
-    """Return whether two of `events` have the same value at `path`.
+    """Return whether two of `events` have the same value at `path` in their payloads.
 
     A value that occurs twice is not a stamp (time, number or id) of the event itself.
     """

@@ -12,7 +12,11 @@ MIN_TRIES = 3
 
 
 class _Try:
-    """One request of a user: what the user received, and what other users received, until the next request."""
+    """Attempt of a scenario: one user requests an event, and the received events are stored until the next request.
+
+    own     digests of the events that this user received
+    others  events that other users received
+    """
 
     def __init__(self, request: Expected) -> None:
         self.request = request

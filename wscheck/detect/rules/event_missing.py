@@ -110,7 +110,10 @@ class EventMissing(Rule):
                 self.report(event.user, message, event.at, event, key=event.name or "", severity=Severity.NOTE)
 
     def _is_lost_by_upgrade(self, event: Expected) -> bool:
-        """Return whether the event arrived on a page that was not upgraded, and is missing on one that was."""
+        """Return whether an event is missing after a transport upgrade (polling to WebSocket), but arrived without one.
+
+        The event must be missing on a page whose transport was upgraded, and have arrived on another page.
+        """
         pages = self._pages_by_event.get(event.name or "", set())
         return event.page in self._upgraded and bool(pages - self._upgraded)
 

@@ -82,7 +82,9 @@ class NodeLiveness:
         return cleared or {}
 
     def mark_suspect(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
-        """Mark a process as suspect and return True, if all but one of `nodes` logged nothing since `since`.
+        """Suspect a silent process of the user and return True, if at most one of `nodes` is not silent.
+
+        A process is silent if it has logged nothing since `since` (epoch seconds), the start of the user's overlap.
 
         `nodes` are the processes of the user's open connections, None for a connection that a client reported.
         """
@@ -104,10 +106,10 @@ class NodeLiveness:
         return since
 
     def sole_suspects(self, before: float) -> list[str]:
-        """Return the users who are the only ones of a suspected process, if their overlap started before `before`.
+        """Return the users who are each the only one to have left a suspected process.
 
-        If the process had been killed, its other users would have reconnected to other processes at once, and would be
-        listed too. `before` is in epoch seconds.
+        Their overlap must have started before `before` (epoch seconds). If the process had been killed, its other users
+        would have left it too, and reconnected to other processes at once.
         """
         sole = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)
         return [user for user, since in sole if since < before]
@@ -243,7 +245,10 @@ class MultipleConnections(Rule):
             self._apply_policy(change.user, openings, newer.at, Confidence.HIGH, change.event, worst=worst)
 
     def _closed_in_wave(self, change: ClosedChange) -> None:
-        """End the wave of returning users if one of their earlier connections ended by itself: no restart caused it."""
+        """Report the overlaps of users who connected again at the same time, if an earlier connection ended by itself.
+
+        Until then, a restart of the server may explain the overlaps. Such an end shows that the server is alive.
+        """
         user, opening = change.user, change.opening
         if opening is None or change.reason in NOT_USED_UNTIL_THE_END:
             return
@@ -253,7 +258,7 @@ class MultipleConnections(Rule):
             self._report_delayed(self._wave.take())
 
     def _replaced_in_wave(self, change: ReplacedChange) -> None:
-        """Remove the user's overlap from the wave, because the server ended the older connection."""
+        """Forget the overlap of a user who connected again, because the server ended the older connection."""
         if change.user is not None:
             self._wave.overlaps.pop(change.user, None)
 
@@ -311,9 +316,9 @@ class MultipleConnections(Rule):
                 yield sid, opening
 
     def _opened_before(self, at: float, users: Container[str]) -> dict[str, str | None]:
-        """Return socket id and user of connections opened before `at` to the server processes that `users` used.
+        """Return the connections that opened before `at` on the server processes that `users` used: socket id to user.
 
-        An opening that is no longer stored has no time and is older.
+        A connection whose opening is no longer stored has no time, and counts as older.
         """
         open_now = self.ledger.open_items()
         earlier = {sid: one for sid, one in open_now if one.at is None or is_older(one, at)}
@@ -321,7 +326,7 @@ class MultipleConnections(Rule):
         return {sid: one.user for sid, one in earlier.items() if one.node in nodes}
 
     def _count_user_only_lines(self, change: ClosedChange) -> None:
-        """Report the overlaps that were not counted until now.
+        """Report the overlaps of users whose connections could not be counted until now.
 
         `change` shows that the log reports ends by user, so connections without a socket id can be counted.
         """
@@ -421,9 +426,12 @@ class MultipleConnections(Rule):
         self._report_overlap(user, since - resolution, self._confidence(user))
 
     def _is_one_of_many(self, user: str) -> bool:
-        """Return whether the user's last complete evaluation, of nearly as many connections, is still representative.
+        """Return whether the last complete evaluation of the user still applies, so that no new one is necessary.
 
-        A complete evaluation reads all connections of the user, so evaluating each of thousands completely would take
+        It applies if it read nearly as many connections as the user has now, and no later opening or end may have
+        changed its result.
+
+        A complete evaluation reads all connections of the user. To evaluate each of thousands completely would take
         quadratic time.
         """
         last = self._evaluated.get(user)
@@ -543,7 +551,10 @@ class MultipleConnections(Rule):
             self.gaps[Gap(id="evidence-ends-early", reason=reason, rules=(self.id,))] = None
 
     def _has_uncounted(self, user: str) -> bool:
-        """Return whether lines without socket ids opened the user's connections, and none reports an end by user."""
+        """Return whether the user's connections cannot be counted yet, and if so, store the user.
+
+        They cannot if lines without socket ids opened some of them, and the log has not reported an end by user.
+        """
         if self.ledger.counts_user_only_lines or not any(o is not None and o.sid is None for o in self._openings(user)):
             return False
         self._uncounted[user] = 0.0
@@ -594,11 +605,11 @@ class _Evaluated:
 
     open         number of open connections
     violating    number of connections that violate the policy
-    page         the page that opened all of these, None if they belong to several pages or to unknown ones
+    page         the page that opened all violating connections, None if they belong to several or unknown pages
     openers      addition to the message that names the openers
     severity     None if no connection violates the policy
     pages        number of open connections of each page, or of each device whose page is unknown
-    is_outdated  a later opening may change the result
+    is_outdated  a later opening or end may change the result
     """
 
     def __init__(
@@ -624,7 +635,10 @@ class _Evaluated:
         return self.severity is not None and self.page is None
 
     def opened(self, opening: Connected | None) -> None:
-        """Add a connection. The result is outdated if it is the second one of its page, and no page had two before."""
+        """Add a connection. Set `is_outdated` if another page now has several, and clearly more than `page`.
+
+        Also set it if the evaluation read no connection of this kind (page known or not, device known or not).
+        """
         page = _page_or_device(opening)
         self.pages[page] += 1
         most = self.pages[self.page] if self.page is not None else 1
@@ -632,7 +646,7 @@ class _Evaluated:
         self.is_outdated = self.is_outdated or has_more or _known_names(opening) not in self._known
 
     def closed(self, opening: Connected | None) -> None:
-        """Remove a connection. The result is outdated if its page had the only two of one page."""
+        """Remove a connection. Set `is_outdated` if fewer than two connections of `page` remain."""
         page = _page_or_device(opening)
         self.pages[page] -= 1
         self.is_outdated = self.is_outdated or (page is not None and page == self.page and self.pages[page] < 2)
@@ -643,7 +657,7 @@ def _page_or_device(opening: Connected | None) -> str | None:
 
 
 def _known_names(opening: Connected | None) -> tuple[bool, bool]:
-    """Return whether the page and the device of a connection are known."""
+    """Return two values: True if the page of a connection is known, and True if its device is known."""
     return (opening is not None and opening.page is not None, opening is not None and opening.device is not None)
 
 

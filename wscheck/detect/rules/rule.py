@@ -117,7 +117,12 @@ class Rule(RuleDoc):
         severity: Severity | None = None,
         connections: int | None = None,
     ) -> None:
-        """Report one occurrence."""
+        """Report one occurrence of the problem, with the events that prove it (`evidence`).
+
+        key          separates different problems of one user, for example two events
+        severity     None for the severity of the rule
+        connections  the number of connections that are open at once, None if the rule does not count them
+        """
         self._on_occurrence(
             Occurrence(
                 rule=self.id,
@@ -134,7 +139,7 @@ class Rule(RuleDoc):
 
 
 class EmptiedPages:
-    """Pages whose last component has unmounted, by the events of their components.
+    """Pages on which no component is mounted any more.
 
     last_unmount  dict of page to the event with which its last component unmounted
     """

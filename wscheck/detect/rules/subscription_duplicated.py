@@ -84,7 +84,10 @@ class SubscriptionDuplicated(Rule):
                 self._report(key, None)
 
     def _report(self, key: OpenSubscription, at: float | None) -> None:
-        """Report a pending subscription together with the older equal subscriptions of its page that are open."""
+        """Report the subscription `key` with the equal subscriptions of its page that are open, if there are any.
+
+        The subscription then no longer waits for the end of its grace period.
+        """
         event = self.pending.pop(key)
         alike = [self._open[each] for each in self._alike[_likeness(event)] if self._is_together(event, each)]
         here = [each for each in alike if each.sid == event.sid]

@@ -154,7 +154,10 @@ class SubscriptionLeaked(Rule):
         return all(any(start < at <= end for at in times) for start, end in pairwise(counted))
 
     def _evaluate_renewed(self, pages_with_rounds: Set[str | None]) -> set[tuple[str | None, str]]:
-        """Report subscriptions that the client asked for again after several actions. Return their keys."""
+        """Report subscriptions that the client asked for again after several actions, and return their keys.
+
+        Pages in `pages_with_rounds` are left out.
+        """
         reported = set()
         for key, events in self._renewed.items():
             last = events[-1]
@@ -191,9 +194,10 @@ class SubscriptionLeaked(Rule):
 
 
 class _NamedSeries(msgspec.Struct, frozen=True):
-    """Numbers of the subscriptions of one call site after each round, and the names that they are for.
+    """Numbers of the subscriptions of one call site after each round of a loop.
 
-    total  numbers for all names together
+    names  names to which the call site subscribed
+    total  numbers for all these names together
     """
 
     names: Sequence[str]
@@ -248,7 +252,10 @@ def _is_kept(series: RoundSeries) -> bool:
 
 
 def _is_left_at_client(event: Subscribed) -> bool:
-    """Return whether the code asks at each visit, although the client sends the subscription only once."""
+    """Return whether an effect never ends its subscription, and the client library keeps one subscription per name.
+
+    The code then subscribes at each visit, but the client sends the subscription only once.
+    """
     return event.protocol in _KEPT_BY_CLIENT and is_never_ended(event)
 
 

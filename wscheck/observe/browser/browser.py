@@ -1,4 +1,4 @@
-"""Browser under observation: combines the DevTools domains into events, and runs the configured steps."""
+"""Browser under observation: turns DevTools events into events of wscheck, and runs the configured steps."""
 
 import asyncio
 import contextlib
@@ -111,9 +111,10 @@ class Browser:
         return str(result.get("scriptSource", ""))
 
     async def _complete_stack(self, stack: DevToolsStack) -> None:
-        """Add the parts of a stack before its awaits and timers, of which a console message contains only an id.
+        """Add the earlier parts of a stack, which lie beyond its awaits and timers.
 
-        The code that started a loop did not ask for what the loop sends.
+        A console message contains only the id of such a part. If a loop sent the message, omit the part before the
+        loop's `await`: the code that started the loop did not ask for what the loop sends.
         """
         segment = stack.stack
         with contextlib.suppress(CommandFailed, BrowserEnded, KeyError):
@@ -253,7 +254,7 @@ class Browser:
         await self._devtools.call("Storage.setCookies", {"cookies": cookies})
 
     def record_step(self, tab: BrowserTab, action: str) -> None:
-        """Record that a configured step starts now, if it acts on the page."""
+        """Record that a configured step starts now, if its `action` acts on the page, as a click does."""
         if action in _ACTING_STEPS:
             event = ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action, by_step=True)
             self._steps.append(event)
@@ -472,7 +473,7 @@ _PARTLY_COUNTED = frozenset({"vue"})
 def _with_components(
     code: OpenerCode | None, stack: DevToolsStack, origin: ConnectionOrigin, mounted: MountedComponents | None
 ) -> OpenerCode | None:
-    """Return `code` together with the mounted components that run it, or unchanged if they are unknown."""
+    """Return `code` with the mounted components that run it added; return it unchanged if they are unknown."""
     if mounted is None:
         return code
     frames = opener_frames(stack, origin)
@@ -551,16 +552,18 @@ class StepObserver(Protocol):
     """Object whose methods `run_steps` calls for the steps with `repeat` and `measure`."""
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
-        """Count what is open, before the first round and after each round.
+        """Count open connections and subscriptions, before the first round and after each round of a `repeat` step.
 
-        `place` is the line of the step, `number` that of the round that ended.
+        place   position of the step in the configuration, for messages
+        number  number of the round that has just ended, 0 before the first round
+        rounds  number of all rounds
         """
         ...
 
     async def on_measure(
         self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]
     ) -> BrowserTab:
-        """Call `perform`, and count what is open before and after it. Return the tab that it returns."""
+        """Run the steps by a call of `perform`, and count open connections before and after. Return the last tab."""
         ...
 
 

@@ -37,7 +37,7 @@ _MARK_WITHIN = 300
 
 
 def _is_of_page(text: str) -> bool:
-    """Return whether a message of the browser is one that a page wrote to its console."""
+    """Return whether a raw DevTools message reports what a page, not wscheck, wrote to the console."""
     return text.startswith(_CONSOLE_MESSAGE) and CONSOLE_MARK not in text[:_MARK_WITHIN]
 
 
@@ -55,14 +55,16 @@ class CommandFailed(Exception):
 
 
 class MalformedValue(CommandFailed):
-    """Error: code that ran in a page returned a value of another form: the page replaced built-in functions."""
+    """Error: JavaScript of wscheck returned an unexpected value, because the page replaced built-in functions."""
 
 
 def page_value(result: dict[str, Any], form: type[T]) -> T:
-    """Return the value that code in a page returned, in the form that the code gives it (`Runtime.RemoteObject`).
+    """Return the value that code in a page returned, converted to the type `form`.
+
+    result  the value as DevTools reports it (`Runtime.RemoteObject`)
 
     Raises:
-        MalformedValue: The value has another form.
+        MalformedValue: The value does not have this type.
     """
     try:
         return msgspec.convert(result.get("value"), form)

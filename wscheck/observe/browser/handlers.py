@@ -99,7 +99,11 @@ _NEW_FUNCTION = re.compile(r"=>|^\(|^(?:async\s+)?function\b|\.bind\(")
 
 
 class _Change(msgspec.Struct, frozen=True):
-    """Number of handlers that one event has, and had before a call of off(event)."""
+    """Change of the handlers of one event.
+
+    count  number of handlers that the event has now
+    lost   number of handlers that the last call of off(event) removed
+    """
 
     count: int
     lost: int
@@ -121,7 +125,7 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
     sid     socket id, or the last one if the socket is disconnected; None before it has connected
     lost    handlers that one call of off(event) removed together, also those of other components
     inside  "connect" if the "connect" handler registers all of the handlers
-    removes whether the code around every repeated handler removes it again, None if that is unknown
+    removes True if the code around every handler that is registered repeatedly also removes it, None if unknown
     """
 
     at: float
@@ -141,7 +145,7 @@ class SocketHandlers:
     Call `find_sockets` when there may be new sockets, `read_changes` periodically, and `events` at the end.
 
     sids_by_socket  list of socket ids for each socket object, oldest id first; a reconnection gives the object a new id
-    is_malformed    the page returned values that the code which read the handlers does not return
+    is_malformed    the page returned unexpected values, so its handlers could not be read
     """
 
     def __init__(self, devtools: DevToolsConnection, session: str, context: int | None, scripts: PageScripts) -> None:
@@ -201,7 +205,7 @@ class SocketHandlers:
         ]
 
     def _first_sid(self, socket: int) -> str | None:
-        """Return the first id that a socket received, for handlers that were read before the socket had connected."""
+        """Return the first id of a socket, None if it has none; for handlers that were read before it had connected."""
         return next(iter(self.sids_by_socket.get(socket, ())), None)
 
     async def _create_state(self) -> str:
@@ -246,7 +250,10 @@ class SocketHandlers:
                 self._snapshots.append(snapshot)
 
     async def _remove_handlers(self, handlers: Sequence[ScriptPosition], event: str) -> bool | None:
-        """Return whether the code around every handler that is registered repeatedly removes it again."""
+        """Return whether the code around every handler that is registered repeatedly also removes this handler.
+
+        Return None if that is unknown, or if no handler is registered repeatedly.
+        """
         repeated = [position for position, count in Counter(handlers).items() if count > 1]
         facts = [await self._removes(position, event) for position in repeated]
         return None if not facts or None in facts else all(facts)
@@ -375,7 +382,7 @@ class HandlerPoller:
                 await self._inspect_context(target, context, find=is_new)
 
     async def _read_if_responsive(self, target: DevToolsTarget) -> None:
-        """Read a page's handlers, unless a script blocks the page: each command would wait for half a minute."""
+        """Read a page's handlers. Skip a page that a script blocks: each command would wait for half a minute."""
         probe = self._devtools.send("Runtime.evaluate", {"expression": "0"}, target.session)
         await asyncio.wait([probe], timeout=BUSY_TIMEOUT_S)
         if probe.done():

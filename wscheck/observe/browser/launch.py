@@ -72,8 +72,8 @@ _PLAYWRIGHT_FOLDER = re.compile(r"(chromium|chromium_headless_shell)-(\d+)")
 class BrowserSearch(msgspec.Struct, frozen=True):
     """Search for browsers based on Chromium on one system.
 
-    platform  as in `sys.platform`
-    root      folder that absolute paths start from
+    platform  operating system, as in `sys.platform`
+    root      folder that replaces "/" in absolute paths
     """
 
     platform: str = sys.platform
@@ -88,7 +88,7 @@ class BrowserSearch(msgspec.Struct, frozen=True):
         yield from filter(_is_program, [*self._installed(), *self._downloaded()])
 
     def places(self) -> list[str]:
-        """Return the places that were searched, as error messages list them."""
+        """Return the searched paths and command names, as error messages list them."""
         installed = dict.fromkeys(str(path) for path in self._installed())
         cache = [str(self.playwright_cache)] if self.playwright_cache is not None else []
         return [f"PATH ({', '.join(EXECUTABLES)})", *installed, *cache]

@@ -43,7 +43,7 @@ _TYPES = MimeTypes()
 
 
 class PageLink(msgspec.Struct, frozen=True):
-    """Link of a page. `url` is absolute; `text` contains the title, the label and the texts of images as well."""
+    """Link of a page. `url` is absolute; `text` also contains the link's title, its label and its images' texts."""
 
     url: str
     text: str = ""
@@ -77,7 +77,7 @@ def followable_links(links: Iterable[PageLink], page: str, limit: int) -> list[P
 
 
 def leads_to(link: PageLink, page: str) -> bool:
-    """Return whether a link that may be followed leads to the view at `page`."""
+    """Return whether wscheck may follow a link, and the link leads to the view at the URL `page`."""
     return view_url(link.url) == view_url(page) and _is_followable(link)
 
 
@@ -88,7 +88,7 @@ def _is_followable(link: PageLink) -> bool:
 
 
 def is_safe(link: PageLink) -> bool:
-    """Return whether a link leads to a page, and does not delete something according to its text or address."""
+    """Return whether a link leads to a page, and its text and address contain no unsafe word such as "delete"."""
     parts = urlsplit(link.url)
     is_page = _TYPES.guess_type(parts.path)[0] in _PAGE_TYPES
     return is_page and not any(map(_is_unsafe, (link.text, f"{parts.path} {parts.query} {parts.fragment}")))

@@ -156,7 +156,7 @@ class ComponentFunction(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> Position:
-        """(lines, columns) from start to end, to find the innermost of nested functions: it has the smallest size."""
+        """Extent as (lines, columns) from start to end. The innermost of nested functions has the smallest size."""
         return self.end[0] - self.start[0], self.end[1] - self.start[1]
 
 
@@ -170,8 +170,8 @@ class MountedComponents(msgspec.Struct, frozen=True):
     def running(self, frames: Iterable[tuple[str, Position]]) -> tuple[int, tuple[str, ...]]:
         """Return the number and the names of the components that run the code in a stack.
 
-        The stack's innermost frame that belongs to the function of a component decides. Return (0, ()) if no frame
-        does.
+        These are the components of the innermost frame that is within a function of a component. Return (0, ()) if
+        there is no such frame.
 
         frames  script id and position of each frame of the stack, the innermost first
         """
@@ -207,21 +207,29 @@ async def read_mounted_components(
 
 
 class _Extent(msgspec.Struct, frozen=True):
-    """Number of lines in the text of a function but one, and length of the last line."""
+    """Extent of the text of a function.
+
+    lines  number of line breaks in the text
+    last   length of the last line
+    """
 
     lines: int
     last: int
 
 
 class _Entry(_Extent, frozen=True, kw_only=True):
-    """One function, and the indices of the components that run it."""
+    """Data about one function of mounted components.
+
+    wrapped  True if the function is a wrapper by the framework around the original function
+    owners   indexes of the components that run it
+    """
 
     wrapped: bool
     owners: list[int]
 
 
 class _Data(msgspec.Struct, frozen=True):
-    """Result of `COLLECT` without the functions."""
+    """Data that the JavaScript `COLLECT` found in a page, without the function objects."""
 
     names: list[str]
     frameworks: list[str]
@@ -286,7 +294,7 @@ class _ContextReader:
         return [each for each in found if each is not None]
 
     async def _located(self, object_id: str, extent: "_Extent", owners: Sequence[int]) -> ComponentFunction | None:
-        """Return a function with its extent in its script, None if the browser does not know its location."""
+        """Return the function object `object_id` with its position in its script, None if its location is unknown."""
         for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[FunctionLocation]]":
                 at = prop["value"]["value"]
@@ -296,15 +304,15 @@ class _ContextReader:
         return None
 
     async def _unwrapped(self, object_id: str) -> list[str]:
-        """Return the functions that may be the original of a function which Vue wrapped once or twice."""
+        """Return the object ids of the functions that may be the original of one that Vue wrapped once or twice."""
         layer = await self._scoped(object_id)
         deeper = [await self._scoped(each) for each in layer]
         return [*layer, *(inner for group in deeper for inner in group)]
 
     async def _scoped(self, object_id: str) -> list[str]:
-        """Return the functions that are variables in the innermost scope of a function.
+        """Return the object ids of the functions that are variables in the innermost scope of a function.
 
-        Return none if there are more than `MAX_SCOPE`, because the scope is then that of a module.
+        Return an empty list if there are more than `MAX_SCOPE`, because the scope is then that of a module.
         """
         for prop in (await self._properties(object_id)).get("internalProperties", []):
             if prop["name"] == "[[Scopes]]":
@@ -316,7 +324,7 @@ class _ContextReader:
 
 
 def _objects(properties: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return (type, id) of each property that is an object. The elements of an array are in order."""
+    """Return (type, object id) of each property that is an object. The elements of an array are in order."""
     return [
         (each["value"]["type"], each["value"]["objectId"])
         for each in properties

@@ -64,7 +64,7 @@ _WHEN_IDLE = """new Promise(done => (window.requestIdleCallback || setTimeout)(
 
 
 class _Fetch(msgspec.Struct, frozen=True):
-    """Request of a page whose answer may be a stream. `params` are those of the event."""
+    """Request of a page whose answer may be a stream. `params` are those of the DevTools event that reported it."""
 
     url: str
     at: float
@@ -161,8 +161,8 @@ class NetworkFeed:
     def on_target_closed(self, target_id: str) -> None:
         """Process the end of a page or worker.
 
-        The end gets the time of the next event that has a time, or an earlier one. With the time of its arrival, the
-        connections of a reloaded page would seem to overlap with those from before the reload.
+        DevTools reports no time for the end. It is dated no later than the next event that has a time: if it had the
+        time of its arrival, the connections of a reloaded page would seem to overlap with those from before the reload.
         """
         self._enqueue_untimed(None, lambda at: self._traffic.on_target_closed(target_id, at))
 
@@ -349,7 +349,7 @@ class NetworkFeed:
         self._enqueue(lambda: self._traffic.on_closed(key, at, error=error, by_client=by_page))
 
     def _on_frame_error(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
-        """Store why a websocket is about to close: the server is unreachable, or answered with an HTTP error."""
+        """Store the reason for which a websocket will close: the server is unreachable, or sent an HTTP error."""
         message = str(params.get("errorMessage", ""))
         if not message.startswith(CLOSED_BY_PAGE):
             self._websocket_errors[key] = message

@@ -44,7 +44,7 @@ class ScriptResolver(Protocol):
     def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
         """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
 
-        It is for a frame whose position the script's source map does not contain.
+        Use this for a frame whose position the script's source map does not contain.
         """
         ...
 
@@ -69,8 +69,8 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 
     session     the DevTools session id
     stack       JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
-    is_of_loop  this run of the async function has sent an earlier message: it is a loop that sends what other code
-                queued, and its outer frames do not show which code that was
+    is_of_loop  the stack is from an async function that has sent an earlier message in the same run: the function is
+                a loop that sends what other code queued, and the outer frames do not show this other code
     """
 
     session: str
@@ -92,9 +92,9 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
     """Return the call site that opened a connection, with its stack.
 
-    An asynchronous stack has several parts, the innermost first. After a part with application code, parts that a
-    framework's scheduler started are left out: the code that called the scheduler is unrelated to what the scheduler
-    runs.
+    An asynchronous stack has several parts, the innermost first. The stack ends after a part that contains application
+    code and that a library, such as a framework's scheduler, started: the code that called a scheduler is unrelated to
+    the code that the scheduler runs.
     """
     if raw_stack is None:
         return ConnectionOrigin()
@@ -108,7 +108,7 @@ def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> 
 
 
 def _origin_of(raw_stack: DevToolsStack, stack: list[CodeLocation], scripts: ScriptResolver) -> ConnectionOrigin:
-    """Return the origin of a connection from the positions of its stack: the innermost one of the application."""
+    """Return the origin of a connection: its opener is the innermost position of `stack` in the application."""
     frames = [frame for segment in raw_stack.segments() for frame in segment]
     own_frames = stack_frames.app_frames(stack)
     unmapped = next((at for at, place in enumerate(stack) if place.file == stack_frames.UNMAPPED), None)
@@ -131,8 +131,9 @@ def _origin_of(raw_stack: DevToolsStack, stack: list[CodeLocation], scripts: Scr
 def opener_frames(raw_stack: DevToolsStack, origin: ConnectionOrigin) -> list[dict[str, Any]]:
     """Return the call frames of the application's functions that called each other, from the opener outwards.
 
-    The frames end where a library called the application, unless the application had called that library to run its
-    code at once. The frames after that show why the code ran at that time, not which code opened the connection.
+    The frames end where a library called the application, unless the application had called this library to run its
+    code at once. Frames further out show the reason why the code ran at that time, not the code that opened the
+    connection.
     """
     if origin.opener is None or origin.opener not in origin.stack:
         return []
@@ -177,7 +178,7 @@ class OpenerCodeReader:
         return msgspec.structs.replace(origin, opener=hook, component=component, stack=stack, code=code)
 
     def resolve_package(self, raw_stack: DevToolsStack) -> ConnectionOrigin:
-        """Return the place in a package that opened a connection, for a stack without a frame of the application."""
+        """Return the call site in a package that opened a connection, for a stack without frames of the application."""
         origin = resolve_origin(raw_stack, self._scripts)
         stack = stack_frames.calling_package(origin.stack)
         if stack == origin.stack:
@@ -190,8 +191,8 @@ class OpenerCodeReader:
     def _rendered_hook(self, raw_stack: DevToolsStack, origin: ConnectionOrigin) -> CodeLocation | None:
         """Return the location of the library hook that opened the connection, None if no such hook is found.
 
-        A hook is searched only if the opener is the place that rendered a component (`<Bell />`). The hook is called in
-        that component.
+        A library hook is a function such as `useSocket()` that a component calls. Search for it only if the opener is
+        the position that rendered a component (`<Bell />`): this component then calls the hook.
         """
         if origin.opener is None or origin.opener not in origin.stack:
             return None
@@ -228,7 +229,7 @@ class OpenerCodeReader:
         return _with_patch(code, sources[0], origin) if code is not None else None
 
     def _within_limit(self, places: Sequence[CodeLocation], read: Callable[[], T | None]) -> T | None:
-        """Return the result of `read`, or None if it takes too long or needs a file that took too long before."""
+        """Return the result of `read`, or None if it takes too long or a file of `places` took too long before."""
         if any(place.file in self._too_complex for place in places):
             return None
         begin = time.perf_counter()
@@ -250,7 +251,7 @@ class OpenerCodeReader:
 
 
 def _with_patch(code: OpenerCode, opener: tuple[CodeLocation, bytes], origin: ConnectionOrigin) -> OpenerCode:
-    """Return `code` with the change that adds the missing cleanup, if the text is that of a source file."""
+    """Return `code` with a patch that adds the missing cleanup. Return it unchanged if no patch can be made."""
     is_missing = code.cleanup is Cleanup.MISSING and not code.guarded and code.frames == 1
     if not is_missing or origin.opener is None or stack_frames.is_unmapped(origin.opener):
         return code
@@ -334,7 +335,7 @@ def attribute_packages(
 
 
 def _place_of(session: TrafficSession) -> Hashable:
-    """Return the document that opened a session, and its endpoint: a reconnection has the same ones."""
+    """Return a key for the document and the endpoint of a session: a reconnection has the same key."""
     by = session.initiator
     return by.target_id, by.document, session.endpoint, session.protocol
 
@@ -381,8 +382,10 @@ def _likely_predecessor(
 ) -> TrafficSession | None:
     """Return the earlier session to which `session` is the reconnection, None if there is none.
 
-    earlier  sessions with an opener that the same document opened at the same endpoint before, and that no other one
-             continues
+    earlier     dict of id(session) to each earlier session of the same document at the same endpoint that has an
+                opener, and that no other session continues
+    origin      origin of `session`
+    attributed  dict of id(session) to the origin of each earlier session
 
     No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier
     session that was opened in the same file is preferred. The transport of the earlier session may still be closing,

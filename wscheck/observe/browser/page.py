@@ -98,7 +98,7 @@ class BrowserTab:
             await asyncio.wait_for(self._loaded.wait(), min(timeout, 2.0))
 
     async def history_entry(self) -> int:
-        """Return the id of the entry that the tab shows in its history."""
+        """Return the id of the current entry in the tab's history."""
         history = await self._call("Page.getNavigationHistory")
         return int(history["entries"][history["currentIndex"]]["id"])
 
@@ -117,7 +117,7 @@ class BrowserTab:
     async def evaluate(self, expression: str, form: type[T]) -> T: ...
 
     async def evaluate(self, expression: str, form: Any = Any) -> Any:
-        """Return the JSON value of a JavaScript expression, which must have a form; a promise is awaited."""
+        """Return the JSON value of a JavaScript expression, which must be of the type `form`; a promise is awaited."""
         arguments = {"expression": expression, "returnByValue": True, "awaitPromise": True, "userGesture": True}
         result = await self._call("Runtime.evaluate", arguments)
         if "exceptionDetails" in result:

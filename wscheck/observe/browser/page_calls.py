@@ -118,7 +118,7 @@ _FRAME = re.compile(r"^\s+at (?:async )?(?:(?P<function>.*?) \()?(?P<url>[^()\s]
 
 
 def sent_hash(data: str | bytes) -> int:
-    """Return the number by which the script in the page names a sent message."""
+    """Return the hash of a sent message, the same number as the script in the page computes for this message."""
     text = data if isinstance(data, str) else data.decode("latin-1")
     units = text.encode("utf-16-le", "surrogatepass")
     number = len(units) // 2
@@ -142,7 +142,7 @@ class PageCalls:
         self._continued = BoundedDict[tuple[str, str], None](MAX_PENDING)
 
     def on_binding_called(self, session: str, params: dict[str, Any]) -> None:
-        """Process Runtime.bindingCalled. A page can call the binding with any text."""
+        """Process Runtime.bindingCalled: a page reported a call. Ignore any other text, which a page may also send."""
         if params.get("name") != BINDING:
             return
         try:
@@ -159,7 +159,7 @@ class PageCalls:
     def on_console_message(self, session: str, params: dict[str, Any]) -> DevToolsStack | None:
         """Process Runtime.consoleAPICalled, and return the stack of a call of `send()` or `JSON.stringify()`.
 
-        A page can write any message.
+        Return None for any other message of a page.
         """
         trace = params.get("stackTrace")
         match [each.get("value") for each in params.get("args", ())]:
@@ -180,10 +180,10 @@ class PageCalls:
         return None
 
     def take_senders(self, session: str, url: str, data: str | bytes) -> list[DevToolsStack]:
-        """Return the stacks of the oldest call of `send()` with a message whose frame was not reported yet.
+        """Return the stacks of the oldest call of `send()` with the message `data`, and forget this call.
 
-        There is one stack, or one for each part of the message that was written on its own. The list is empty if no
-        such call is known.
+        There is one stack, or one for each part of the message that a call of `JSON.stringify()` wrote. The list is
+        empty if no such call is known.
         """
         key = (session, url, sent_hash(data))
         stacks = self._senders.pop(key, [])
@@ -212,7 +212,7 @@ class PageCalls:
         return count > 0
 
     def _call_frames(self, session: str, text: str) -> list[dict[str, Any]]:
-        """Return the call frames of a stack as V8 prints it, without the frame of the constructor."""
+        """Return the DevTools call frames of `text`, the stack of a call as V8 prints it."""
         frames = []
         for match in filter(None, map(_FRAME.match, text.splitlines()[:MAX_FRAMES])):
             line, column = int(match["line"]) - 1, int(match["column"]) - 1

@@ -101,7 +101,7 @@ class PageScripts:
                 self._texts[key] = asyncio.ensure_future(self._fetch_source(session, script_id))
 
     def _is_readable(self, key: tuple[str, str], script: PageScript) -> bool:
-        """Return whether a script without a source map is small enough to be the application's source."""
+        """Return whether to read a script's own text: it has no source map, is no library, is small, and is unread."""
         is_new = not script.map_url and key not in self._texts
         is_small = self._starts[key][2] <= MAX_SOURCE_CHARACTERS
         return is_new and is_small and not stack_frames.is_library_frame(CodeLocation(script.url or "inline"))
@@ -204,7 +204,7 @@ class PageScripts:
     def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
         """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
 
-        It is for a frame whose position the script's source map does not contain.
+        Use this for a frame whose position the script's source map does not contain.
         """
         script = self._scripts.get((session, frame["scriptId"]))
         url = frame.get("url") or (script.url if script is not None else "")

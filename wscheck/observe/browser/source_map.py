@@ -117,8 +117,13 @@ class _Section:
 def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:
     """Return the original line and column of a call that a minifier moved, None if it was not moved.
 
+
     `const s = io(url); s.on(e)` becomes `io(url).on(e)`, and the source map maps its start (`column`) to `s.on(e)`. The
     call's first argument still maps to the original place, which is earlier in the source.
+
+    segments  mappings of one line of the bundle
+    index     index in `segments` of the mapping for `column`
+    column    column of the position in the bundle
     """
     function, following = segments[index], segments[index + 1 : index + 2]
     if function[0] != column or not following or following[0][0] - column > MAX_ARGUMENT_DISTANCE:
@@ -128,7 +133,7 @@ def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple
 
 
 def mapped_source(source_map: SourceMap, place: CodeLocation, root: str) -> tuple[CodeLocation, bytes] | None:
-    """Return a position of the source map, with the text of its file from the map or the checkout.
+    """Return the position of `place` in its source file, with the file's text from the source map or the checkout.
 
     Return None if neither contains the text.
 
@@ -173,10 +178,10 @@ def source_name(source: str) -> str:
 
 
 def _source_names(sources: Sequence[str]) -> list[str]:
-    """Return the names of the sources of a map.
+    """Return the file names of the sources of a map.
 
-    A bundler that writes relative paths takes over the names from the map of a library that webpack built before:
-    "webpack://Library/src/a.ts". They are named like those of a package.
+    A map with relative paths may also contain names such as "webpack://Library/src/a.ts". The bundler copied them from
+    the map of a library that webpack had built. They become names in a package: "node_modules/library/src/a.ts".
     """
     is_relative = any(source and not _SCHEME.match(source) for source in sources)
     return [

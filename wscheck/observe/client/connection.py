@@ -32,7 +32,7 @@ class StepFailed(Exception):
 class ClientConnection(ABC):
     """One connection attempt and the connection that results from it. Each protocol has a subclass.
 
-    protocol     id of the protocol in events, None for Socket.IO
+    protocol     id of the protocol in the recorded events, None for Socket.IO
     unanswered_pings  number of pings that the server must send to a silent client before a connection that stays open
                       proves that the server does not wait for answers
     sid          id of the connection, None until connected
@@ -72,7 +72,7 @@ class ClientConnection(ABC):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Create the state that only this kind of connection has."""
+        """Create the attributes that only this subclass needs."""
 
     @property
     def is_connected(self) -> bool:
@@ -101,13 +101,13 @@ class ClientConnection(ABC):
     @property
     @abstractmethod
     def two_pings_s(self) -> float:
-        """Longest time until the server has sent two more pings, the second only after the answer to the first."""
+        """Longest time, in seconds, in which the server sends two more pings if the client answers the first."""
 
     @abstractmethod
     async def silence_limit_s(self) -> float | str:
         """Return the seconds within which the server must close this connection if the client falls silent.
 
-        Return the reason as text if the connection does not show it.
+        If the client cannot find out this limit, return the reason as text.
         """
 
     @abstractmethod
@@ -173,7 +173,7 @@ class ClientConnection(ABC):
         """Free everything that the connection uses."""
 
     def _report_connected(self) -> None:
-        """Report the connection, then the events that arrived before."""
+        """Report to the listener that the connection is open, then the events that arrived earlier."""
         self._listener.connected(self)
         early_events, self._early_events = self._early_events, []
         for event in early_events:
@@ -186,10 +186,10 @@ class ClientConnection(ABC):
         self._pinged.set()
 
     def on_event(self, data: list[Any]) -> None:
-        """Handle an event: its name, then its arguments.
+        """Handle an event. `data` contains its name, then its arguments.
 
-        A server may send events before the connection counts as open: those of its connect handler, and the answers to
-        the steps.
+        A server may send events before the connection counts as open: its connect handler may send some, and others are
+        answers to the steps after connecting.
         """
         if self.sid is None and len(self._early_events) < MAX_EARLY_EVENTS:
             self._early_events.append(data)
@@ -203,7 +203,7 @@ class ClientConnection(ABC):
 
 
 class ClientSteps:
-    """Steps of one connection after it was accepted, and the server's answers to them."""
+    """Run of the steps after connecting (events to send or await) on one connection, and the server's answers."""
 
     def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
@@ -213,7 +213,7 @@ class ClientSteps:
         self._progress = asyncio.Event()
 
     def received(self, event: list[Any]) -> None:
-        """Handle an event that arrived before the last step: the current step may wait for it."""
+        """Handle an event that arrived before the last step was done: the current step may wait for this event."""
         self._unread_events.append(event)
         self._progress.set()
 

@@ -34,7 +34,9 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_PACKETS_PER_RESPONSE = 20_000
 
 MESSAGES_PER_TURN = 50
-"""Messages of one websocket after which other tasks run. A server that never stops would otherwise stop the timers."""
+"""Number of messages of one websocket after which other tasks run. A server that sends without pause would otherwise
+block all timers.
+"""
 
 CLOSE_LIMIT_S = 5.0
 """Seconds for the closing handshake of a websocket."""
@@ -105,7 +107,7 @@ class _InstrumentedWebSocket:
         return message
 
     async def close(self, *arguments: Any, **options: Any) -> Any:
-        """Close within `CLOSE_LIMIT_S`. aiohttp reads until a close frame, however many others precede it."""
+        """Close within `CLOSE_LIMIT_S`. aiohttp would wait without limit while the server sends other frames."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 return await self._ws.close(*arguments, **options)
@@ -134,7 +136,7 @@ class _InstrumentedEngine(engineio.AsyncClient):  # type: ignore[misc]
         super().__init__(*arguments, **options)
         self._upgrade_task: asyncio.Task[None] | None = None
         self._held_packets: list[Any] | None = None
-        """Packets to send after the upgrade, None unless polling is being stopped for it."""
+        """Packets to send after the upgrade to websocket. None, except while polling is being stopped for it."""
         self._polling_ended, self._writing = asyncio.Event(), asyncio.Event()
 
     async def _connect_polling(self, url: str, headers: Any, engineio_path: str) -> None:

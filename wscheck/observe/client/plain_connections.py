@@ -40,10 +40,10 @@ GOODBYE_LIMIT_S = 2.0
 """Seconds for the closing handshake of a WebSocket."""
 
 LATE_REFUSAL_S = 0.5
-"""Seconds within which a server closes a connection that it accepted and refuses."""
+"""Seconds within which a server closes a connection that it accepted before it checked and refused the credentials."""
 
 REQUEST = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/\S*)$")
-"""Form of `emit` for a stream, on which a client sends nothing: an HTTP request to the same server."""
+"""Pattern of `emit` for a stream: an HTTP request to the same server, because a client sends nothing on a stream."""
 
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -51,10 +51,10 @@ _connection_numbers = itertools.count(1)
 
 
 def check_stream_requests(contract: Contract) -> None:
-    """Check that every `emit` of the contract is a request that a client of a stream can send.
+    """Check that every `emit` of the contract is an HTTP request, because a client sends nothing on a stream.
 
     Raises:
-        UsageError: One is not.
+        UsageError: An `emit` is not an HTTP request.
     """
     for event in contract.events:
         if event.emit is not None and not REQUEST.match(event.emit):
@@ -65,7 +65,7 @@ def check_stream_requests(contract: Contract) -> None:
 
 
 def http_url(target: ServerTarget, placed: HandshakeCredentials) -> str:
-    """Return the URL of the endpoint for HTTP, with the query of the credentials."""
+    """Return the target's URL with the scheme http or https, and with the query parameters of the credentials."""
     parts = urlsplit(target.url)
     query = "&".join(filter(None, [parts.query, placed.query]))
     return urlunsplit((_HTTP_SCHEMES.get(parts.scheme, parts.scheme), parts.netloc, parts.path or "/", query, ""))
@@ -83,7 +83,7 @@ def new_http_session(target: ServerTarget, placed: HandshakeCredentials) -> aioh
 
 
 class PlainConnection(ClientConnection):
-    """A connection that carries the messages of the application only. `sid` is its number within the run."""
+    """A connection without Socket.IO: it carries only application messages. `sid` is its number within the run."""
 
     def _prepare(self) -> None:
         self._placed = HandshakeCredentials({}, "", {})
@@ -272,10 +272,10 @@ class WebSocketConnection(PlainConnection):
         return f"close code {code} ({self._close_reason})" if self._close_reason else f"close code {code}"
 
     async def silence_limit_s(self) -> float | str:
-        """Return the time of a few pings in seconds.
+        """Return the seconds in which the server sends `ALLOWED_MISSED_PINGS` pings, plus a margin.
 
-        A WebSocket does not announce how long its server waits for answers. Two pings show the interval.
-        If the server sends fewer within the target's timeout, return this reason as text.
+        A WebSocket does not announce how long its server waits for answers. The first two pings show the interval.
+        If the server sends fewer than two pings within the target's timeout, return a text that says so.
         """
         timeout_s = self.target.timeout_s
         await self.wait_for_pings(max(0, 2 - self.ping_count), timeout_s)
@@ -376,7 +376,10 @@ class EventStreamConnection(PlainConnection):
 
 
 async def _complete(request: Any) -> None:
-    """Send a request and discard the answer. If it fails, the event that it causes does not arrive."""
+    """Send an HTTP request and discard the response.
+
+    A failure is ignored here: the event that the request should cause does not arrive.
+    """
     with contextlib.suppress(aiohttp.ClientError, OSError):
         async with request as response:
             response.release()

@@ -66,17 +66,17 @@ _NO_POLLING = b"Invalid transport"
 """Answer of python-engineio if polling is switched off. engine.io (Node.js) answers with error code 0."""
 
 GREETING_S = 2.0
-"""Seconds in which events arrive unrequested."""
+"""Seconds to wait after connecting for events that the server sends without a request."""
 
 ANSWER_S = 1.0
-"""Seconds in which an answer to a request arrives."""
+"""Seconds to wait for the events with which the server answers a request."""
 
 MAX_OBSERVED_EVENTS = 50
 MAX_PAYLOAD_DEPTH = 6
 
 
 class _NotStarted(Unreachable):
-    """Nothing listens at the address, or the server closes connections without an answer."""
+    """Error: nothing listens at the address, or the server closes connections without an answer."""
 
 
 class _GatewayError(NotSocketIO):
@@ -90,7 +90,7 @@ async def preflight(target: ServerTarget, credentials: Credentials, redactor: Re
 
     Raises:
         CannotCheck: The credentials cannot connect; the message states the obstacle.
-        UsageError: The URL has a path, and the server shows no protocol in which it is the address of a connection.
+        UsageError: The URL has a path, but no stream of server-sent events answers there.
     """
     target, offers_polling = await first_contact(target, credentials, redactor)
     if not target.is_socket_io:
@@ -115,13 +115,15 @@ async def first_contact(
 ) -> tuple[ServerTarget, bool]:
     """Wait for the server, and find out its protocol if the configuration does not name it.
 
-    Arguments and errors are those of `first_handshake`, and:
+    Args:
+        ca_file: PEM file of the certificate authority to trust in addition to those of the system.
 
     Returns:
-        The target with its protocol, and whether a Socket.IO server offers long-polling.
+        The target with its protocol, and True if it is a Socket.IO server that offers long-polling.
 
     Raises:
-        UsageError: The URL has a path, and no stream of server-sent events answers there.
+        CannotCheck: The server does not answer, refuses the credentials, or speaks none of the known protocols.
+        UsageError: `ca_file` cannot be read, or the URL has a path and no stream of server-sent events answers there.
     """
     if target.protocol and not target.is_socket_io:
         await _wait_for(target, lambda: _request(target, credentials, ca_file))
@@ -215,7 +217,7 @@ async def first_handshake(
 
 
 async def _wait_for(target: ServerTarget, attempt: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Return the result of `attempt`, which is repeated while the server starts."""
+    """Repeat `attempt` until the server has started, for at most `target.wait_s` seconds, and return its result."""
     deadline = time.monotonic() + target.wait_s
     while True:
         try:
@@ -227,7 +229,7 @@ async def _wait_for(target: ServerTarget, attempt: Callable[[], Awaitable[_Answe
 
 
 async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path | None = None) -> None:
-    """Send a request for the root of the server, which opens no connection of the user, to see whether it answers.
+    """Send an HTTP request to the server's root URL to test that the server answers. It connects no user.
 
     Raises:
         CannotCheck: The server does not answer, or a proxy answers in its place.
@@ -251,7 +253,7 @@ async def _request(target: ServerTarget, credentials: Credentials, ca_file: Path
 async def server_problem(
     target: ServerTarget, credentials: Credentials, redactor: Redactor, ca_file: Path | None = None
 ) -> str | None:
-    """Return why the server does not answer a handshake now, or None if it does."""
+    """Return the problem if the server does not answer now or refuses the handshake, None if there is no problem."""
     try:
         if target.is_socket_io:
             await polling_handshake(target, credentials, redactor, ca_file)
@@ -267,8 +269,8 @@ async def polling_handshake(
 ) -> bool:
     """Make one handshake by long-polling, and return False if the server does not offer long-polling.
 
-    Over plain HTTP, each obstacle has a distinct answer. The function does not send the Socket.IO CONNECT, so no user
-    is connected.
+    Long-polling is used because its HTTP responses differ for each obstacle. The function does not send the Socket.IO
+    CONNECT, so no user is connected.
 
     Args:
         ca_file: PEM file of the certificate authority to trust in addition to those of the system.
@@ -432,7 +434,7 @@ def _connection_error(target: ServerTarget, connection: ClientConnection, redact
 
 
 class IgnoreEvents(ConnectionListener):
-    """A listener that records nothing: the preflight is not evidence."""
+    """A listener that records nothing, because the check before a run is not part of the run's evidence."""
 
     def connecting(self, connection: ClientConnection) -> None: ...
     def connected(self, connection: ClientConnection) -> None: ...
@@ -458,8 +460,8 @@ class _PayloadCollector(IgnoreEvents):
 async def observe_contract(target: ServerTarget, user: Credentials, redactor: Redactor) -> list[ContractEvent]:
     """Return the events that the server sends to `user`, without those whose names contain a secret.
 
-    The client first waits, and then emits each request of docs/origin.md (`request_*`). An event that first arrives
-    after a request is its answer.
+    The client first waits for events that arrive without a request. On Socket.IO it then emits each request of
+    docs/origin.md (`request_*`). An event that first arrives after a request is taken as the answer to that request.
 
     Raises:
         CannotCheck: The server is unreachable, or refuses the credentials.

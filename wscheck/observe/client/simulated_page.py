@@ -58,8 +58,8 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (docs/origin.md, "Solution").
 
-    `on_event` is called with every event for which this class has no other field, so that a contract can contain other
-    events.
+    `on_event` is called with every event for which this class has no other field. So a component can also handle events
+    of a contract that docs/origin.md does not contain.
     """
 
     on_bot_status_update: EventHandler | None = None
@@ -131,7 +131,7 @@ class MountedComponent:
 
 
 RETRY_S = 1.0
-"""Seconds after a refusal until the retry. Servers free the place of a user's last connection with a delay."""
+"""Seconds between a refusal and the retry. A server may still count a user's previous connection just after its end."""
 
 
 async def _do_nothing() -> None:
@@ -145,7 +145,7 @@ class SimulatedPage(ABC):
     trigger_event     event that a component emits to start an action (`actions.trigger`)
     disconnect_event  event that a component emits to end this action (`actions.disconnect`)
     components        mounted components, oldest first
-    component_names   dict of the name with which a component mounts to its name in reports, if that is different
+    component_names   dict of a component's name in `mount` to its name in reports, only for names that differ
     before_unmount    function that is awaited before a component unmounts
     is_sole_page      function that returns True if the user has no open connection, so that a refusal is worth a retry
     is_scripted       True if mounts are steps of a scenario. False if they imitate a client that connects by itself:
@@ -328,7 +328,7 @@ class PerComponentPage(SimulatedPage):
 
     A Socket.IO client does not reconnect after the server disconnected it. The loop of replacements in docs/origin.md
     needs application code that reconnects. This page reconnects `reconnect_delay_s` seconds after the disconnect, or
-    never if None.
+    never if that is None.
     """
 
     def __init__(
@@ -395,8 +395,8 @@ class PerComponentPage(SimulatedPage):
 class ClientRecorder:
     """A `PageListener` that records events. Payloads are recorded only as keyed digests.
 
-    Texts and ids are recorded as the server sent them, because rules compare them. `redactor` only prevents that a long
-    text is cut within a secret.
+    Texts and ids are recorded as the server sent them, because rules compare them. `redactor` is used only to
+    shorten long texts without cutting a secret in two.
     """
 
     def __init__(
@@ -455,7 +455,10 @@ class ClientRecorder:
         )
 
     def _is_beat(self, connection: ClientConnection, name: str, payload: object) -> bool:
-        """Return whether a message without Socket.IO only keeps the connection open. It is no event, as on a page."""
+        """Return whether a message is a heartbeat, which only keeps a connection without Socket.IO open.
+
+        A heartbeat is not recorded as an event, because pages ignore it too.
+        """
         is_plain = not connection.target.is_socket_io and self._contract.event_named(name) is None
         return is_plain and is_heartbeat(payload, name)
 
@@ -496,5 +499,5 @@ class ClientRecorder:
         }
 
     def _cut(self, text: str) -> str:
-        """Return a text from the server for a report, truncated."""
+        """Return a text from the server, shortened to about `MAX_TEXT_LENGTH` characters."""
         return self._redactor.cut(text, MAX_TEXT_LENGTH)

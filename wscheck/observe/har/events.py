@@ -133,7 +133,7 @@ class HarScripts:
     def position_in_bundle(self, session: str, frame: dict[str, Any]) -> CodeLocation:
         """Return the position of a DevTools call frame in its script, and store a note that it is not in a source file.
 
-        It is for a frame whose position the script's source map does not contain.
+        Use this for a frame whose position the script's source map does not contain.
         """
         url, line, column = str(frame.get("url", "")), frame.get("lineNumber", 0), frame.get("columnNumber", 0)
         shown = self._display_url(url)
@@ -271,18 +271,18 @@ def _notes(readers: Sequence["_HarReader"], scripts: HarScripts) -> list[str]:
 
 
 class _LoadedDocuments(NamedTuple):
-    """Documents of one page or frame: their times in ascending order, and their indexes among all documents."""
+    """Documents of one page or frame: their times, ascending, and their indexes in the list of all documents."""
 
     times: list[float]
     indexes: list[int]
 
     def add(self, at: float, index: int) -> None:
-        """Append a document that is not older than the others."""
+        """Append a document that was requested at the time `at`, not before the documents added so far."""
         self.times.append(at)
         self.indexes.append(index)
 
     def last_before(self, at: float) -> int | None:
-        """Return the index of the last document at or before a time, None if there is none."""
+        """Return the index of the last document that was requested at or before a time, None if there is none."""
         count = bisect_right(self.times, at)
         return self.indexes[count - 1] if count else None
 
@@ -373,7 +373,7 @@ class _HarReader:
             yield entry.ended_at, _END, close
 
     def gaps(self, at: float | None) -> Iterator[Event]:
-        """Yield an event for each kind of data that the file lacks: messages, response bodies, readable entries."""
+        """Yield an event for each kind of missing or unreadable data: messages, response bodies, and entries."""
         path = str(self.har.path)
         engine = [entry for entry in self._entries if self._traffic.reads_request(entry.request.url)]
         sockets = [entry for entry in engine if entry.is_websocket and entry.response.status == 101]
@@ -485,7 +485,7 @@ class _HarReader:
     def _page_url(self, entry: HarEntry) -> str:
         """Return the URL of the page that sent `entry`, "" if it is unknown.
 
-        It is the last document that the page had loaded before `entry`.
+        The URL is that of the last document that the page had loaded before `entry`.
         """
         documents = self._documents_by_page.get(entry.pageref)
         index = documents.last_before(entry.at) if documents else None
@@ -496,9 +496,10 @@ class _HarReader:
         return self._documents[documents.indexes[0]].frame_id if documents else None
 
     def _is_replaced_by(self, entry: HarEntry) -> Callable[[str], bool]:
-        """Return a function of a page's id: is the page unloaded when the document of `entry` loads?
+        """Return a function that tells, for a page's id, if the page is unloaded when the document `entry` loads.
 
-        If the HAR file names the frame, this is the previous page of the frame. Otherwise these are all earlier pages.
+        If the HAR file names the frame, only the previous page of the frame is unloaded. Otherwise, all earlier pages
+        are.
         """
         if entry.frame_id is not None:
             return self._target_id(entry).__eq__

@@ -182,7 +182,7 @@ class HarFile(msgspec.Struct):
 
     titles               dict of page id to page title
     invalid_entries      number of entries that could not be parsed
-    invalid_connections  number of those that may be of a connection
+    invalid_connections  number of invalid entries that may belong to a connection
     invalid_messages     number of messages of connections that could not be parsed
     """
 
@@ -296,7 +296,7 @@ _INVALID = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 
 def _parse_entry(raw: msgspec.Raw, har: HarFile) -> HarEntry | None:
-    """Return an entry without those of its parts that are invalid, None if it is invalid. Count what is invalid."""
+    """Return an entry without its invalid parts, None if the rest is invalid too. Count invalid data in `har`."""
     try:
         entry = msgspec.json.decode(raw, type=HarEntry)
     except _INVALID:
@@ -345,7 +345,7 @@ _CONNECTIONS, _REQUESTS = ("websocket", "eventsource"), ("fetch", "xhr")
 
 
 def _may_be_connection(entry: Any) -> bool:
-    """Return whether an entry that cannot be parsed may be of a connection."""
+    """Return whether an entry that cannot be parsed may belong to a connection."""
     if not isinstance(entry, dict):
         return True
     kind, request = entry.get("_resourceType"), entry.get("request")

@@ -21,17 +21,17 @@ NEEDLE = b"EIO="
 """Query parameter with the version of the protocol, which every request of Engine.IO has."""
 
 UPGRADE = b"101"
-"""Status of a WebSocket, by which the requests of a log without Engine.IO are found."""
+"""Status of the response that opens a WebSocket. A log without requests of Engine.IO is searched for it."""
 
 _UPGRADED = lazy_pattern(
     rb"""HTTP/1\.1"\s+101\s|"(?:status|DownstreamStatus|statusCode)":\s?"?101\b|\s101 \d+ \S+ \S+ [\w-]{4} """
 )
-"""Status of a WebSocket in the forms of `_STATUS` and `_STATUS_KEYS`."""
+"""Status 101 (WebSocket opened) in the forms of `_STATUS` and `_STATUS_KEYS`."""
 
 MAX_LINE = 1 << 13
 MAX_CLIENTS = 10_000
 MAX_SESSIONS = 100_000
-"""Largest numbers of clients and of sessions that are counted; the requests of further ones are left out."""
+"""Maximum numbers of clients and of sessions that are stored. No counts are kept for further clients."""
 
 _QUERY = lazy_pattern(r"""(?P<path>/[^\s"'?]*)\?(?P<query>[^\s"'\\]*EIO=[^\s"'\\]*)""")
 _ANY_QUERY = lazy_pattern(r"""["'\s](?P<path>/[^\s"'?]*)(?:\?(?P<query>[^\s"'\\]*))?""")
@@ -42,12 +42,12 @@ _STATUS = (
     lazy_pattern(r'\s(\d{3}) \d+ \S+ \S+ [\w-]{4} [^"]*"(?:GET|POST|OPTIONS|<BADREQ>)'),
     lazy_pattern(r'"\s+(\d{3})\s'),
 )
-"""Status behind the request (combined format), of ALB, and of HAProxy."""
+"""Status of a response: after the request (combined format), in the formats of ALB and HAProxy, and after any quote."""
 _ADDRESS = lazy_pattern(
     r"(?i)(?<![\w.:])(?:::ffff:)?((?:\d{1,3}\.){3}\d{1,3}"
     r"|(?=[0-9a-f:]*(?:::|[a-f]))[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7})(?![\w.]*\.\d)"
 )
-"""IPv4 address, also in an IPv6 address, and IPv6 address. A date with colons has neither letters nor "::"."""
+"""IPv4 address, also inside an IPv6 address, or IPv6 address. Times with colons have no letters and no "::"."""
 _CLIENT_KEYS = ("ClientIP", "remote_addr", "ClientHost", "remoteAddress", "client_ip", "remote_ip", "clientIp", "ip")
 _STATUS_KEYS = ("status", "EdgeResponseStatus", "DownstreamStatus", "statusCode", "status_code", "resp_status")
 _TIME_KEYS = ("EdgeStartTimestamp", "StartUTC")
@@ -64,7 +64,7 @@ _SECONDS_OF_KEY = {
 """Keys of the duration of a request, with their unit in seconds. Traefik writes nanoseconds."""
 _TIMERS = lazy_pattern(r"\]\s\S+\s\S+/\S+\s-?\d+/-?\d+/-?\d+/-?\d+/(?P<ms>\d+)\s101\s")
 _ENVOY = lazy_pattern(r'HTTP/1\.1" 101 \S+ (?:\S+ \S+ "[^"]*" )?\d+ \d+ (?P<ms>\d+) (?:\d+|-) "')
-"""Status, flags, bytes in both directions, and duration in the default format of Envoy, which begins with the start."""
+"""Status, flags, bytes in both directions and duration in Envoy's default format. Lines begin with the start time."""
 _LAST_MS = lazy_pattern(r"\s(?P<ms>\d+)ms\s*$")
 _NAMED_SECONDS = lazy_pattern(r"\b(?:rt|request_time|urt|duration|time_taken)=[\"']?(?P<s>\d+(?:\.\d+)?)s?\b")
 _ACCEPTED = lazy_pattern(r"\[(?P<accepted>\d\d/\w{3}/\d{4}:[\d:.]+(?:\s[+-]\d{4})?)\]")
@@ -85,7 +85,7 @@ class WebSocketSpan(NamedTuple):
 
 
 class LostSession(NamedTuple):
-    """The first of a session's requests that got the status 400: its line, client and time (epoch seconds)."""
+    """Session whose first request after the handshake got the status 400: line, client and time of this request."""
 
     line: int
     client: str
@@ -187,7 +187,7 @@ class AccessLog:
             self.lost.append(LostSession(line, client, at))
 
     def take_lost(self) -> list[LostSession]:
-        """Return the sessions that were found since the last call and that another process refused."""
+        """Return the sessions that were added to `lost` since the last call."""
         lost, self.lost = self.lost, []
         return lost
 

@@ -23,10 +23,10 @@ from wscheck.observe.logs.formats.timestamps import TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 
 MAX_CLIENTS = 100_000
-"""Clients whose connection is stored."""
+"""Maximum number of clients whose connections are stored."""
 
 MAX_FOREIGN_LINES = 200
-"""Lines at the start of a log without an event, after which it is no broker's log."""
+"""Number of lines without an event at the start of a log, after which the log counts as no broker's log."""
 
 MAX_LINE = 1 << 14
 """Longest line that is read, in bytes. EMQX logs the content of messages at the level debug."""
@@ -61,7 +61,7 @@ _FAILED = lazy_pattern(
 )
 
 _PEER = r"(?:<<)?\"?(?:<[\d.]+> ?\()?(?P<peer>[^\s\"(]+:\d+) -> [^\s\",)]+"
-"""Connection of RabbitMQ: the addresses of both ends, perhaps in quotes or behind the process."""
+"""Connection in a log of RabbitMQ: the addresses of both ends, perhaps in quotes or after the id of a process."""
 _RABBIT_OPENED = lazy_pattern(
     rf"\b[Aa]ccept(?:ed|ing) (?:Web )?MQTT connection {_PEER}\"?,? (?:for )?"
     r"(?i:client id):? (?P<client>[^\")]{1,300})"
@@ -87,14 +87,18 @@ _SILENT = frozenset({"keepalive_timeout"})
 
 
 class _Ended(msgspec.Struct):
-    """Latest takeover of a client: its time, and whether a line about the end of the old connection may follow."""
+    """Latest takeover of a client: the broker ended its old connection because of a new one.
+
+    at      time of the takeover
+    is_due  a line about the end of the old connection may still follow
+    """
 
     at: float | None
     is_due: bool = True
 
 
 def broker_line(log: bytes) -> int | None:
-    """Return the start of the first line that only a broker writes, None if there is none."""
+    """Return the offset of the first line that only an MQTT broker writes, None if there is none."""
     found = _OPENING.search(log)
     return None if found is None else log.rfind(b"\n", 0, found.start()) + 1
 
@@ -113,7 +117,7 @@ class BrokerLog:
         self._taken_over = BoundedDict[str, _Ended](MAX_CLIENTS)
 
     def take_events(self) -> list[Event]:
-        """Return the events since the last call."""
+        """Return the events of the lines that were read since the last call."""
         events, self.events = self.events, []
         return events
 
@@ -140,7 +144,7 @@ class BrokerLog:
     # --- Mosquitto ----------------------------------------------------------------------------------------------------
 
     def _mosquitto(self, text: str, line: int) -> bool:
-        """Read a line of Mosquitto. Return whether it is one that reports a connection."""
+        """Read a line of Mosquitto. Return whether the line reports a connection, its end, or a start of the broker."""
         if (opened := _CONNECTED.search(text)) is not None:
             self._connect(opened["client"], opened["peer"], self._time(text), line)
         elif (ended := _ENDED.search(text)) is not None:
@@ -165,9 +169,12 @@ class BrokerLog:
             self._disconnect(client, PING_TIMEOUT if "exceeded timeout" in what else TRANSPORT_CLOSE, at, line)
 
     def _is_about_old(self, client: str, at: float | None) -> bool:
-        """Return whether the end of a client's connection is that of the one which a takeover ended before.
+        """Return whether a line about the end of a client's connection refers to the old connection of a takeover.
 
-        The broker reports it when the socket has closed, after the new connection, and only for WebSockets.
+        The broker writes such a line only for WebSockets. It follows the line about the new connection, because the
+        broker writes it when the old socket has closed.
+
+        at  time of the line
         """
         taken = self._taken_over.get(client)
         if taken is None or not taken.is_due:
@@ -178,7 +185,7 @@ class BrokerLog:
     # --- RabbitMQ -----------------------------------------------------------------------------------------------------
 
     def _rabbitmq(self, text: str, line: int) -> bool:
-        """Read a line of RabbitMQ. Return whether it is one that reports a connection."""
+        """Read a line of RabbitMQ. Return whether the line reports a connection, its takeover or its end."""
         at = self._time(text)
         if (opened := _RABBIT_OPENED.search(text)) is not None:
             self._clients.put(opened["peer"], opened["client"].strip())

@@ -37,7 +37,7 @@ from wscheck.protocols.engine_io import SESSION_ID_UNKNOWN
 
 FULL, USER_ONLY, SOCKET_ONLY, COUNT_ONLY, AMBIGUOUS = "full", "user", "socket", "count", "ambiguous"
 ANONYMOUS = "anonymous"
-"""Key of the number of connections whose user is a word that names nobody; they count at their level too."""
+"""Key in `EventBuilder.levels` for connections whose user is a word like "guest". Their completeness counts too."""
 
 INTERLEAVED_RECORDS = (
     "the lines of several records are interleaved here without a prefix, so it is unclear which record has these ids"
@@ -65,8 +65,8 @@ class PrefixMemory:
     """Kinds of records that had a line prefix (time, level), per writer.
 
     If records of a kind (such as "connected") had a prefix before, a record of this kind without a prefix may be text
-    that a user sent. At most MAX_SOURCES pairs of kind and writer are stored. Any further kind with a prefix counts for
-    all writers.
+    that a user sent. At most MAX_SOURCES pairs of kind and writer are stored. After that, a kind with a prefix is
+    stored for all writers.
     """
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ _DETECTION_BYTES = 8
 _FIRST_LINE_END = lazy_pattern(rb"\n|\r(?=[^\r\n])")
 _LONE_RETURN = lazy_pattern(rb"\r(?!\n)")
 _MIN_ZEROS = 2
-"""Number of zeros in these bytes, all at even or all at odd positions, that show UTF-16 without a byte order mark."""
+"""Zeros in the first `_DETECTION_BYTES` bytes, all at even or all at odd positions, that show UTF-16 without a mark."""
 
 _JOURNAL_KEY = lazy_pattern(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBER_LIST_NEEDLES = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
@@ -69,18 +69,18 @@ _WIDE_NEEDLE = b"ocket "
 _AFTER_WIDE_NEEDLE = (b"client ", b"for user", b"server ", b"connect")
 """Texts that follow "ocket " in the built-in markers that contain it.
 
-One search for "ocket " finds all these markers. After too many hits that none of the texts follows, the longer texts
-are searched for instead.
+One search for "ocket " finds all these markers. If too many hits are not followed by one of the texts, the longer
+texts ("ocket client " and so on) are searched for instead.
 """
 
 _MAX_VAIN_FINDS = 1_000
 """Number of finds of "ocket " that were no marker, after which the scanner searches for longer needles instead."""
 
 _SEARCH_ALL_BYTES = 1 << 22
-"""Bytes at the start of a log in which the start lines of all frameworks are searched."""
+"""Number of bytes at the start of a log that are searched for the server start messages of all frameworks."""
 
 _MAX_STARTS = 20
-"""Finds in these bytes, beyond which a needle is too common to be that of start lines."""
+"""Number of hits in the first `_SEARCH_ALL_BYTES` above which a needle is too common to show server starts."""
 
 Found = tuple[int, int]
 """Position of a needle in the data, and the number of its line, from 1."""
@@ -337,9 +337,10 @@ class LogExtractor:
         return True
 
     def _broker_start(self, end: int) -> int | None:
-        """Return the start of the first line before `end` that only a broker writes, None if there is none.
+        """Return the offset of the first line before `end` that only an MQTT broker writes, None if there is none.
 
-        Only the first lines of a log without events are searched. Markers of a user say that it has other records.
+        Only the first lines of a log without events are searched. If the user added markers, nothing is searched,
+        because the log then contains records of another kind.
         """
         if self._skipping or self._wording.markers or self.lines >= MAX_FOREIGN_LINES or self.levels.total():
             return None
@@ -361,9 +362,10 @@ class LogExtractor:
             self.access_log.read(self._data, begin, end, self.lines + 1)
 
     def _learn(self, scout: WordingScout, end: int) -> None:
-        """Search the lines before `end` for statements that report connections in unknown words.
+        """Search the lines before `end` for reports of connections in unknown words.
 
-        If the scout learns the meaning of a statement, read the earlier lines of this statement again.
+        The lines of one logging call are a statement. If the scout learns the meaning of a statement, read its earlier
+        lines again.
         """
         rows = scout.search(self._data, self._position, end, self.lines + 1)
         wording = scout.wording
@@ -584,10 +586,10 @@ def _line_ends(data: bytearray, begin: int, end: int, marks: bytearray) -> memor
 
 
 class Encoding:
-    """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8, of lone carriage returns to newlines.
+    """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8, and of carriage returns to newlines.
 
-    A byte order mark identifies UTF-16; without one, zeros in every second byte do. A carriage return ends a line if
-    the log has one within its text before any newline. Other bytes pass through unchanged.
+    A byte order mark identifies UTF-16; without one, zeros in every second byte do. A carriage return without a
+    newline ends a line if the log has one within its text before any newline. Other bytes pass through unchanged.
     """
 
     def __init__(self) -> None:

@@ -72,7 +72,7 @@ class GeneralReader:
 
     While it is `busy` (a record or a split line is not complete), it must receive every line.
 
-    table  columns of the log, None if it is no table
+    table  columns of the log if it is a table (CSV), otherwise None
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class GeneralReader:
             self._read_other(message, line)
 
     def reread_learned(self, text: str, line: int) -> None:
-        """Read an earlier line again, after the meaning of its statement was learned from later lines."""
+        """Read an earlier line again, after later lines showed the meaning of the logging call that wrote it."""
         self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(()))
         self.flush_complete()
 

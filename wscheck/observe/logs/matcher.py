@@ -77,7 +77,7 @@ class RecordStart(msgspec.Struct):
 
 
 class LearnedWording(Protocol):
-    """Statements of the server that report events in lines without a marker."""
+    """Matcher for lines without a marker that report events, as learned from the log."""
 
     def match(self, message: LogMessage) -> RecordStart | None: ...
 
@@ -260,7 +260,7 @@ class RecordMatcher:
     """Matcher for the records of a log.
 
     wording  the markers and keys of the log
-    learned  the statements that are read without a marker; used for a line in which no marker matches
+    learned  matcher for lines without a marker, learned from the log; used for a line in which no marker matches
     """
 
     def __init__(self, wording: LogVocabulary) -> None:
@@ -547,7 +547,7 @@ KEY = lazy_pattern(rf"""(?<![\w'"`.])(?<![\w.-]-)(?P<key>{_NAME}(?:[ ]id)?|"{_NA
 
 
 def _first_pair(line: str, begin: int) -> int:
-    """Return the start of the first value of a key=value pair on a line, `begin` if the line has no such pair."""
+    """Return the start of the value of the first key=value pair on a line, `begin` if the line has no such pair."""
     return next((pair.start for pair in find_key_values(line) if line[: pair.start].rstrip().endswith("=")), begin)
 
 

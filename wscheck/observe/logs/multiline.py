@@ -344,14 +344,14 @@ def _check_end(record: OpenRecord, text: str) -> None:
 
 
 def _closes_object(record: OpenRecord, before: str) -> bool:
-    """Return whether a closing bracket with `before` in front closes the record's own object."""
+    """Return whether a closing bracket after the text `before` closes the record's own object, not a nested one."""
     return (record.key_indentation is None or indentation(before) < record.key_indentation) and is_continuation(
         before, record.prefix_shape
     )
 
 
 def _ends_object(record: OpenRecord, text: str) -> bool:
-    """Return whether a line with the record's last key closes its object: "  reason: undefined }"."""
+    """Return whether a line with the last key of a record also closes the record's object: "  reason: undefined }"."""
     key = KEY.search(text)
     return key is not None and indentation(text[: key.start()]) == record.key_indentation and bracket_balance(text) < 0
 

@@ -31,7 +31,7 @@ class ReaderFactory:
     """
 
     def __init__(self, wording: LogVocabulary, redactor: Redactor | None, guess: bool | None = None) -> None:
-        """Create the factory. `guess` is the argument of `reader_factory`."""
+        """Create the factory. `guess` selects lines without a known marker that are read too: see `reader_factory`."""
         self._wording, self._redactor, self._guess = wording, redactor, guess
         self._prefix_memory: dict[str, PrefixMemory] = {}
         self._scouts: dict[str, WordingScout] = {}

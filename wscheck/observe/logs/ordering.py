@@ -18,7 +18,7 @@ MAX_SORTED_LINES = 100_000
 """Number of lines up to which complete logs are sorted as a whole."""
 
 TOLERANCE_S = 1.0
-"""Difference in time that lines of several threads or processes of one server may have in the wrong order (seconds)."""
+"""Longest time by which lines of several threads or processes of one server may be out of order (seconds)."""
 
 HOUR_S, MAX_PAUSE_AT_CHANGE_S = 3600.0, 300.0
 """Step back of local time in autumn, and longest time between the lines before and after it (seconds)."""
@@ -45,7 +45,7 @@ def order_logs(logs: Iterable[Sequence[Event]]) -> OrderedEvents:
 
 
 def with_times(events: Iterable[Event]) -> Iterator[Timed]:
-    """Yield each event with the time by which it is sorted. An event without a time has that of the event before it."""
+    """Yield each event with its time for sorting. An event without a time gets the time of the last event with one."""
     last = 0.0
     for event in events:
         last = event.at if event.at is not None else last
@@ -83,12 +83,12 @@ def _contradictions(events: Sequence[Event]) -> int:
 
 
 def _without_jumps(events: Sequence[Event], why: str, *, blocks: bool) -> OrderedEvents:
-    """Return `events` in their order, with a gap for the steps of the time backwards.
+    """Return `events` in the given order, with a gap (missing evidence) that names lines at which the time goes back.
 
-    After each step, the times of all later events are increased, so that the time never goes back.
+    After each step back, the times of all later events are increased, so that the time never goes back.
 
-    why     reason for which the order of the lines is used, for the gap
-    blocks  whether the gap prevents a verdict of passed. If it does not, the step is the end of summer time: one hour
+    why     cause of the steps back, as text for the gap
+    blocks  whether the gap prevents a verdict of passed; false for the end of summer time: one step back of an hour
     """
     shifted, offset, last, places = list[Event](), 0.0, None, list[str]()
     for event in events:
@@ -141,8 +141,8 @@ class LateEvents:
 
     This happens if a log is out of order and cannot be sorted.
 
-    count     number of batches with such events
-    seconds   the largest difference to the time of an event that was evaluated before
+    count    number of such events
+    seconds  longest time by which one of them is earlier than an event that was evaluated before it
     """
 
     def __init__(self) -> None:

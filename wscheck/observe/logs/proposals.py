@@ -93,9 +93,9 @@ class MarkerProposal(NamedTuple):
 def propose(
     readings: Iterable[tuple[Reading, Sequence[Row]]], vocabulary: LogVocabulary, read: Read, redactor: Redactor
 ) -> list[MarkerProposal]:
-    """Return options for those statements that a marker can describe.
+    """Return options for those statements (lines of one logging call) that a marker can describe.
 
-    readings  each reading with some lines of its statement
+    readings  each reading (meaning of a statement) with some lines of this statement
     read      function that reads lines with a vocabulary
     redactor  redactor of the example lines
     """
@@ -113,7 +113,7 @@ def propose(
 
 
 def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggestion]:
-    """Return options for the statements that probably report connections and are not read."""
+    """Return options for the logging calls that probably report connections and whose lines are not read."""
     found: dict[tuple[str, str], MarkerSuggestion] = {}
     for scout in islice(scouts, MOST_LOGS):
         for each in propose(scout.likely_lines(), scout.vocabulary, read, scout.redactor):
@@ -123,14 +123,14 @@ def proposals(scouts: Iterable[WordingScout], read: Read) -> list[MarkerSuggesti
 
 
 def guessable(scouts: Iterable[WordingScout]) -> list[AssumedSentence]:
-    """Return the statements that `--guess` would read. Logs that are read with `--no-guess` are left out."""
+    """Return the logging calls whose lines `--guess` would read. Logs read with `--no-guess` are left out."""
     return sentences((scout.redactor, scout.likely.values()) for scout in scouts if scout.guesses is not False)
 
 
 def sentences(readings: Iterable[tuple[Redactor, Iterable[Reading]]]) -> list[AssumedSentence]:
-    """Return the statements of several logs as sentences, each once, those with most lines first.
+    """Return the logging calls of several logs as sentences, each once, those with most lines first.
 
-    readings  the redactor of each log, and its readings
+    readings  for each log, its redactor and the meanings of its logging calls
     """
     found: dict[tuple[str, str], AssumedSentence] = {}
     for redactor, reading in ((redactor, each) for redactor, of_log in readings for each in of_log):
@@ -154,7 +154,7 @@ def excerpt(line: str, redactor: Redactor) -> str:
 def _candidates(
     reading: Reading, row: Row, vocabulary: LogVocabulary
 ) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
-    """Yield markers for a statement, each with the keys that it needs.
+    """Yield possible markers for a statement (the lines of one logging call), each with the keys that it needs.
 
     The marker is the text in front of the first id if all ids have keys, and otherwise has placeholders for the ids.
     """
@@ -179,7 +179,7 @@ def _candidates(
 def _reads(
     proposal: MarkerProposal, reading: Reading, rows: Sequence[Row], vocabulary: LogVocabulary, read: Read
 ) -> bool:
-    """Return whether a reader with the proposal finds the ids of the reading in each of the lines, and no other ids."""
+    """Return whether a reader that uses the proposal finds in each of `rows` the ids of `reading`, and no other ids."""
     log = "\n".join(row.text for row in rows).encode() + b"\n"
     events = {event.line: event for event in read(log, proposal.add_to(vocabulary))}
     if len(events) > len(rows):
@@ -202,7 +202,7 @@ def _has_ids(event: Event) -> bool:
 def readings_about(
     log: bytes, ids: Ids, vocabulary: LogVocabulary, kinds: Collection[str]
 ) -> list[tuple[Reading, list[Row]]]:
-    """Return how to read each statement (logging call) whose lines contain known ids, together with these lines.
+    """Return the meaning of each logging call whose lines contain known ids, together with these lines.
 
     The known ids decide which values are users and sockets. The keys of the values do not matter.
     """
@@ -229,5 +229,5 @@ def readings_about(
 
 
 def _are_known(row: Row, reading: Reading, known: Collection[str]) -> bool:
-    """Return whether all ids of a line are known. If not, the words at their positions are no ids."""
+    """Return whether all words of a line that `reading` takes for ids are known ids. If not, the reading is wrong."""
     return all(value in known for role, value in ids_in(row.message, reading) if role in _IDS)

@@ -154,7 +154,7 @@ IDLE_POLLS = 3
 """Number of polls without new bytes after which a record that further lines could continue counts as complete."""
 
 CATCH_UP_S = 0.5
-"""Longest time to read lines that were written already, so that a log that grows faster than it is read ends too."""
+"""Longest time of `catch_up` in seconds. Without a limit, it would not end if a log grows faster than it is read."""
 
 MAX_QUOTE = 200
 """Maximum length of a quote from the log in characters."""

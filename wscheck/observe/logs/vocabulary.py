@@ -33,7 +33,7 @@ _ODD = lazy_pattern(r"""["'`\\<>&]""")
 _Parts = tuple[list[str], list[str]]
 
 MAX_ID_LENGTH, MAX_FURTHER_WORDS = 128, 3
-"""Maximum length of an id, and of words after its first word: hostile input must not slow down matching."""
+"""Maximum length of an id, and number of words after its first word: hostile input must not slow down matching."""
 MAX_TRIES = 8
 """Maximum number of needle positions that are tried in one line: hostile input must not slow down matching."""
 
@@ -142,7 +142,7 @@ EVENT_ROLES = {
 """Roles of the values of an event of each kind, in the order of the values."""
 
 DEVICE_KEYS = ("device", "devicetype", "devicekind", "devicename", "devicemodel")
-"""Keys of the name or the kind of a device. It is no id: several devices of a user may be of one kind."""
+"""Keys of the name or the kind of a device. The value is no id: several devices may be of one kind."""
 
 # Keys are compared without case, "_", "-" and blanks: socketId, socket_id, SocketID and "socket id" are equal.
 _KEYS = {
@@ -192,7 +192,7 @@ START_NEEDLES = (
     *(b"unning on", b"unning at", b".Endpoint with", b"erver start", b"erver is ", b"erver has ", b"erver ready"),
     *(b"erver up ", b"pplication s", b" seconds (", b"tarting server", b"istening "),
 )
-"""Short texts, one of which is in every such sentence; the most common one is the last."""
+"""Short texts to search for. Each sentence about a server start contains one of them. The most common is the last."""
 
 _SENTENCES = {
     CONNECTED: r"[Ww]eb[Ss]ocket client connected",
@@ -225,7 +225,7 @@ _USER_STEMS = word_set(
 
 
 def label_stem(label: str) -> str:
-    """Return the noun of a label without a final "id": the noun of "userid" and of "user.id" is "user"."""
+    """Return a label without a final "id", "key", "name" or the like: "user" for "userid" and for "user.id"."""
     *path, last = label.split(".")
     if last in {"id", "_id", "uuid", "key", "name", "sid"} and path:
         return path[-1]

@@ -1,7 +1,8 @@
 """The state of a run of tail-logs in a file, from which the next run continues.
 
 The file contains the positions in the logs, the open connections, the open incidents and the length of the recording.
-A later run compares their ids and text with the logs, so they are as in the logs: only the owner can read the file.
+A later run compares ids and text in this file with the logs, so secrets in them are not removed. Therefore only the
+owner can read the file.
 """
 
 import os

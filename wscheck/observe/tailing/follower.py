@@ -59,7 +59,10 @@ FileState = tuple[FileIdentity, int, int]
 START_OF_FILE = FilePosition(b"", b"", 0)
 FIRST_LINE_BYTES = 1 << 12
 COMPARED_LINES, MIN_COMPARED_LINES, ALIKE_SHARE = 200, 3, 0.8
-"""Lines at the end of a file with which the first line of the next one is compared."""
+"""Comparison of the first line of a file with the last lines of the file before it.
+
+Maximum and minimum number of these last lines, and the share of them that must start alike.
+"""
 
 
 class ResumePoint(msgspec.Struct, frozen=True):
@@ -67,11 +70,11 @@ class ResumePoint(msgspec.Struct, frozen=True):
 
     positions  positions in its files: renamed files first, the current file last
     finished   ends of the rotated files that were read
-    since_ns   rotated files that were modified before this time were read, or existed before reading started
+    since_ns   rotated files that were last modified before this time need not be read
     file       identity of the current file
     copied     the current file is a copy, made before the log was truncated
     known      files that existed before reading started
-    moved_to   see Generations
+    moved_to   folders and name patterns of renamed files (see Generations)
     """
 
     positions: tuple[FilePosition, ...]
@@ -480,8 +483,8 @@ class LogFollower:
     def _report_loss(self, position: FilePosition, current: FileReader | None = None) -> None:
         """Report that the bytes after `position` are lost.
 
-        If the `current` file starts with a hole, the size of the hole shows their number. If it shows that none are
-        lost, report nothing.
+        If the `current` file starts with a hole (a run of zeros), the size of the hole shows the number of lost bytes.
+        If this number is zero, report nothing.
         """
         hole = end_of_hole(current) if current is not None else 0
         missing = hole - position.offset if hole >= position.offset else None

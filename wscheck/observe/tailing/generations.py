@@ -35,10 +35,10 @@ ScanResult = TypeVar("ScanResult")
 MAX_SCANS = 50
 UNFINISHED = (".tmp", ".part", ".lock", ".swp", "~", ".checkpoint", ".partial")
 MAX_FOLDERS = 16
-"""Folders beside a log in which its rotated files are searched; of more, none."""
+"""Maximum number of folders beside a log that are searched for its rotated files. If there are more, none is."""
 MAX_LEARNED = 8
 COARSE_NS = 2_000_000_000
-"""Time after the last change of a directory after which its list is kept: more than the resolution of its time."""
+"""Minimum age of a directory's last change for caching its names, on file systems that store whole seconds."""
 MAX_LISTINGS = 1_000
 LINES_CHUNK = 1 << 20
 
@@ -85,7 +85,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def content(self) -> tuple[int, int, bytes, bytes]:
-        """Offset, and digests, which are equal for two files with the same content."""
+        """The offset and the digests as a tuple. The tuples of two files with the same content are equal."""
         return self.offset, self.head_size, self.head, self.tail
 
     def matches(self, reader: FileReader) -> bool:
@@ -95,7 +95,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
         return self.is_start_of(reader) and not reader.read_at(1, self.offset)
 
     def is_start_of(self, reader: FileReader) -> bool:
-        """Return whether the file of `reader` starts with this content."""
+        """Return whether the file of `reader` starts with the content up to this end."""
         if not reader.is_packed and reader.status.st_size < self.offset:
             return False
         tail = min(TAIL_BYTES, self.offset)
@@ -233,7 +233,7 @@ class Generations:
     If `name` is a link, the generations of its target are included: Kubernetes rotates the file to which the link
     points.
 
-    moved_to  (folder, pattern of the name) of files that had the name of the log and got another one
+    moved_to  pairs (folder, pattern of the new name) for files that had the name of the log and were renamed
     read      files with content that was read or does not count
     """
 
@@ -243,7 +243,7 @@ class Generations:
         self.read = set[FileVersion]()
 
     def learn(self, path: Path) -> None:
-        """Remember that a file of the log was moved to `path`: later ones will get similar names."""
+        """Remember that a file of the log was moved to `path`: later files of the log will get similar names."""
         if is_generation(self.name, path) or path in {self.name, resolve_links(self.name)}:
             return
         pattern = re.sub(r"\d+", r"\\d+", re.escape(path.name)) + f"(?:{_PACKED})?"
@@ -520,8 +520,8 @@ def is_empty(path: Path) -> bool:
 def find_rewritten_copy(path: Path, previous: OpenLog, settled: FilePosition | None) -> Continuation | None:
     """Return where to continue in `path` if it repeats the content of `previous` with a new inode (sed -i, rsync).
 
-    settled  the end of `previous` when it was last seen under the log's name; the copy does not contain lines that
-             a process added to it later
+    settled  the end of `previous` when it was last seen under the log's name; lines that a
+             process added to `previous` later are not in the copy
     """
     for reader in _readers([path]):
         if previous.offset and previous.position().matches(reader.read_at):

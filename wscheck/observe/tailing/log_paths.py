@@ -133,7 +133,7 @@ class LogPaths:
         return new
 
     def _choose(self, appeared: Iterable[Path]) -> tuple[list[Path], list[DuplicateLog]]:
-        """Return which of the names that appeared are logs, and which are other names of followed logs."""
+        """Return those names in `appeared` that are new logs, and those that are other names of known files."""
         found = [path for path in dict.fromkeys(appeared) if path not in self._known and path.is_file()]
         found = [path for path in found if any(_stands_for(name, path) for name in self._open_ended)]
         found = [path for path in found if self._rotated or not self._is_rotated(path)]
@@ -168,7 +168,7 @@ def _find_files(
 ) -> tuple[dict[Path, list[Path]], list[Path], list[DuplicateLog]]:
     """Find the files that `names` and `followed` stand for, each under one name.
 
-    Return each log with its rotated files, the files to read, and other names of the files.
+    Return a dict of each log to its rotated files, the files to read, and the other names of files with several names.
     """
     found = [*followed, *(path for name in names for path in _expand(name))]
     named = {Path(name) for name in names}
@@ -189,14 +189,14 @@ def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
 
 
 class _Families:
-    """Logs, found by the names of their rotated files."""
+    """Collection of logs in which the log of a rotated file is found by the name of the rotated file."""
 
     def __init__(self) -> None:
         self._targets: dict[str, str] = {}
         self._by_stem: dict[tuple[str, str], dict[str, Path]] = defaultdict(dict)
 
     def add(self, path: Path, places: Iterable[tuple[str, str]]) -> None:
-        """Add the log `path` with its `places`."""
+        """Add the log `path`. `places` are its pairs (directory, name), as the method `places` returns them."""
         for directory, name in places:
             self._by_stem[directory, Path(name).stem][name] = path
 
@@ -211,7 +211,9 @@ class _Families:
         return {(target, name)}
 
     def logs_rotated_to(self, path: Path, places: Iterable[tuple[str, str]]) -> list[tuple[Path, Path]]:
-        """Return the other logs that may have `path` as a rotated file, according to its name.
+        """Return the other logs of which `path` may be a rotated file, according to the name of `path`.
+
+        `places` are the pairs (directory, name) of `path`, as the method `places` returns them.
 
         Each result is a pair: the path of the log, and the path of its file, which differs if the log is a link.
         """

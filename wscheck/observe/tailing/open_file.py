@@ -29,12 +29,12 @@ TAIL_BYTES = 256
 RECENT_BYTES = 1 << 16
 """Bytes of the latest content that stay in memory: enough to recognise a copy made just before."""
 MAX_REMEMBERED = 256
-"""Logs with so much content in memory; of the others, `OVERLAP_BYTES` stay."""
+"""Maximum number of logs of which more than `OVERLAP_BYTES` stay in memory."""
 OVERLAP_BYTES = 1 << 10
 """Bytes of the latest content by which the rest of a trimmed file is recognised."""
 OVERLAP_SEED, OVERLAP_CHUNK, MAX_OVERLAP = 16, 1 << 20, 1 << 28
 HOLE_BYTES, ZEROS_CHUNK = 512, 1 << 20
-"""Zeros from which on a run of them is skipped. UTF-16 has no more than three."""
+"""Minimum length of a run of zeros that is skipped (UTF-16 has at most three), and bytes per read within the run."""
 SEEK_DATA: int | None = getattr(os, "SEEK_DATA", None)
 NEVER_POLLED = (-1, -1)
 RESERVED_DESCRIPTORS = 128
@@ -42,7 +42,7 @@ RESERVED_DESCRIPTORS = 128
 MAX_DESCRIPTORS = 1 << 16
 CLOSED = -1
 SETTLED_NS = 50_000_000
-"""More than the resolution of the time of a file."""
+"""Nanoseconds after a change of a file in which a second change may get the same time (see `has_settled`)."""
 DEFAULT_DESCRIPTORS = 256
 
 FileIdentity = tuple[int, int]
@@ -119,7 +119,7 @@ def find_overlap(recent: bytes, read_at: ReadAt, limit: int) -> int:
 
 
 def _find_end(needle: bytes, read_at: ReadAt, limit: int) -> int:
-    """Return the offset after the first `needle` within `limit` bytes, 0 if there is none."""
+    """Return the offset after the first `needle` in about the first `limit` bytes of a file, 0 if there is none."""
     offset, before = 0, b""
     while offset < limit and (data := read_at(OVERLAP_CHUNK, offset)):
         found = (before + data).find(needle)
@@ -136,12 +136,12 @@ def leading_zeros(data: bytes) -> int:
 
 
 def end_of_hole(reader: "FileReader") -> int:
-    """Return the size of the hole at the start of a file, 0 without one."""
+    """Return the size of the hole (a run of zeros) at the start of a file, 0 if there is none."""
     return OpenLog(reader, 0).end_of_first_zeros() if leading_zeros(reader.read_at(HOLE_BYTES, 0)) == HOLE_BYTES else 0
 
 
 def has_settled(changed_ns: int) -> bool:
-    """Return whether the last change of a file is long enough ago.
+    """Return whether the last change of a file is so long ago that another change would get a different time.
 
     Two changes in quick succession can have the same time. If the second one also leaves the size as it is, the status
     of the file does not show it.
@@ -190,7 +190,10 @@ class OpenFiles:
         self._readers.pop(reader, None)
 
     def remember(self, log: "OpenLog") -> None:
-        """Record that `log` keeps its latest content in memory, which at most `MAX_REMEMBERED` logs do."""
+        """Record that `log` keeps its latest content in memory.
+
+        If more than `MAX_REMEMBERED` logs do, the log that was recorded the longest time ago drops most of it.
+        """
         self._remembering[log] = None
         self._remembering.move_to_end(log)
         while len(self._remembering) > MAX_REMEMBERED:
@@ -251,7 +254,7 @@ class FileReader:
 
     @property
     def is_recognisable(self) -> bool:
-        """True if the file is open, or has content that recognises it when it is opened again."""
+        """True if the file is open, or has content by which it is recognised when it is opened again."""
         return self._fd >= 0 or (self._status is not None and self._status.st_size > 0)
 
     def current_path(self) -> Path | None:

@@ -109,7 +109,7 @@ def cannot_unpack(path: Path) -> str:
 
 
 class PackedReader:
-    """Unpacked content of a packed file, read forward; a read far behind unpacks it again from the start.
+    """Unpacked content of a packed file. A read far before the latest one unpacks the file again from the start.
 
     source   returns packed bytes from an offset on; none at the end, or while no more have arrived
     damaged  the stream is cut off, is corrupt or has another format: the rest cannot be read

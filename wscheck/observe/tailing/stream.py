@@ -26,7 +26,7 @@ class StreamSegment(msgspec.Struct):
     offset       offset in the file at which the segment starts
     lines_before number of lines of the stream before the segment
     first_line   number of lines of the file before the segment, None if they were not counted
-    end          offset in the file at which the segment ends, None if that is where the file was left
+    end          offset in the file at which the segment ends, None for the current offset of `log`
     """
 
     log: OpenLog
@@ -67,7 +67,7 @@ class LogStream:
 
     @property
     def logs(self) -> list[OpenLog]:
-        """The files that contain what is not consumed, the current one last."""
+        """The files with bytes that are not consumed yet, and the current file, which is the last."""
         return list(dict.fromkeys(segment.log for segment in self._segments))
 
     def continue_in(self, log: OpenLog, first_line: int | None = 0) -> None:
@@ -76,7 +76,7 @@ class LogStream:
         self._close_consumed()
 
     def skip_to(self, offset: int, end: int) -> None:
-        """Record that the following bytes are at `offset` of the current file. The bytes from `end` on were skipped."""
+        """Record that the next bytes are at `offset` of the current file, because those from `end` on were skipped."""
         self._segments[-1].end = end
         first_line = self.line(self.lines)
         self._segments.append(StreamSegment(self.log, self.length, offset, self.lines, first_line))

@@ -216,7 +216,7 @@ class TrafficDemux:
             self._after_handshake(key, request, lambda: self._open_exchange(key, request))
 
     def on_headers(self, key: str, headers: Mapping[str, str]) -> None:
-        """Process the request headers of a request or WebSocket, if they are reported separately from it."""
+        """Process request headers that are reported separately from their request or WebSocket."""
         if self._is_deferred(key, lambda: self.on_headers(key, headers)):
             return
         if (exchange := self._exchanges.get(key)) is not None:
@@ -306,7 +306,7 @@ class TrafficDemux:
         return [session for session in self.sessions if session.sids and session.unused_from is None]
 
     def has_delivered(self, name: str, since: float) -> bool:
-        """Return whether an application event of this name has arrived since a time (epoch seconds)."""
+        """Return whether a page received the application event `name` at or after `since` (epoch seconds)."""
         shown = self.redactor.redact(name)
         return any(session.has_delivered(shown, since) for session in self.sessions)
 
@@ -331,7 +331,7 @@ class TrafficDemux:
         return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)
 
     def _after_handshake(self, key: str, request: _OpeningRequest, step: Callable[[], object]) -> None:
-        """Run `step` now if the handshake of its session has been read, otherwise as soon as it is read."""
+        """Run `step` now if the handshake of the session of `request` has been read, otherwise once it is read."""
         if request.key is None or request.key in self._session_by_key:
             step()
             return
@@ -339,7 +339,7 @@ class TrafficDemux:
         self._deferred.setdefault(request.key, []).append(step)
 
     def _is_deferred(self, key: str, step: Callable[[], object]) -> bool:
-        """Defer `step` and return True if other steps of its session are deferred."""
+        """Defer `step` and return True if the session of request `key` has deferred steps. Otherwise return False."""
         waiting = self._deferred.get(self._deferred_session_by_key.get(key, ""))
         if waiting is None:
             return False
@@ -351,7 +351,7 @@ class TrafficDemux:
             step()
 
     def _open_exchange(self, key: str, request: _OpeningRequest) -> _Exchange:
-        """Create the exchange of a request or WebSocket, in the session that it continues or in a new one."""
+        """Add a request or WebSocket to the session that it continues, or to a new session if there is none."""
         session = self._session_by_key.get(request.key or "")
         if session is None:
             session = self._create_session(request)
@@ -440,10 +440,11 @@ def _parse_cookies(header: str) -> dict[str, str]:
 
 
 class ServerSplit:
-    """Servers of a set of sessions.
+    """Servers to which a set of sessions connect.
 
-    main  the target's server if a session connects to it, else the server with the most sessions of known users.
-          A user's home server is `main` if the user connects to it, otherwise the first one that the user connects to.
+    main  the server under test if a session connects to it, else the server with the most sessions of known users
+
+    A user's home server is `main` if the user connects to it, otherwise the first one that the user connects to.
     """
 
     def __init__(self, sessions: SessionEvents, target: str = "") -> None:
@@ -472,7 +473,7 @@ class ServerSplit:
         return self._server_by_session[id(session)]
 
     def label_events(self, sessions: SessionEvents) -> Iterator[Event]:
-        """Yield all events. At each server other than the home server, a user gets another label.
+        """Yield all events. At each server other than the user's home server, the user gets another label.
 
         The connections of a user to different servers are therefore counted separately.
         """
@@ -492,7 +493,8 @@ class ServerSplit:
     def _merge_aliases(self, sessions: SessionEvents) -> None:
         """Merge endpoints that are two names of one server.
 
-        Two endpoints are one server if a connection to the second replaces a connection to the first.
+        Two endpoints are one server if the server ends a connection to one endpoint in favour of a connection to the
+        other endpoint.
         """
         opened = [(event, session) for session, events in sessions for event in events if isinstance(event, Connected)]
         for session, events in sessions:
@@ -521,7 +523,7 @@ def _may_replace(ended: Disconnected, opened: Connected) -> bool:
 
 
 class _Span(msgspec.Struct):
-    """Connection of a page: its index among all sessions, the time of its answer, and the time of its end."""
+    """Connection of a page: its index among all sessions, when the server answered it, and when it ended."""
 
     index: int
     opened_at: float
@@ -529,9 +531,9 @@ class _Span(msgspec.Struct):
 
 
 def unify_users(sessions: SessionEvents, servers: ServerSplit) -> SessionEvents:
-    """Return the sessions with their events, in which the simultaneous connections of a page have one user.
+    """Return the sessions with their events, changed so that the simultaneous connections of a page have one user.
 
-    An unknown user becomes the known one. Two known users become "A and B".
+    If one user of these connections is known, an unknown user becomes this user. Two known users become "A and B".
     """
     unified = list(sessions)
     for spans in _spans_by_page(sessions, servers):
@@ -557,7 +559,7 @@ def _spans_by_page(sessions: SessionEvents, servers: ServerSplit) -> Iterable[li
 
 
 def _simultaneous(spans: Iterable[_Span]) -> Iterable[list[int]]:
-    """Yield groups of connections, each of which is open at the same time as another one of its group."""
+    """Yield the indexes of the connections in groups: connections that are open at the same time share a group."""
     group: list[int] = []
     group_ends_at = -inf
     for span in sorted(spans, key=lambda one: one.opened_at):

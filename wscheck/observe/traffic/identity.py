@@ -20,7 +20,7 @@ FORMS = (
 
 
 class IdentityRule(msgspec.Struct, frozen=True):
-    """Rule that points at the part of the traffic that contains the user.
+    """Rule that tells where in the traffic the name or id of the user is.
 
     source      "auth" (what the client sends in order to log in: Socket.IO's CONNECT packet, or the first JSON object
                 on a WebSocket), "query", "cookie", "header", "subprotocol" (the key is its number, from 0) or
@@ -53,7 +53,9 @@ class IdentityRule(msgspec.Struct, frozen=True):
     def extract_user(self, source: str, values: Any, event_name: str = "") -> str | None:
         """Return the user that `values` names, None if the rule does not apply or finds nothing.
 
-        values  an object, or the arguments of an event
+        source      part of the traffic that contains `values`, as in `IdentityRule.source`
+        values      an object, or the arguments of an event
+        event_name  name of the event, if `source` is "event"
         """
         if source != self.source or event_name != self.event_name:
             return None

@@ -33,7 +33,7 @@ STORAGE_STATE = "--storage-state"
 def page_gaps(events: Sequence[Event], *, has_policy: bool = True) -> list[Gap]:
     """Return the gaps that prevent a verdict on the `events` of pages, the most important gap first.
 
-    has_policy  the team decided how many connections a user may have
+    has_policy  True if the team has configured the number of connections that a user may have
     """
     unjudged = [Gap(id="not-evaluated", reason=event.reason) for event in events if isinstance(event, NotEvaluated)]
     if not any(isinstance(event, Connected) for event in events):
@@ -73,7 +73,7 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
 
 
 def _present_different_values(events: Iterable[Event]) -> bool:
-    """Return whether each page sent other values in the URLs of its connections, so that each is a separate client.
+    """Return whether each page sent values in its connection URLs that no other page sent: it is a separate client.
 
     For Socket.IO, the values that identify a client are in the CONNECT packet, and an identity rule reads them.
     """
@@ -86,9 +86,9 @@ def _present_different_values(events: Iterable[Event]) -> bool:
 
 
 def _unexplained_disconnect(events: Iterable[Event]) -> list[Gap]:
-    """Return a gap (missing evidence) if the server ended a user's only connection and no other one replaced it.
+    """Return a gap (missing evidence) if the server ended a user's only connection and none was seen to replace it.
 
-    The connection that replaced it may be in a tab or on a device that was not observed.
+    A connection in a tab or on a device that was not observed may have replaced it.
     """
     open_sids: dict[str | None, set[str | None]] = {}
     latest: dict[str | None, Connected | Disconnected] = {}

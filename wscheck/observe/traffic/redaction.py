@@ -97,10 +97,10 @@ class TrafficRedactor:
             self._learned.add(secret)
 
     def redact_finished(self, data: T, cookies: Iterable[str] = (), users: Iterable[str | None] = ()) -> T:
-        """Return the finished report and its events without the secrets that occurred in the traffic, and its cookies.
+        """Return `data`, the finished report and its events, without secrets of the traffic and without `cookies`.
 
-        Some texts were stored before the traffic showed that they are secret. A value that may be a word, or that is
-        one of the `users`, stays.
+        Some texts were stored before the traffic showed that they are secret. A secret that may be an ordinary word, or
+        that is one of the `users`, is not removed.
         """
         found = {each for each in (*self._learned, *cookies) if _DISTINCTIVE.match(each)} - {*users}
         return Redactor(map(Secret, sorted(found))).redact_data(data)
@@ -158,9 +158,9 @@ class UrlFormatter:
         return self._redactor.redact(text)
 
     def endpoint(self, url: str, query: Mapping[str, str]) -> str:
-        """Return the URL of an endpoint, with an HTTP scheme. `query` are the parameters of the application.
+        """Return the URL of an endpoint, with an HTTP scheme and with the application's parameters, `query`.
 
-        Each of their values becomes a short digest, so that different values stay different.
+        Each value of a parameter becomes a short digest, so that different values stay different.
         """
         parts = _split(url)
         digests = "&".join(f"{name}=~{self._redactor.digest(value)[:6]}" for name, value in sorted(query.items()))
@@ -200,8 +200,8 @@ def _without_user_info(netloc: str) -> str:
 def split_stamps(payload: object, at: float | None) -> tuple[object, dict[str, object]]:
     """Return `payload` without its stamps (time, sequence number, event id), and the stamps by their dotted path.
 
-    Stamps are found by their name and value. A payload with too many of them is returned as it is. `at` is the time of
-    the event in epoch seconds: a number near it is a time.
+    Stamps are found by their name and value. A payload with too many stamps is returned as it is. `at` is the time of
+    the event in epoch seconds: a number near `at` is taken for a time.
     """
     stamps = dict(_find(payload, "", at, MAX_PAYLOAD_DEPTH))
     if not stamps or len(stamps) > MAX_STAMPS:

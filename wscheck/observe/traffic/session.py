@@ -99,8 +99,8 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
 class _Channel(msgspec.Struct):
     """One channel of the connection, such as a Socket.IO namespace; the connection itself, if it has no channels.
 
-    left          the client ended it by a message
-    requested_at  time at which the client asked for it
+    left          True if the client ended the channel by a message
+    requested_at  time at which the client asked for the channel
     """
 
     sid: str | None = None
@@ -230,7 +230,7 @@ class TrafficSession:
         return self._is_ended or self._closing_at is not None
 
     def has_delivered(self, name: str, since: float) -> bool:
-        """Return whether an application event of this name, as reports show it, has arrived since a time."""
+        """Return whether the application event `name`, as reports show it, arrived at or after the time `since`."""
         events = (event for _, event in reversed(self._events) if isinstance(event, Delivered))
         return any(event.name == name and (event.at or 0.0) >= since for event in events)
 
@@ -260,14 +260,17 @@ class TrafficSession:
         self.eio, self._is_answered = eio, True
 
     def process(self, events: WireEvents) -> None:
-        """Process what the protocol reports."""
+        """Process wire events: the events that the reader of the protocol found in the data of the connection."""
         for event in events:
             self._process_event(event)
 
     def refuse(self, at: float, reason: str, message: str = "") -> None:
-        """Record an attempt that failed.
+        """Record that the connection could not be opened.
 
-        Records nothing for a connection that was open before, or that the client closed itself.
+        Record nothing if it was open before, or if the client closed it itself.
+
+        reason   short name of the cause, such as "unreachable" or "protocol"
+        message  explanation from the server or the browser
         """
         self._refused = True
         if not self.sids and not self.ended and not any(each.left for each in self._channels.values()):
@@ -286,7 +289,7 @@ class TrafficSession:
             handler(self, event)
 
     def _remember(self, values: Any) -> None:
-        """Store the texts in the values of an object, at any depth, up to `MAX_SENT` of them."""
+        """Store in `sent` the texts that an object contains, at any depth, at most `MAX_SENT` texts."""
         waiting = [values]
         while waiting and len(self.sent) < MAX_SENT:
             value = waiting.pop()
@@ -396,8 +399,8 @@ class TrafficSession:
     def _backdate_acceptance(self, name: str, at: float, requested_at: float | None) -> None:
         """Set the time of the acknowledgement of the channel `name` to the time of the client's request.
 
-        This happens only if one poll delivered the acknowledgement together with the disconnect, at the time `at`. The
-        server sent the acknowledgement earlier. With the time of the poll, this connection could seem to open after the
+        Call this only if one poll delivered both the acknowledgement and the disconnect, at the time `at`. The server
+        sent the acknowledgement earlier. With the time of the poll, this connection could seem to open after the
         connection that replaced it.
         """
         for index, (channel, event) in enumerate(self._events):
@@ -432,7 +435,8 @@ class TrafficSession:
     ) -> Iterator[Event]:
         """Yield the events, each subscription with its call site.
 
-        A frame may contain several subscriptions. If the stacks are not one for each, it is unknown which is whose.
+        A frame may contain several subscriptions. If it has several stacks, but not one for each subscription, the
+        call sites stay unknown.
         """
         counts = Counter(event.at for event in events if isinstance(event, model_events.Subscribed))
         seen = Counter[float | None]()

@@ -138,7 +138,10 @@ def _comparison_charts(report: CompareReport) -> list[Chart | None]:
 
 
 def _round_chart(report: BrowserReport) -> Chart | None:
-    """Return a chart of the connections after each round, with a line per place, None without rounds."""
+    """Return a chart of the connections after each round of a loop, None without rounds.
+
+    There is one line per place that the loop visits (the path of a link, or the line of a step).
+    """
     places = loop_figures.connections_per_round(report)
     lines = [ChartLine(one_line(place), counts, number % HUES) for number, (place, counts) in enumerate(places.items())]
     return _draw_chart("Connections open after each round", lines, step="round ")
@@ -155,7 +158,10 @@ def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondVa
 
 
 def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
-    """Return the value of each second, from the start until the last second with users; None where it is missing."""
+    """Return a list with the value of each second, from the start to the last second with users.
+
+    An element is None if there is no value for this second.
+    """
     values: list[float | None] = [None] * max((second.second + 1 for second in series if second.users), default=0)
     for second in series:
         if second.second < len(values):
@@ -166,7 +172,8 @@ def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
 def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "", step: str = "") -> Chart | None:
     """Return a chart of the lines that have at least two values, None if no line has two.
 
-    There is one value per second, or per step if `step` names the steps: "round ".
+    Each line has one value per second. If `step` is given, such as "round ", each line has one value per step of this
+    name instead.
     """
     drawable = [line for line in lines if sum(value is not None for value in line.values) > 1]
     if not drawable:

@@ -46,7 +46,10 @@ class Lane:
 
     @property
     def colour_key(self) -> tuple[str | None, CodeLocation | None]:
-        """Component and opener, or for a shared opener, its caller. Lanes with equal keys have the same colour."""
+        """Component and call site that opened the connection. If several callers share the call site, only the caller.
+
+        Lanes with equal keys have the same colour.
+        """
         return (None, self.diverges_at) if self.diverges_at else (self.component, self.opener)
 
 

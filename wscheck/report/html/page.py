@@ -157,9 +157,9 @@ def _involved_connections(findings: Sequence[Finding]) -> frozenset[str]:
 
 
 def _diverging(report: Report) -> dict[str, CodeLocation]:
-    """Return a dict of Engine.IO session id or socket id to a stack frame of the connection.
+    """Return a dict of Engine.IO session id or socket id to the stack frame that distinguishes the connection.
 
-    It is the first frame at which its call stack differs from those of the user's other connections.
+    It is the first frame at which the connection's call stack differs from those of the user's other connections.
     """
     connections = report.connections if isinstance(report, BrowserReport) else []
     frames = [(connection.eio or connection.sid, connection.diverges_at) for connection in connections]

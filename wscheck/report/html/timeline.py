@@ -41,7 +41,7 @@ class TimelineTick:
 
 @dataclass(frozen=True)
 class TimelineBar:
-    """Drawn lane. `left` and `right` are percentages; `y` is the middle of the bar.
+    """Drawn lane (one connection). `left` and `right` are percentages; `y` is the middle of the bar.
 
     continues         the connection is still open at the end of the drawn time range
     closed_by_server  the server ended or replaced the connection
@@ -172,7 +172,7 @@ def draw_timeline(lane_set: LaneSet, important: Collection[str] = ()) -> Timelin
 def _choose_view(lane_set: LaneSet, important: Collection[str]) -> TimelineView:
     """Return a view of all lanes if they fit, otherwise of the first `LANES` lanes of affected users.
 
-    The view shows the beginning of a loop: the rest of the loop looks the same.
+    If connections repeat in a loop, the view shows the beginning of the loop, because the rest looks the same.
     """
     if len(lane_set.lanes) <= LANES:
         return TimelineView(lane_set.lanes, lane_set.start, lane_set.end, lane_set.start, lane_set.has_times)

@@ -1,4 +1,4 @@
-"""Description of a log engine, with the texts about the rules and the comments that all engines have."""
+"""Description of a log engine (a system that searches logs), and comments that the rules of all engines use."""
 
 import json
 import re
@@ -39,8 +39,8 @@ class Engine(NamedTuple):
     """A log engine.
 
     render          function that returns the rules as text
-    source          what the rules search unless another source is named, "" if they need none
-    source_pattern  expression for the whole text of a source
+    source          the logs that the rules search unless the user names others, in the engine's syntax; "" for no logs
+    source_pattern  regular expression that the text of a valid source matches as a whole
     source_form     an example of a source, with its meaning
     """
 
@@ -51,7 +51,7 @@ class Engine(NamedTuple):
 
 
 def title(rule: str) -> str:
-    """Return what a rule reports."""
+    """Return the title of a rule, a phrase about the fault that the rule reports."""
     return RULE_DOCS[rule].title
 
 
@@ -67,7 +67,7 @@ def comment(lines: Iterable[str], indent: str = "") -> str:
 
 
 def header(engine: str, words: AlertWords, notes: Sequence[str]) -> list[str]:
-    """Return the first lines of every file: the sentences that are searched, and what a reader must know."""
+    """Return the comment lines at the start of each file: the sentences that the rules search for, notes and limits."""
     kinds = {"opened": words.connected, "ended": words.disconnected, "replaced": words.replaced}
     told = [f"  {kind}: {sentence.text}" for kind, event in kinds.items() for sentence in event.sentences]
     return [
@@ -80,7 +80,7 @@ def header(engine: str, words: AlertWords, notes: Sequence[str]) -> list[str]:
 
 
 def about(rule: str, words: AlertWords, notes: Sequence[str] = ()) -> list[str]:
-    """Return the lines in front of a rule: what it reports, and lines that trigger it."""
+    """Return the comment lines in front of a rule: its title, `notes`, and log lines that trigger the rule."""
     return [
         f"{rule}: {title(rule)}.",
         *notes,
@@ -90,7 +90,10 @@ def about(rule: str, words: AlertWords, notes: Sequence[str] = ()) -> list[str]:
 
 
 def doubled_window(words: AlertWords) -> str:
-    """Return the limits of a rule that counts attempts in windows of twice the time, one in each time."""
+    """Return a comment about the accuracy of a rule that counts attempts in overlapping time windows.
+
+    Each window is twice as long as the configured time, and a window begins after each configured time.
+    """
     once, twice = f"{words.window_s} s", f"{2 * words.window_s} s"
     return (
         f"More than {words.max_attempts} attempts within {once}. The query counts {twice} at a time, each {once}: "
@@ -99,12 +102,12 @@ def doubled_window(words: AlertWords) -> str:
 
 
 def refusal(rule: str, reason: str) -> str:
-    """Return why there is no rule."""
+    """Return a sentence that says why an engine has no rule for the id `rule`."""
     return f"{rule}: no rule here, because {reason}."
 
 
 def phrases(event: EventWords) -> list[tuple[str, ...]] | None:
-    """Return groups of phrases, one group of which is in every line about an event.
+    """Return groups of phrases. Each line about the event contains all phrases of at least one group.
 
     The phrases consist of letters, digits, underscores and blanks, because engines leave out other characters, or give
     them a meaning. Return None if a sentence has too few words for that.
@@ -116,7 +119,10 @@ def phrases(event: EventWords) -> list[tuple[str, ...]] | None:
 
 
 def any_group(groups: Iterable[Sequence[str]], joint: str = " ") -> str:
-    """Return a condition for one of several groups of phrases: quoted, with OR between the groups."""
+    """Return a condition for lines that contain all phrases of at least one group.
+
+    The phrases are quoted. `joint` stands between the phrases of a group, and OR between the groups.
+    """
     conditions = []
     for group in groups:
         condition = joint.join(f'"{phrase}"' for phrase in group)
@@ -131,5 +137,5 @@ def as_json(value: object, indent: int | None = None) -> str:
 
 
 def too_short(event: EventWords) -> str:
-    """Return the reason for a refusal because of a sentence without text that can be searched for."""
+    """Return the reason for a missing rule: a sentence about the event has no text that the engine can search for."""
     return f"the engine cannot search for {' or '.join(one_line(each.text) for each in event.sentences)}"

@@ -1,8 +1,8 @@
 """Regular expressions and fixed texts for the words and keys of a log, in a form that every engine reads.
 
 The expressions use only what RE2, PCRE, Java and Oniguruma have in common, and contain no quote, slash, backtick,
-dollar or percent sign from the configuration: such characters are written as codes (`\x22`). So a word cannot end the
-text of a query in which it stands.
+dollar or percent sign from the configuration: such characters are written as codes (`\\x22`). So a word of the
+configuration cannot end the quoted text of a query.
 """
 
 import json
@@ -26,12 +26,12 @@ _BETWEEN_PARTS = re.compile(r"[\s_-]+|(?<=[a-z0-9])(?=[A-Z])")
 
 
 def text_pattern(text: str) -> str:
-    """Return the expression for a text, as a logger writes it or inside of a JSON string."""
+    """Return an expression that finds `text` in plain log lines and, with JSON's escapes, inside of JSON strings."""
     return "".join(map(_character_pattern, text))
 
 
 def _character_pattern(character: str) -> str:
-    """Return the expression for a character: as it is, and as JSON writes it, also in JSON within JSON."""
+    """Return an expression that finds a character as it is, and as an escape in JSON or in JSON within JSON."""
     if _PLAIN.fullmatch(character):
         return character
     code = ord(character)
@@ -53,7 +53,7 @@ def _character_pattern(character: str) -> str:
 class Sentence(NamedTuple):
     """A sentence that reports an event.
 
-    text      as it is configured, or in the documents
+    text      the sentence as the configuration or the documentation contains it
     pattern   expression that finds it
     variants  its fixed texts, once for each spelling; other text stands between them
     ids       dict of role (user, sid, ...) to an expression with the group VALUE around the id within the sentence
@@ -66,7 +66,7 @@ class Sentence(NamedTuple):
 
 
 def documented_sentence(pattern: str) -> Sentence:
-    """Return a documented sentence. In `pattern`, brackets contain a letter in both cases: `[Ww]eb`."""
+    """Return a sentence of the documentation from its expression, in which `[Ww]` stands for a letter in both cases."""
     pieces = _DOCUMENTED_LETTER.split(pattern)
     texts = ("".join(each) for each in product(*_choices(pieces)))
     variants = tuple((text,) for text in texts)
@@ -81,7 +81,7 @@ def _choices(pieces: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def configured_sentence(marker: str) -> Sentence:
-    """Return the sentence of a marker, which may contain placeholders such as {user}."""
+    """Return the sentence of a marker, a text that the user configured for an event, with placeholders or not."""
     texts, roles = split_placeholders(marker)
     if not roles:
         whole = texts[0]
@@ -115,7 +115,10 @@ def _placeholders_pattern(texts: Sequence[str], roles: Sequence[str], captured: 
 
 
 def _placeholder(role: str, before: str, *, is_last: bool, has_text: bool) -> str:
-    """Return the expression for the text of a placeholder. Behind a bracket, it starts at the last such bracket."""
+    """Return the expression for the text that replaces a placeholder.
+
+    If the fixed text `before` ends with an opening bracket, an id behind it does not contain this bracket again.
+    """
     lazy = "" if is_last else "?"
     if role == REASON:
         return rf"[^\n]{{1,{MAX_ID_LENGTH}}}{lazy}"
@@ -126,7 +129,7 @@ def _placeholder(role: str, before: str, *, is_last: bool, has_text: bool) -> st
 
 
 def _blanks_around(text: str) -> str:
-    """Return the expression for a fixed text. Any number of blanks may be around an id."""
+    """Return the expression for the fixed text beside an id. A blank at its start or end means one or more blanks."""
     inner = text.strip()
     if not inner:
         return "[ \\t]+" if text else ""
@@ -140,7 +143,7 @@ def _bounded(pattern: str, starts_with_letter: bool, ends_with_letter: bool) -> 
 
 
 def key_patterns(names: Iterable[str]) -> tuple[str, str]:
-    """Return the expressions for the value of a key, the quoted and the bare one, each with the group VALUE.
+    """Return two expressions for the value of a key, in quotes and without, each with the group VALUE around it.
 
     Case, "_", "-" and blanks between the words of a key make no difference: userId, user_id, "user id".
     """
@@ -158,7 +161,7 @@ def _key_pattern(name: str) -> str:
 
 
 def any_of(patterns: Iterable[str]) -> str:
-    """Return the expression that finds one of several."""
+    """Return an expression that finds a text which at least one of `patterns` finds."""
     found = list(dict.fromkeys(patterns))
     return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
 
@@ -169,9 +172,9 @@ def named(pattern: str, name: str, style: str = "P") -> str:
 
 
 def plain_pieces(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the parts of the texts that consist of words.
+    """Return the parts of `texts` that consist only of letters, digits, underscores and blanks.
 
-    A search for all of them finds every text that contains `texts`, and perhaps others.
+    A search for all these parts finds every line that contains all `texts`, and perhaps other lines.
     """
     parts = (part.strip() for text in texts for part in _WORDS.findall(text))
     return tuple(dict.fromkeys(part for part in parts if len(part) > 1))

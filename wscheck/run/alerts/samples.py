@@ -40,7 +40,10 @@ def sample_lines(rule: str, words: AlertWords) -> list[str]:
 
 
 def _line(words: AlertWords, event: EventWords, ids: dict[str, str]) -> str:
-    """Return a line with the first sentence of an event: its ids in place of its placeholders, the others behind it."""
+    """Return a log line with the first sentence of an event. Ids replace the placeholders of the sentence.
+
+    Ids for which the sentence has no placeholder follow it as `key=value`.
+    """
     values = {**_VALUES, **ids}
     texts, roles = split_placeholders(event.sentences[0].text)
     inside = "".join(

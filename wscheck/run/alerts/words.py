@@ -77,13 +77,15 @@ class EventWords(NamedTuple):
 
 
 class AlertWords(msgspec.Struct, frozen=True):
-    """Everything that a rule is made of.
+    """The words, keys and limits from which alert rules are made.
 
-    keys          dict of role to the keys, those of the configuration first
-    own_keys      dict of role to the keys of the configuration
+    A role is the kind of an id, such as user or socket. A key is the name of a value in a log record.
+
+    keys          dict of role to the keys of its id: those of the configuration, then the documented ones
+    own_keys      dict of role to the keys of its id in the configuration only
     max_attempts  attempts of one user that are allowed within `window_s` seconds
     allowed       connections that a user may have, or with `per_page` each page of a user
-    structured    the engine has made fields of the record's keys
+    structured    True if the engine stores the value of each key of a log record in a field
     """
 
     connected: EventWords
@@ -99,7 +101,11 @@ class AlertWords(msgspec.Struct, frozen=True):
 
     @property
     def half_attempts(self) -> int:
-        """Attempts that one of two adjacent windows of a fixed grid has, if a window at any place has too many."""
+        """Number of attempts in one fixed time window of `window_s` seconds that may be a part of too many attempts.
+
+        More than `max_attempts` attempts within `window_s` seconds fall into at most two adjacent fixed windows, so at
+        least one of these contains half of the attempts.
+        """
         return math.ceil((self.max_attempts + 1) / 2)
 
     def field(self, role: str) -> str:
@@ -112,7 +118,7 @@ CAMEL = {USER: "userId", SID: "socketId", OLD: "oldSocketId", NEW: "newSocketId"
 
 
 def alert_words(vocabulary: LogVocabulary, options: RuleOptions, *, structured: bool = False) -> AlertWords:
-    """Return the words of a configuration. The documented sentences and keys belong to them, as in `tail-logs`."""
+    """Return the words, keys and limits of a configuration, and (as in `tail-logs`) the documented words and keys."""
     own_keys = {
         role: found
         for role in DOCUMENTED_KEYS

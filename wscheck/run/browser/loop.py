@@ -1,6 +1,7 @@
-"""Loops of `wscheck browser`: repeated visits of each view of a page, and what is open after each round of visits.
+"""Repeated visits of each view of a page by `wscheck browser`, with a count of what is open after each visit.
 
-`PageActions` does what users do with a page in addition to following its links.
+Connections and subscriptions that stay open after visits are counted. `PageActions` does what users do with a page
+in addition to following its links: it reloads or duplicates the tab, for example.
 
 place    view of a page, or repeated step, for which a loop counts connections; in reports the path of the URL
 round    one visit of a place and the return to the start
@@ -68,11 +69,14 @@ _ONLINE = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThro
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Connections that are open after a round.
+    """Connections that are open after a round: a visit of a view and the return to the start.
 
-    page, place, round, at_rest  as in `RoundCounted`
-    open                         dict of the Engine.IO session id of each open connection to its socket ids
-    subscriptions                number of open subscriptions of all open connections
+    page           label of the tab
+    place          path of the visited view, or line of the repeated step
+    round          number of the round; 0 before the first one
+    open           dict of the Engine.IO session id of each open connection to its socket ids
+    subscriptions  number of open subscriptions of all open connections
+    at_rest        the count was repeated some seconds after the last round, when delayed closes have happened
     """
 
     at: float
@@ -155,10 +159,10 @@ class PageLoop:
         await self._rest(tab, "")
 
     async def _return(self, tab: BrowserTab, start: str, link: PageLink, entry: int, place: str) -> bool:
-        """Return to the page `start`, and report whether this page shows the link to the visited view again.
+        """Go back to the URL `start`. Return whether the page there contains `link`, which led to the visited view.
 
-        If the visited view has a link to the page, the link is clicked; otherwise the tab goes back in its history. A
-        page may show another view under the same URL.
+        If the visited view has a link to `start`, click it; otherwise go back in the history of the tab. The test for
+        `link` is needed because a page may show another view under the same URL.
         """
         if not await self._shows(tab, start, link):
             self._act(tab, f"return from {place}")
@@ -174,7 +178,7 @@ class PageLoop:
         return is_there and view_url(await tab.url()) == view_url(url)
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
-        """Count what is open after a round of steps, as `StepObserver` describes."""
+        """Count the open connections after round `number` of a repeated step. `place` is the line of the step."""
         self._progress(f"round {number} of {place}", number, rounds)
         await self._rest(tab, place)
         await self._count(tab, place, number)
@@ -195,9 +199,10 @@ class PageLoop:
         self.actions.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
     async def _rest(self, tab: BrowserTab, place: str, *, is_return: bool = False) -> bool:
-        """Wait until nothing happens in the page any more, after a visit of a place or the return from it.
+        """Wait until nothing happens in the page any more, after a visit of `place` (a view or a repeated step).
 
-        If the page does not come to rest in time, record a gap (missing evidence) for the place, and return False.
+        With `is_return`, wait after the return from `place` to the start. If the page does not come to rest in time,
+        record a gap (missing evidence) and return False.
         """
         shown = None if is_return else place
         quiet_s = self._quiet_s.get(shown, FIRST_QUIET_S)
@@ -265,7 +270,7 @@ class PageLoop:
         return [each.total for each in self._series(tab, place)]
 
     def scope(self, scope: Scope) -> Scope:
-        """Return `scope` with the places that were visited repeatedly."""
+        """Return `scope`, extended by the number of views and steps that were repeated."""
         if not self.snapshots:
             return scope
         places = len({(each.page, each.place) for each in self.snapshots})
@@ -281,7 +286,11 @@ class PageLoop:
 
 
 class _SeriesKey(msgspec.Struct, frozen=True):
-    """Key of a series of counts, for one user: connections of an opener, handlers of an event, or subscriptions."""
+    """Key for the counts of one kind of thing after each round.
+
+    A key stands for the connections of one user from one call site, for the handlers of one event at one location, or
+    for the subscriptions to one name at one call site.
+    """
 
     what: str = "connections"
     name: str = ""
@@ -291,7 +300,10 @@ class _SeriesKey(msgspec.Struct, frozen=True):
 
 
 def count_rounds(snapshots: Iterable[Snapshot], observed: Sequence[Event]) -> list[RoundCounted]:
-    """Return the numbers of connections per opener, handlers per event and location, and subscriptions per name."""
+    """Return how many connections, handlers and subscriptions were open after each round.
+
+    Connections are counted per call site, handlers per event and location, subscriptions per name and call site.
+    """
     by_place: dict[tuple[str, str], list[tuple[Snapshot, Counter[_SeriesKey]]]] = {}
     opened = {event.eio: event for event in observed if isinstance(event, Connected)}
     observed = [event for event in observed if isinstance(event, HandlersRegistered | Subscribed | Unsubscribed)]
@@ -426,14 +438,14 @@ class PageActions:
             self.events[index] = msgspec.structs.replace(self.events[index], before=before, after=after)
 
     def _mark(self, tab: BrowserTab, action: str) -> None:
-        """Record that a part of an action starts now.
+        """Record that an action, or the next part of it, starts now.
 
-        The rules therefore do not take the connection attempts that follow for a loop of the page.
+        The rules then attribute the connection attempts that follow to the action, and not to a loop in the page.
         """
         self.events.append(ActionPerformed(at=time.time(), source=SOURCE_BROWSER, page=tab.label, action=action))
 
     def _count(self, tab: BrowserTab | None = None) -> int:
-        """Return the number of open connections of a tab, or of all pages."""
+        """Return the number of open connections of `tab`, or of all tabs if it is None."""
         sessions = self._browser.traffic.open_sessions()
         return sum(tab is None or session.initiator.page == tab.label for session in sessions)
 

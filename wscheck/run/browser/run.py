@@ -221,10 +221,10 @@ async def _open_browser(plan: BrowserPlan) -> AsyncIterator[Browser]:
 
 @contextmanager
 def _refused_documents() -> Iterator[None]:
-    """Let the error for a page that did not load name the host that the limit refused.
+    """Replace the error for a page that did not load if the page needs a host that `wscheck mcp` does not permit.
 
     Raises:
-        UsageError: A page was sent to a host that is not permitted.
+        UsageError: A page needs a host that is not permitted; the message names it.
     """
     try:
         yield
@@ -240,7 +240,7 @@ def _refused_documents() -> Iterator[None]:
 
 
 def _at_permitted_hosts(events: Iterable[Event]) -> list[Event]:
-    """Return `events` without attempts to connect to a host that is not permitted: their failure is no fault."""
+    """Return `events` without those about hosts that are not permitted: such connections fail without a fault."""
     limit = host_limit()
     if limit is None:
         return list(events)
@@ -279,8 +279,8 @@ class _BrowserRun:
 
     gaps          evidence that is missing from this run
     notes         limits of the observation, in sentences
-    loop          repeated visits of views, and what was open after each
-    page_actions  other actions of users, and the number of connections before and after each
+    loop          repeated visits of views, with the connections that were open after each visit
+    page_actions  other actions of users, with the number of connections before and after each action
     """
 
     def __init__(self, plan: BrowserPlan, browser: Browser, progress: ReportProgress) -> None:
@@ -343,13 +343,13 @@ class _BrowserRun:
             await self.page_actions.duplicate(last)
 
     async def on_round(self, tab: BrowserTab, place: str, number: int, rounds: int) -> None:
-        """Count what is open after a round of steps, as `StepObserver` describes."""
+        """Count the open connections after round `number` of a repeated step. `place` is the line of the step."""
         await self.loop.on_round(tab, place, number, rounds)
 
     async def on_measure(
         self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]
     ) -> BrowserTab:
-        """Count what is open before and after steps, as `StepObserver` describes."""
+        """Count the open connections before and after `perform`, and return the tab that it returns."""
         return await self.page_actions.measure(tab, action, perform)
 
     async def _watch(self) -> None:
@@ -392,12 +392,12 @@ class _BrowserRun:
             )
 
     def without_duplicated_tab(self, events: Sequence[Event]) -> list[Event]:
-        """Return `events` without those after the duplication of the tab that prove nothing.
+        """Return `events` without those that happened after the tab was duplicated and therefore prove nothing.
 
-        With a policy (--connections), the policy decides whether the second tab may have a connection, so all events
-        are returned. Without a policy, only the connection attempts after the duplication are kept, because they show
-        whether the two tabs are in a loop. All events are also returned if the tabs share an id of the session storage
-        and the server ends connections.
+        Without a policy (--connections), it is unknown whether the second tab may have a connection. Of the later
+        events, only connection attempts are then kept: they show whether the two tabs are in a loop. All events are
+        returned if there is a policy, or if both tabs use the same id from the session storage and the server ends
+        connections.
         """
         start = self.page_actions.duplicated_at
         if start is None or self._plan.options.connections is not None:
@@ -431,9 +431,9 @@ class _BrowserRun:
             self.notes.append(f"Images, fonts or styles were not loaded from {_named(passive)}: {_allow(passive)}.")
 
     def record_missing_traffic(self, observation: BrowserObservation) -> None:
-        """If the pages made no connection, record a gap for each obstacle that the browser reported.
+        """If the pages made no connection, record a gap (missing evidence) for each reason that the browser reported.
 
-        Without an obstacle, record one gap that contains the time for which the pages were watched.
+        If it reported no reason, record one gap that contains the time for which the pages were watched.
         """
         if self.gaps or any(isinstance(event, Connecting) for event in observation.events):
             return

@@ -48,7 +48,7 @@ class EmbeddedBackendProcess:
     async def restart(self) -> None:
         """End the backend, which disconnects all users, and start it again at the same URL.
 
-        What both processes counted is added up.
+        The counts of the ended process are kept, and `final_counts` includes them.
         """
         if (counts := await self._current_counts()) is not None:
             self._counts_before_restart.append(counts)
@@ -91,7 +91,10 @@ class EmbeddedBackendProcess:
 
 
 def sum_counts(starts: list[ServerSide]) -> ServerSide:
-    """Return what all starts of one backend counted: sums, the highest peak, and the memory of the last process."""
+    """Return the total of `starts`, the counts of each process of a backend that was restarted.
+
+    The total has the sums of the counts, the highest peak, and the memory of the last process.
+    """
     cpu_s = [counts.cpu_s for counts in starts if counts.cpu_s is not None]
     return ServerSide(
         connects=sum(counts.connects for counts in starts),
@@ -158,7 +161,7 @@ async def _read_counters(url: str) -> _Counters | None:
 def _process_cost(pid: int) -> tuple[float | None, float | None]:
     """Return the processor seconds and the megabytes of memory that a process uses.
 
-    Return None without /proc (proc(5)).
+    Both are None on a system without /proc (proc(5)).
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -15,7 +15,7 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 TERMINATE_TIMEOUT_S = 3.0
-"""How long a process may take to end after SIGTERM before it is killed."""
+"""Seconds that a process may take to end after SIGTERM before it is killed."""
 
 
 class ChildProcess:
@@ -39,7 +39,8 @@ class ChildProcess:
     def terminate(self) -> None:
         """Send SIGTERM to the process, but not to its children.
 
-        SIGINT would have no effect on a background job of a shell, which ignores it, as do its children.
+        SIGINT would have no effect on a process that a shell started in the background: such a process and its children
+        ignore SIGINT.
         """
         if not self.has_ended:
             self._process.terminate()

@@ -33,15 +33,15 @@ EMIT_EVERY_S = 1.0
 """Seconds between a user's events by default. Duplicates and acknowledgements are measured by these events."""
 
 CONNECTIONS_PER_USER = {"duplicated": 2, "strict-mode": 2}
-"""Profile to number of connections that a page opens at once. `tabs` uses --tabs, all other profiles open 1."""
+"""Dict of profile to the connections that a user opens at once. `tabs` uses --tabs, all other profiles open 1."""
 
 OTHER_FILES = 100
-"""Open files of a process beside its connections: libraries, pipes, the stream, Locust's own sockets."""
+"""Open files of a process in addition to its connections: libraries, pipes, the stream, Locust's own sockets."""
 
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 CONNECTION_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 DEFAULT_PORT_RANGE = (32_768, 60_999)
-"""Linux's own default (ip(7))."""
+"""Range of local ports that Linux uses by default (ip(7))."""
 
 
 class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +51,9 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     options         dict of option name to value, for the options in `LOAD_OPTIONS`
     limits          dict of threshold id to the highest permitted value (docs/load.md, Thresholds)
     max_attempts    (number, seconds): connection attempts that a user may make within so many seconds
-    emits           the user asked for events that the simulated users send, by a flag
-    is_answered     the event contract requires an answer to the event that users emit; None if it does not contain it
+    emits           true if a flag asks for events that the simulated users send
+    is_answered     true if the event contract requires an answer to the event that users emit; None if the contract
+                    does not contain that event
     policy          number of connections that a user may have; without a policy, only the thresholds can fail the run
     locust_outputs  dict of argument name to path, for each of Locust's own outputs
     """
@@ -99,15 +100,16 @@ class LoadPlan(msgspec.Struct, frozen=True, kw_only=True):
     def expects_answers(self) -> bool:
         """True if a server without a fault answers the events that users emit.
 
-        The embedded backend does, and so does a server whose contract says so, or that is asked to acknowledge an event
-        that the user named. Another server may not know the event that is emitted by default.
+        The embedded backend does. For another server, the event contract decides. If the contract does not contain the
+        event, the server must answer only if an option names the event and acknowledgements are requested: a server
+        may not know the event that is emitted by default.
         """
         is_acknowledged = "emit_event" in self.options and not self.options.get("no_acks")
         return self.embedded or (is_acknowledged if self.is_answered is None else self.is_answered)
 
     @property
     def connections_per_user(self) -> int:
-        """Number of connections that the page of a user opens at once."""
+        """Number of connections that a user opens at once, on all pages together."""
         if self.profile == "tabs":
             return int(self.options.get("tabs", _default("tabs")))
         return CONNECTIONS_PER_USER.get(self.profile, 1)
@@ -238,14 +240,18 @@ def _checked_profile(setting: SettingValue) -> str:
 def _requires_answer(config: Config, emitted: str | None) -> bool | None:
     """Return whether the contract in wscheck.toml requires an answer to the event that users emit.
 
-    Return None if it does not contain the event.
+    Return None if the contract does not contain that event.
     """
     reply = config.contract.reply_to(emitted) if emitted and config.tables.get("event") is not None else None
     return reply.required if reply is not None else None
 
 
 def _contract_options(config: Config, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options for the event that users emit and its payload, if the contract in wscheck.toml contains them."""
+    """Return the options for the event that users emit and for its payload.
+
+    The event is the one that the flags in `given` name, or else the first `emit` of the contract in wscheck.toml. The
+    payload is the one that the contract contains for it. An option without a value is left out.
+    """
     contract = config.contract
     requests = (
         ()
@@ -275,9 +281,9 @@ def _target_options(config: Config, target: ServerTarget) -> dict[str, Any]:
 
 
 def _emit_options(config: Config) -> dict[str, Any]:
-    """Return the default of --emit-every.
+    """Return an option with the default of --emit-every.
 
-    For the profile `soak` there is none: the Locust process has its own default.
+    For the profile `soak` return no option, because the Locust process has its own default for it.
     """
     return {"emit_every": EMIT_EVERY_S} if config["load.profile"] != "soak" else {}
 
@@ -285,7 +291,8 @@ def _emit_options(config: Config) -> dict[str, Any]:
 def _transport(config: Config) -> str:
     """Return the transport, by default websocket only.
 
-    A load run polls only on request, because the upgrade needs three more HTTP requests.
+    A load run uses long-polling only if the configuration asks for it, because the upgrade to
+    websocket needs three more HTTP requests.
     """
     transports = config.values["target.transports"]
     if transports.origin == "default" or transports.value == ("websocket",):

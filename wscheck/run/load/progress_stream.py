@@ -17,7 +17,7 @@ from wscheck.model.load_statistics import (
 
 
 class RunProgress:
-    """Records of a run so far. `run`, `totals` and `ended` are None until such a record has been read."""
+    """Records of a run read so far. `run`, `totals` and `ended` are None until the first record of their kind."""
 
     def __init__(self) -> None:
         self.run: RunStarted | None = None

@@ -33,13 +33,13 @@ PROFILE_OPTIONS = {
     "storm": ("backoff", "jitter"),
     "soak": ("backoff", "jitter"),
 }
-"""Profile to the options that only this profile uses. The report lists these options with their defaults."""
+"""Dict of profile to the options that only this profile uses. The report lists these options with their defaults."""
 
 # A load generator with this delay causes ping timeouts and slow connects by itself.
 LAG_LIMIT_MS = 500.0
 
 _PROFILE_CAUSES = {"duplicated": "two-openers", "tabs": "several-tabs", "strict-mode": "effect-without-cleanup"}
-"""Profile to the cause that it reproduces. All other profiles are without a fault."""
+"""Dict of profile to the id of the cause that it simulates. All other profiles are without a fault."""
 
 _RECONNECTING_PROFILES = ("duplicated", "tabs")
 """Profiles whose pages reconnect when the server ends their connection."""
@@ -211,9 +211,9 @@ def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: E
 
 
 def _void(report: LoadReport, s: LoadStatistics, ending: Ending) -> list[Gap]:
-    """Return a gap (missing evidence) if the figures prove nothing.
+    """Return a list of one gap (missing evidence) if the figures prove nothing, or an empty list otherwise.
 
-    This is so if no user connected, the run ended early, or the server does not answer any more.
+    They prove nothing if no user connected, the run ended early, or the server does not answer any more.
     """
     if ending.broken:
         return [Gap(id="load-generator-failed", reason=ending.broken)]
@@ -267,9 +267,10 @@ def _gaps(plan: LoadPlan, report: LoadReport, s: LoadStatistics) -> list[Gap]:
 
 
 def _unanswered_events(plan: LoadPlan, s: LoadStatistics) -> int:
-    """Return how many events users sent to a server that acknowledged none, and sent no event but greetings.
+    """Return the number of events that users sent if the server answered none of them, 0 if it answered any.
 
-    Return 0 if it did. The events of the steps after connecting are not counted: a connection opens with their answers.
+    An answer is an acknowledgement, or any event from the server except greetings (events for each new connection).
+    Events that are sent as steps after connecting are not counted: a connection opens only when they are answered.
     """
     steps = sum(step.emit is not None for step in plan.target.connect.steps)
     is_silent = not s.acks and s.received <= s.greetings
@@ -388,7 +389,10 @@ def _profile_cause(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
 
 
 def _loop_cause(plan: LoadPlan, s: LoadStatistics) -> Cause | None:
-    """Return the cause of a loop of replacements: the server closes the transport, or the client reconnects."""
+    """Return the cause of a loop of replacements, None if there is no loop.
+
+    The cause is either that the server closes the transport, or that the client reconnects after each replacement.
+    """
     if not s.replaced or plan.profile not in _RECONNECTING_PROFILES:
         return None
     closed = s.disconnects.get(TRANSPORT_CLOSE, 0) + s.disconnects.get(TRANSPORT_ERROR, 0)

@@ -256,7 +256,7 @@ def _reason_to_stop(run: _RunningLoad) -> str:
 
 
 async def _stop(run: _RunningLoad) -> None:
-    """Wait for a normal end of Locust, and read the rest of the stream."""
+    """Terminate Locust if the run has not ended, wait for the process to end, and read the rest of the stream."""
     if run.progress.ended is None:
         run.locust.terminate()
     await run.locust.wait(END_TIMEOUT_S / 3)
@@ -277,7 +277,7 @@ def _start_error(failure: str, locust: ChildProcess, plan: LoadPlan) -> WscheckE
 
 
 def _last_error(locust: ChildProcess, plan: LoadPlan) -> str:
-    """Return Locust's last line about an error, redacted and after a colon. "" if there is none."""
+    """Return ": " and the last line of Locust's output that mentions an error, redacted; "" if there is none."""
     lines = [line.strip() for line in locust.output().splitlines() if "error" in line.lower()]
     return f": {plan.redactor.redact(lines[-1])[:_MAX_OUTPUT_LENGTH]}" if lines else ""
 

@@ -1,7 +1,7 @@
-"""Addresses and files that the tools may use.
+"""Addresses and files that the tools of the MCP server may use.
 
-These are the loopback addresses and the working folder, and what the user adds with `--allow`. An address is compared
-as it is written: one in another spelling is refused, even if it means the same host.
+These are the loopback addresses, the working folder, and the hosts and folders that the user adds with `--allow`. An
+address is compared as it is written: another spelling of a permitted host is refused.
 """
 
 import ipaddress
@@ -52,10 +52,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     hosts: frozenset[str] = frozenset()
 
     def url(self, text: str, argument: str, schemes: Iterable[str] = ("http", "https")) -> str:
-        """Return an address that a tool may open.
+        """Return `text` if it is an address that a tool may open. Errors contain `argument`, the argument's name.
 
         Raises:
-            UsageError: The address is not readable in one way only, has another scheme, or its host is not permitted.
+            UsageError: Programs could read different hosts in the address, its scheme is not one of `schemes`, or its
+                host is not permitted.
         """
         allowed = " or ".join(f"{scheme}://" for scheme in schemes)
         shown, form = _shown(text), f"Write {allowed}HOST:PORT/PATH, for example http://localhost:3000/."
@@ -85,7 +86,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return LOOPBACK | self.hosts | {host for url in urls if (host := url_host(url))}
 
     def file(self, text: str, argument: str) -> Path:
-        """Return the path of a file that a tool may read, without links.
+        """Return the path of a file that a tool may read, with all symbolic links resolved.
 
         Raises:
             UsageError: The path is not permitted, or is not the path of an ordinary file.
@@ -96,7 +97,11 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return path
 
     def folder(self, text: str, argument: str) -> Path:
-        """Return the path of a folder that a tool may read, or of a file, without links. Errors are those of `file`."""
+        """Return the path of a folder or file that a tool may read, with all symbolic links resolved.
+
+        Raises:
+            UsageError: The path is not permitted, or is neither the path of a folder nor of an ordinary file.
+        """
         path = self._path(text, argument)
         mode = self._mode(path, text, argument)
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -169,7 +174,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_access(allowed: Iterable[str], working_folder: Path, home: Path) -> Access:
-    """Return what the tools may use.
+    """Return the hosts and folders that the tools may use.
 
     The working folder is left out if it contains the home directory: a client that starts the server there did not
     choose a project.
@@ -216,7 +221,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host is, None for a name and for another than the usual spelling."""
+    """Return the IP address in the text `host`, None for a host name or for an unusual spelling of an address."""
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
@@ -234,7 +239,7 @@ def _option(host: str) -> str:
 
 
 def _near(path: Path) -> Path:
-    """Return a path as reports show it best: from the working folder, if it is below it.
+    """Return a path in the form for reports: relative to the current directory if it is below this directory.
 
     The name `-` stays absolute, because log readers take it for standard input.
     """
@@ -249,7 +254,7 @@ def _all_steps(steps: Iterable[BrowserStep]) -> Iterator[BrowserStep]:
 
 
 def _shown(text: str) -> str:
-    """Return an argument for an error, on one line and not too long."""
+    """Return the value of an argument for an error message, on one line and shortened."""
     if len(text) > LONGEST:
         return f"({len(text):,} characters)"
     start = one_line(redact_url(text))

@@ -39,13 +39,13 @@ THREAD_TIMEOUT_S = 2.0
 
 
 class Cancelled(Exception):
-    """Error in the thread of a call that the client cancelled."""
+    """Error that ends the thread of a tool call after the client cancelled this call."""
 
 
 class ToolServer:
-    """The tools, and the runs of the calls.
+    """Server that offers the tools and runs their calls.
 
-    One run takes place at a time: two browsers and a scan would delay each other, and delays are evidence.
+    Only one check runs at a time: checks that run together would delay each other, and delays are evidence.
     """
 
     def __init__(self, access: Access) -> None:
@@ -108,10 +108,10 @@ class ToolServer:
             return await self._run(call, parsed.call(self._access, call))
 
     async def _run(self, call: "_Call", work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` in a task of its own, and return its result.
+        """Run `work` in a separate task, and return its result.
 
-        If this task is cancelled, cancel that one once, and wait until it has ended.
-        The SDK repeats a cancellation until its task ends, which would interrupt the shutdown of a browser.
+        If the caller is cancelled, cancel the separate task once, and wait until it has ended. Otherwise, the SDK
+        would cancel `work` repeatedly, and so interrupt the shutdown of a browser.
         """
         import anyio
 
@@ -133,7 +133,7 @@ class ToolServer:
 
 
 class _Call:
-    """One call of a tool, as `wscheck.run.mcp.tools.Run` describes it. Methods are called in any thread."""
+    """One call of a tool: implements `wscheck.run.mcp.tools.Run`. Any thread may call `progress` and `cancel`."""
 
     def __init__(self, context: "ServerRequestContext") -> None:
         self._context, self._loop = context, asyncio.get_running_loop()
@@ -149,7 +149,7 @@ class _Call:
             self._loop.call_soon_threadsafe(self._news.set)
 
     def cancel(self) -> None:
-        """Let the next call of `progress` raise an error."""
+        """Mark the call as cancelled, so that the next call of `progress` raises an error."""
         self._cancelled.set()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -183,7 +183,10 @@ class _Call:
             raise
 
     async def send_progress(self) -> None:
-        """Send the latest progress from time to time. Its number grows, also if a run starts to count again."""
+        """Send the latest progress to the client from time to time, until this task is cancelled.
+
+        The number that is sent only grows, even if the tool begins to count from 0 again.
+        """
         sent = finished = 0
         while True:
             await self._news.wait()
@@ -231,7 +234,10 @@ def _output_schema(name: str) -> dict[str, Any]:
 
 
 def _result(result: CheckResult | ExplanationResult) -> "CallToolResult":
-    """Return the two lines about a check, and the whole result as JSON for clients that show only text."""
+    """Return the answer to a call: the result as structured content, and as JSON text for clients that show only text.
+
+    The summary of a check comes before the JSON text.
+    """
     from mcp_types import CallToolResult, TextContent
 
     content = msgspec.to_builtins(result)

@@ -37,20 +37,23 @@ Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
 
 
 class Run(Protocol):
-    """One call of a tool: its progress, and a thread that the client can cancel."""
+    """Interface by which a tool reports its progress, and runs work in a thread that the client can cancel."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Report what is done now, and how much of all is done. Raise an error if the client cancelled the call."""
+        """Report the current step (`what`), and that `done` of `total` units of work are finished.
+
+        Raise an error if the client cancelled the call.
+        """
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread, in which it may call `progress`, and return its result."""
 
 
 class Arguments(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Arguments of a tool.
+    """Arguments of a tool, with the description of the tool in class variables.
 
     tool         name of the tool
-    title        name for people
+    title        name of the tool for people
     description  text by which an agent chooses the tool
     read_only    the tool changes nothing outside of wscheck
     """

@@ -130,7 +130,7 @@ def run_scan(plan: ScanPlan, progress: ReportProgress = lambda path, done, total
 
 
 class _Budget:
-    """Time of the processor that reading one file may take."""
+    """Limit of the CPU time for reading one file. A call returns True when the time is used up."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.process_time() + seconds
@@ -153,7 +153,7 @@ class Change(NamedTuple):
 
 
 def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
-    """Yield the changes that remove the findings of a report, one per file. Allowed findings are not removed."""
+    """Yield one change per file that removes the findings of a report, except the findings that the user allows."""
     sources = SourceFiles(plan.root, plan.within)
     allowed = {_identity(finding) for finding in report.allowed}
     for path in dict.fromkeys(finding.patch.file for finding in report.findings if finding.patch is not None):
@@ -167,9 +167,9 @@ def proposed_changes(plan: ScanPlan, report: ScanReport) -> Iterator[Change]:
 def _without_faults(
     path: str, content: bytes, package: Package, allowed: set[tuple[str, str, str | None]]
 ) -> tuple[bytes, int]:
-    """Return the content of a file after all patches, and the number of patches.
+    """Return the content of a file without the faults that can be patched, and the number of patches applied.
 
-    The patches are applied one after the other. Each is computed from the content after the previous patch.
+    Each patch is computed from the content after the previous patch. Findings in `allowed` are not patched.
     """
     fixed = 0
     for _ in range(source_tree.MAX_CALLS):
@@ -239,10 +239,10 @@ def _refers(file: FileFacts) -> bool:
 
 
 def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[OpeningCall]]) -> list[Use]:
-    """Return the places that use certain functions that open connections.
+    """Return the places in the source files that use a function in which a connection is opened.
 
-    These are the functions that open another connection at each use, and those that open the same URL as another call.
-    If there is no such function, no file is read.
+    Only two kinds of functions are searched for: those that open another connection at each use, and those that open
+    the same URL as another call (`groups`). If there is no such function, no file is read.
     """
     calls = [*(call for group in groups for call in group), *(call for file in facts for call in file.repeated)]
     names = frozenset(call.owner for call in calls if call.owner)
@@ -392,9 +392,9 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _is_file_or_broken_link(path: Path) -> bool:
-    """Return whether a path is that of a source file, also of one that cannot be read.
+    """Return whether `path` is a regular file or a broken link.
 
-    Pipes and devices are none, and neither is a file that Git knows but that was deleted.
+    Return False for pipes and devices, and for a file that Git still lists although it was deleted.
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)

@@ -1,4 +1,4 @@
-"""`wscheck tail-logs`: read or follow logs, evaluate them with one ledger, report incidents when they change.
+"""`wscheck tail-logs`: read or follow logs, evaluate them together, and report incidents when they change.
 
 setup   opens the logs and the outputs that a request names
 loop    polls until the run ends: a poll reads everything new in all logs, evaluates it and reports what changed

@@ -14,9 +14,9 @@ from wscheck.model.events import Event
 
 
 class TimeWindow(msgspec.Struct, frozen=True):
-    """The time window (--since, --until) of the events that count, in seconds since the Unix epoch.
+    """The time window (--since, --until), in seconds since the Unix epoch. Only events in it are evaluated.
 
-    Events without a time always count.
+    An event without a time is always evaluated.
     """
 
     since: float | None = None
@@ -24,17 +24,17 @@ class TimeWindow(msgspec.Struct, frozen=True):
 
     @property
     def bounded(self) -> bool:
-        """True if an event can be outside the time window."""
+        """True if the time window has a start or an end."""
         return self.since is not None or self.until is not None
 
     def contains(self, at: float | None) -> bool:
-        """Return whether an event at `at` counts."""
+        """Return whether `at` is in the time window. An unknown time (None) is."""
         if at is None:
             return True
         return (self.since is None or at >= self.since) and (self.until is None or at <= self.until)
 
     def starts_after(self, at: float | None) -> bool:
-        """Return whether an event at `at` is before the time window."""
+        """Return whether `at` is before the start of the time window. An unknown time (None) is not."""
         return at is not None and self.since is not None and at < self.since
 
 
@@ -65,7 +65,7 @@ class LogClock:
         return None if self.last is None else self.last + time.monotonic() - self._read_at
 
     def elapsed_since(self, at: float) -> float:
-        """Return the seconds since `at`, 0 before the first event."""
+        """Return the seconds of log time since `at`, 0 before the first event."""
         now = self.now()
         return now - at if now is not None else 0.0
 
@@ -73,7 +73,7 @@ class LogClock:
 class ConnectionAges:
     """The opening times of open connections.
 
-    They are recorded only if connections have a highest age (--stale-after).
+    They are recorded only if there is a limit for the age of connections (--stale-after).
     """
 
     def __init__(self, limit: float | None) -> None:

@@ -132,9 +132,9 @@ class TailLoop:
         self._save(force=True)
 
     def _catch_up(self) -> None:
-        """Read and evaluate what the logs contained at the start.
+        """Read and evaluate what the logs already contain at the start of the run.
 
-        Only what is added afterwards counts as written now.
+        Only lines that are added afterwards are regarded as current.
         """
         # Several logs are merged by their times, so reading them must not pause in the middle.
         may_pause = len(self._watch.logs) == 1
@@ -178,7 +178,8 @@ class TailLoop:
         """Search for logs that changed without a notification, and return them.
 
         Notifications are missing on a network file system, or if too much changes at once. The longer a search takes,
-        the more time passes until the next one. Before that time, return an empty list.
+        the more time passes until the next one; a call in the meantime returns an empty list without a search, unless
+        `changes` are known to be incomplete.
         """
         started = time.monotonic()
         if started < self._sweep_at and not changes.incomplete:
@@ -254,9 +255,9 @@ class TailLoop:
     # --- checkpoint ------------------------------------------------------------------------------------------------
 
     def _save(self, *, force: bool = False) -> None:
-        """Save the checkpoint if anything was read or evaluated since the last time.
+        """Save the checkpoint if anything was read or evaluated since it was saved last, or if `force` is true.
 
-        With many open connections, it is saved at most once a second.
+        Without `force`, saving is less frequent if there are many open connections or if it takes long.
         """
         path, progress, now = self._plan.checkpoint, self._watch.progress, time.monotonic()
         if path is None or (progress == self._saved_progress and not force):
@@ -394,13 +395,13 @@ class ChangeMonitor:
         return not self._watching or (self._inotify is not None and self._inotify.reliable)
 
     def wait(self, seconds: float) -> None:
-        """Return when something may have changed, at the latest after `seconds`."""
+        """Wait until a log may have changed, an input can be read or `wake` is called, at most for `seconds`."""
         ready = self._poll.poll(1000 * (seconds if self.reliable else min(seconds, UNNOTIFIED_S)))
         self.output_closed = any(fd == self._output for fd, _ in ready)
         _drain(self._wake_read)
 
     def take_changes(self) -> Changes:
-        """Return what changed since the last call."""
+        """Return the changes of watched logs and directories since the last call."""
         return self._inotify.take_changes() if self._inotify is not None else Changes(set(), set())
 
     def remove_input(self, fd: int) -> None:
@@ -474,7 +475,7 @@ class _Inotify:
         return int(self._inotify.fileno())
 
     def take_changes(self) -> Changes:
-        """Return what was reported since the last call."""
+        """Return the changes that the kernel reported since the last call."""
         flags, changes = self._flags, self._changes
         self._changes = Changes(set(), set())
         while events := self._inotify.read(timeout=0):

@@ -102,9 +102,9 @@ without an end, from which on it is likelier that ends were not read than that e
 
 
 def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
-    """Return the gaps (missing evidence) that show that the log may not report the ends of all connections.
+    """Return a gap (missing evidence) for each sign that the log does not report the ends of all connections.
 
-    With such a gap, several open connections of a user prove nothing.
+    With such a gap, several open connections of a user prove nothing, because some of them may have ended.
     """
     loser = next((scout for scout in scouts if scout.loss), None)
     gaps = []
@@ -137,14 +137,14 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
 
 
 class Requests(NamedTuple):
-    """Clients in all access logs, and the share of the sessions that had no WebSocket."""
+    """Clients in all access logs, and the share of their sessions that used only long-polling, without a WebSocket."""
 
     clients: list[AccessClient]
     polling_share: float
 
 
 def _requests(watch: LogWatch) -> Requests:
-    """Return the requests in access logs. A log that reports connections itself does not count as an access log."""
+    """Return the clients in the access logs. Return none if any log line reports a connection itself."""
     logs = [log for each in watch.logs for log in each.access_logs]
     if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
         return Requests([], 0.0)
@@ -215,9 +215,9 @@ def _unread(watch: LogWatch, *, partial: bool) -> list[Gap]:
 
 
 def _loss(reason: str, missing: int | None) -> Gap:
-    """Return the gap for lost bytes.
+    """Return the gap (missing evidence) for `missing` bytes of a log that were lost before they were read.
 
-    If their number (`missing`) is unknown, perhaps nothing was lost: the gap then does not block the verdict.
+    If `missing` is None, perhaps nothing was lost. The gap then does not prevent a verdict.
     """
     if missing is None:
         return Gap(id="bytes-lost", reason=f"{reason}: what was written after the last read is lost", blocks=False)
@@ -248,7 +248,7 @@ def _holdings(judge: Judge, user: str) -> LogUserSummary:
 
 
 def _busiest_first(judge: Judge) -> list[str]:
-    """Return the users with the most replacements first, then those with the most connections."""
+    """Return all users, sorted by the number of replacements and then of connections, the highest first."""
 
     def order(user: str) -> tuple[int, int]:
         counts = judge.ledger.counts_for(user)

@@ -111,7 +111,7 @@ class TailSession(msgspec.Struct):
 
 
 class Receivers(msgspec.Struct):
-    """The receivers of incidents and figures that threads send."""
+    """The receivers (webhook, command, OpenTelemetry) to which separate threads send incidents and metrics."""
 
     deliveries: "list[DeliveryQueue[Any]]" = msgspec.field(default_factory=list)
     otlp_metrics: "OtlpMetrics | None" = None
@@ -200,7 +200,7 @@ class LogOpener:
 
     @property
     def can_sort_all(self) -> bool:
-        """True if the logs may have few enough lines to be sorted. For pipes and gzip files, the number is unknown."""
+        """True if the logs have few enough lines to be sorted by time. Pipes and gzip files are not counted."""
         remaining = MAX_SORTED_LINES
         for path in self._paths:
             if path.is_file() and not is_packed(path):
@@ -222,7 +222,10 @@ class LogOpener:
         return [self._open_followed(path, from_start=True) for path in self._log_paths.find_new(appeared)]
 
     def _check(self, path: Path) -> os.stat_result | None:
-        """Return the status of a log that can be read, None if it does not exist yet."""
+        """Return the file status of a log, None if it does not exist yet and the run waits for it.
+
+        Raises BadEvidence if the log cannot be read, or if it does not exist and the run does not follow logs.
+        """
         try:
             status = path.stat()
             # A named pipe is opened only once: closing it here would end its writer.
@@ -253,7 +256,7 @@ class LogOpener:
         return log
 
     def _node(self, path: Path) -> str | None:
-        """Return the server process that writes the log, None if there is only one process."""
+        """Return the name of the server process that writes the log, None if there is only one process."""
         return self._nodes.get(path, str(path)) if self._has_several_nodes else None
 
 
@@ -292,7 +295,7 @@ def _attach_recordings(
 
 
 def _attach_receivers(request: TailRequest, watch: LogWatch, note: Note, stack: ExitStack) -> Receivers:
-    """Attach everything that sends or serves incidents and figures."""
+    """Attach each receiver of incidents and metrics that the request names, and start the server of the metrics."""
     targets: list[DeliveryTarget[Any]] = []
     if request.webhook is not None:
         from wscheck.notify.delivery import WebhookTarget

@@ -54,7 +54,8 @@ def _totals(logs: Iterable[AnyLog]) -> tuple[int, int, int]:
 class LogWatch:
     """Logs, their evaluation and the listeners. The caller polls whenever a log may contain something new.
 
-    live          the logs are being written now: lines without a time get the current time, quiet incidents resolve
+    live          the logs are being written now: events without a time get the current time, and incidents resolve
+                  when nothing more happens
     lines, bytes, unreadable  totals of all logs, also of those that were deleted meanwhile
     catching_up   what the logs contained at the start is still being read
     events        the first `max_events` events, for the reports at the end
@@ -109,9 +110,11 @@ class LogWatch:
         *,
         final: bool = False,
     ) -> Sequence[AnyLog]:
-        """Read, evaluate and report everything new. `final`: this is the last poll. `halt`: see `StopReading`.
+        """Read, evaluate and report everything new in the logs, and return the logs that were read.
 
-        Return the logs that were read: those in `changed` (None: all), and those that were not finished before.
+        halt     function that receives the size of each piece that was read; reading stops if it returns True
+        changed  logs to read in addition to those that the previous poll did not finish; None for all
+        final    this is the last poll
         """
         read = self.read_new(halt, changed, final=final)
         if final and self._lowered:
@@ -181,9 +184,9 @@ class LogWatch:
             self.incidents.restore(incident)
 
     def _collect(self, collected: dict[int, list[Event]], now: float, halt: StopReading, *, final: bool) -> None:
-        """Read everything new.
+        """Read everything new and keep the events in `collected`, so that they can be sorted by time.
 
-        Evaluate the events when all logs were read, or earlier if there are too many to keep.
+        Evaluate them when all logs were read, or earlier if there are too many lines.
         """
         for number, log in enumerate(self.logs):
             events = collected.setdefault(number, [])
@@ -195,7 +198,7 @@ class LogWatch:
             self._evaluate_batch(ordered.events)
 
     def _evaluate_later(self, events: Sequence[Event], now: float) -> None:
-        """Evaluate events after a delay in which other sources can deliver events with earlier times.
+        """Evaluate `events`. If there are several logs, hold them back first, in case another log has earlier events.
 
         While the logs are live, an event without a time gets the time at which it was read.
         """
@@ -302,7 +305,7 @@ class LogWatch:
             self._unreported.append(incident)
 
     def _severity_so_far(self, finding: Finding) -> Severity:
-        """Return the severity with which the incident of a finding is announced: see `Judge.severity_so_far`."""
+        """Return the severity to announce for a finding, which is lower while later events may explain the finding."""
         key = (finding.rule, finding.user)
         if self.incidents.is_open(finding):
             return Severity.WARNING if key in self._lowered else finding.severity
@@ -312,9 +315,9 @@ class LogWatch:
         return severity
 
     def _raise_lowered(self) -> None:
-        """Raise the severity of incidents that were announced as less severe than their findings, if it was too low.
+        """Give incidents that were announced as less severe the severity of their findings, if it is justified now.
 
-        `Judge.severity_so_far` decides it. Each call examines at most `MAX_EXAMINED` of these incidents.
+        `Judge.severity_so_far` decides that. Each call examines at most `MAX_EXAMINED` incidents.
         """
         for key, finding in list(islice(self._lowered.items(), MAX_EXAMINED)):
             del self._lowered[key]
@@ -324,7 +327,7 @@ class LogWatch:
                 self._unreported.append(incident)
 
     def _raise_unexplained(self) -> None:
-        """Raise the severity of the incidents that nothing explained until the end of the logs."""
+        """Raise the severity of incidents that were announced as less severe and that the logs never explained."""
         errors = {id(finding) for finding in self.judge.findings() if finding.severity is Severity.ERROR}
         states = {id(incident): incident.state for incident in self._unreported}
         for finding in self._lowered.values():
@@ -349,14 +352,14 @@ class LogWatch:
 
     @property
     def scouts(self) -> list[WordingScout]:
-        """The searches of the logs for connections that no known marker reports."""
+        """The searches of the logs for lines that report connections in unknown words."""
         return list({id(scout): scout for log in self.logs for scout in log.scouts}.values())
 
     @property
     def proposal(self) -> WordingProposal | None:
-        """Proposal how to read the logs, None if a line reported a connection or there are too few lines.
+        """Proposed options that would make the lines readable, None if a line reported a connection already.
 
-        At least `LINES_BEFORE_PROPOSAL` lines are needed.
+        It is also None before `LINES_BEFORE_PROPOSAL` lines were read.
         """
         lines = self.lines
         if lines < LINES_BEFORE_PROPOSAL or any(self.counts.by_type.get(kind) for kind in CONNECTION_KINDS):
@@ -394,7 +397,11 @@ class LogWatch:
 
     @property
     def needs_poll_soon(self) -> bool:
-        """True if the next poll should be soon: a record is not complete, or an overlap is in the grace period."""
+        """True if the next poll should not wait for new lines.
+
+        This is the case while a log record is incomplete, events are held back, a listener waits, or two connections of
+        a user have overlapped only for a short time.
+        """
         newest = next(reversed(self.judge.ledger.users_over_one.values()), None)
         overlapping = newest is not None and self.clock.elapsed_since(newest) <= 2 * self.options.grace_s
         is_waiting = self._listener_is_waiting or self.is_waiting
@@ -402,6 +409,6 @@ class LogWatch:
 
     @property
     def gaps(self) -> list[Gap]:
-        """Gaps in the evidence because of the order of the lines."""
+        """Gaps (missing evidence) that exist because lines of the logs are not in the order of time."""
         late = self._late.gap()
         return [*self.order_gaps, *([late] if late is not None else [])]

@@ -77,7 +77,7 @@ def scenario_gaps(events: Sequence[Event], control: Sequence[Event]) -> list[Gap
 
 
 def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> set[str]:
-    """Return the ids of the rules whose findings prove nothing in this scenario."""
+    """Return the ids of the rules whose findings do not count in this scenario, because evidence is missing."""
     rules = {rule for gap in scenario_gaps(events, control) for rule in gap.rules}
     if _logs_replacements(control):
         rules |= set(_LOG_RULES)
@@ -87,7 +87,7 @@ def discounted_rules(events: Sequence[Event], control: Sequence[Event]) -> set[s
 
 
 def server_unavailable(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server stopped answering, or refused the user."""
+    """Return a gap if the server stopped answering, or refused the credentials of the user."""
     return server_lost(events) or credentials_refused(events)
 
 
@@ -107,7 +107,10 @@ def server_lost(events: Sequence[Event]) -> list[Gap]:
 
 
 def unanswered_attempts(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server did not answer an attempt that it must refuse: a missing answer is no refusal."""
+    """Return a gap if the server did not answer a connection attempt with credentials that it must refuse.
+
+    A missing answer is no refusal.
+    """
     for event in events:
         if isinstance(event, Refused) and event.reason == "timeout" and event.credential not in (None, "own"):
             message = event.message or "no answer"
@@ -169,7 +172,7 @@ def unanswered_reason(events: Sequence[Event]) -> str | None:
 
 
 def _was_sent_away(events: Sequence[Event]) -> bool:
-    """Return whether the server ended a connection that no newer one of the user replaced."""
+    """Return whether the server ended a connection although the user had opened no newer one that replaced it."""
     opened = [event for event in _observed(events) if event.at is not None]
     opened_at = {event.sid: event.at for event in opened}
 
@@ -201,7 +204,7 @@ def _log_gaps(events: Sequence[Event]) -> list[Gap]:
 
 
 def _unread_log(event: Unreadable) -> Gap:
-    """Return the gap for an unreadable log. `event` has no line, because it is about the log as a whole."""
+    """Return the gap for a log that cannot be opened, or that reports connections in unknown words."""
     if event.reason == READ_ERROR:
         return Gap(id="log-unread", reason=f"{event.path} {event.text}", rules=_LOG_RULES)
     how = f"read it with {event.closes_with}, or describe it" if event.closes_with else "describe it with --marker or"
@@ -224,10 +227,10 @@ def _logs_replacements(control: Sequence[Event]) -> bool:
 
 
 def opened_as_other_user(events: Sequence[Event]) -> bool | None:
-    """Return whether a token that was sent with another user's id opened that user's connection.
+    """Return whether a token that was sent with the id of another user opened a connection as this other user.
 
-    Return None if no evidence shows it. An accepted connection is no evidence: a server that rightly ignores the id
-    accepts the connection for the owner of the token.
+    Return None if no evidence shows for which of the two users it was opened. An accepted connection alone is no
+    evidence: a server that rightly ignores the id accepts the connection for the owner of the token.
     """
     foreign = {event.sid: event.user for event in _observed(events) if event.credential == "foreign"}
     own = {event.sid: event.user for event in _observed(events) if event.credential == "own"}
@@ -238,7 +241,7 @@ def opened_as_other_user(events: Sequence[Event]) -> bool | None:
 
 
 def _kept_foreign_sids(events: Sequence[Event]) -> set[str | None]:
-    """Return the connections that were requested with another user's id, accepted by the server and not closed again.
+    """Return the socket ids of connections that were opened with another user's id and that the server kept.
 
     A server that closes such a connection before it sends anything has refused it.
     """
@@ -249,7 +252,7 @@ def _kept_foreign_sids(events: Sequence[Event]) -> set[str | None]:
 
 
 def _observed(events: Sequence[Event]) -> Iterator[Connected]:
-    """Yield the connections that a client observed."""
+    """Yield the connects that a client or a page reported, without those from the server's log."""
     return (event for event in events if isinstance(event, Connected) and event.source != SOURCE_SERVER_LOG)
 
 

@@ -275,9 +275,10 @@ class _PhaseRun(msgspec.Struct):
 
 
 def _record_untried(phase: _PhaseRun, reason: str, *, skipped: bool = False) -> None:
-    """Record that a phase was not tried: the scenario does not apply, or the server does not answer any more.
+    """Record that a phase was not run, because the scenario does not apply (`skipped`) or the server is gone.
 
-    Each connection would only fail after its timeout. A scenario that expects a refusal would even seem to pass.
+    Without an answering server, each connection would only fail after its timeout, and a scenario that expects a
+    refusal would even seem to pass.
     """
     fields: dict[str, Any] = {"source": SOURCE_SCENARIO, "scenario": phase.scenario.id, "phase": phase.name}
     phase.context.record(PhaseStarted(at=time.time(), **fields))
@@ -419,7 +420,7 @@ def _record_unknown_message(logs: Sequence[ServerLog], connection: Connected, co
 
 
 def _options_to_read(log: ServerLog, events: Sequence[Event]) -> str:
-    """Return the options with which the messages of this log can be read, "" if none can be proposed."""
+    """Return the command-line options with which this log can be read, "" if none can be proposed."""
     logged_types = {type(event) for event in events if event.source == SOURCE_SERVER_LOG}
     missing_kinds = [kind for kind, event_type in _LOGGED_EVENT_TYPES.items() if event_type not in logged_types]
     connected = [e for e in events if isinstance(e, Connected) and e.source != SOURCE_SERVER_LOG]

@@ -96,7 +96,8 @@ class _PhaseOutcome(msgspec.Struct):
     """Findings and figures of one phase.
 
     peak         the most connections open at once, over all users of the phase
-    turned_away  number of connections that the server accepted and ended, while another one of the user stayed open
+    turned_away  number of connections that the server accepted and then ended, while another connection of the same
+                 user stayed open
     """
 
     findings: list[Finding]
@@ -142,9 +143,9 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
 
 
 def _is_turned_away(closed: ClosedChange, options: RuleOptions) -> bool:
-    """Return whether the server ended a connection because of another one of the user that stays open.
+    """Return whether the server ended a connection because the same user has another one, which stays open.
 
-    The end of a transport some time after the opening does not count: it may be a fault of the network.
+    A lost transport counts only soon after the opening. Later it may be a fault of the network.
     """
     if closed.replaced or not closed.remaining:
         return False
@@ -351,7 +352,8 @@ def _nodes(events: Iterable[Event]) -> dict[str | None, str]:
 def _user_names(events: Iterable[Event], connects: Mapping[str | None, Connected]) -> dict[str | None, str]:
     """Return a dict of stand-in to the user's name in the log.
 
-    A stand-in is an id that wscheck gives to a user whom a page identifies only by a token.
+    A stand-in is the id that wscheck makes up for a user if the page sends only a token. `connects` maps socket ids to
+    the connects that the client observed.
     """
     names: dict[str | None, str] = {}
     for event in events:

@@ -85,7 +85,7 @@ class RemoteServer:
         self._settings = msgspec.structs.replace(settings, target=target, contract=contract, contract_is_assumed=False)
 
     def _check_plain(self, target: ServerTarget) -> None:
-        """Raise UsageError if the configuration does not suit a server without Socket.IO."""
+        """Raise UsageError if the configuration has settings that need Socket.IO, which this server does not speak."""
         settings = self._settings
         users = [settings.user, *filter(None, [settings.second_user])]
         check_plain_target(target, users)

@@ -108,7 +108,7 @@ class FastReader:
     `note` stores a record; `flush` builds the events of the stored records.
 
     floor        position at which the retained bytes of the log start
-    event_count  number of events built so far. The fast reader reads only records that contain all ids
+    event_count  number of events built so far, each from a record that contains all ids
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class FastReader:
 
     @property
     def pending(self) -> int:
-        """Return the number of stored records for which no event was built yet."""
+        """Number of stored records for which no event was built yet."""
         return len(self._noted)
 
     def flush(self) -> None:
@@ -192,7 +192,10 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """Return the template for a marker at the start of a line, and for the lines after it: a bullet and an id."""
+        """Return the template for a marker line and the lines below it, each with a bullet and an id.
+
+        Return None if there is no such template.
+        """
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
         if shape is None:
@@ -300,7 +303,7 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` the record `of` may start another record, or is by another writer."""
+    """Return whether the line `below` may start a record of its own or has another writer than `of`, the line above."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 

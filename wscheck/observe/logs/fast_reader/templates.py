@@ -137,7 +137,7 @@ def object_template(
 ) -> Template | None:
     """Return the template for a JSON object on one line, None if its white space or its escapes are unusual.
 
-    The result is None too if the object is nested more than `MAX_DEPTH` levels deep: the templates of others suffice.
+    The result is also None if the object is nested more than `MAX_DEPTH` levels deep.
 
     raw     the line
     fields  the decoded object

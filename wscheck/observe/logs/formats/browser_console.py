@@ -77,7 +77,7 @@ class ConsoleReader:
 
 
 def _before(match: re.Match[str]) -> str:
-    """Return the text in front of a sentence, without the icons and blanks between the two."""
+    """Return the text in front of a match, without the icons and blanks directly before the match."""
     text, end = match.string, match.start()
     while end and (text[end - 1] in _ICONS or text[end - 1].isspace()):
         end -= 1

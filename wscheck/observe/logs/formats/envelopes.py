@@ -134,7 +134,7 @@ def strip_colors(text: str) -> str:
 def unwrap(text: str, timestamps: TimestampParser, table: Table | None = None) -> LogMessage:
     """Return the message of a decoded line without its envelopes.
 
-    table  columns of the log, None if it is no table
+    table  columns of the log if it is a table (CSV), otherwise None
     """
     message = LogMessage(text)
     if table is not None and (row := table.fields(text)) is not None:
@@ -279,7 +279,7 @@ def _event_type(fields: dict[str, Any]) -> str | None:
 def _set_text(message: LogMessage, text: str, timestamps: TimestampParser, deep: int) -> None:
     """Set the message text to `text`, or to the message in `text` if `text` is a structured record itself.
 
-    deep  number of records inside each other that may still be unwrapped
+    deep  maximum number of nested records that are unwrapped
     """
     message.text = strip_colors(text)
     stripped = message.text.strip()

@@ -47,7 +47,7 @@ _OPENED = lazy_pattern(r"""[\[("'`](?!(?:[Oo]bject|Array|Function|Getter|Circula
 """Start of a value with a bracket or a quote that is not closed. Object placeholders such as [Object] are excluded."""
 _SPACE = lazy_pattern(r"\s")
 MAX_PARENTS = 64
-"""Largest number of the objects around a pair that are named. Of more, the outermost and the innermost are."""
+"""Maximum number of keys in `KeyValue.parents`. If there are more, it has the outermost and the innermost keys."""
 MAX_UNCLEAR = 1 << 10
 """Largest length of a value that starts with an unclosed bracket or quote. The rest is left out: no id is so long."""
 _ESCAPE = lazy_pattern(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)

@@ -35,7 +35,7 @@ _IN_TEXT = ".,;!?'’\"`_"
 
 
 class PrefixKind(Enum):
-    """Likelihood that a logger wrote the text in front of a marker, which makes the marker the start of a record."""
+    """Likelihood that a logger wrote the text in front of a marker. If it did, the marker is the start of a record."""
 
     SURE = "sure"
     DOUBTFUL = "doubtful"

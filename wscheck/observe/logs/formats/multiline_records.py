@@ -18,11 +18,11 @@ MAX_EXPORT_OPENING = 256
 """Bytes at the start of a log by which an export is recognised."""
 
 MIN_LINES, MAX_LINES = 2, 12
-"""Number of lines of a paragraph that may be a record."""
+"""Minimum and maximum number of lines of a paragraph that may be a record."""
 MIN_PARAGRAPHS = 2
 """Number of paragraphs in the first piece of a log that show that its records are paragraphs."""
 MAX_OPENING = 1 << 13
-"""Bytes of the first piece that are searched for these paragraphs."""
+"""Number of bytes at the start of a log that are searched for paragraphs."""
 MAX_LINE = 1 << 11
 """Longest line of a paragraph in bytes."""
 
@@ -30,7 +30,7 @@ _EXPORT = lazy_pattern(rb'\{\r?\n[ \t]+"(?:events|logs|records|entries|results)"
 """Start of an export: an object with a list of records. The group is the indentation of the records."""
 
 _JOINT = b",\t"
-"""Text between two joined lines. A line contains no tab afterwards, so each of these texts is a joint."""
+"""Separator of joined lines. Tabs within the lines are replaced, so the text occurs only as a separator."""
 
 
 class PrintedJson:
@@ -146,7 +146,7 @@ class Paragraphs:
         return self._end_paragraph() if at_end or self._has_time else b""
 
     def original(self, text: bytes | bytearray) -> bytes:
-        """Return a text of as many bytes as the log had for the converted `text`."""
+        """Return the converted `text` without the added separators, so that it has as many bytes as in the log."""
         return bytes(text.replace(_JOINT, b"") if self._are_records else text)
 
     def _join(self, data: bytes) -> bytes:
@@ -163,7 +163,10 @@ class Paragraphs:
         return b"".join(found)
 
     def _add(self, line: bytes) -> list[bytes]:
-        """Add a line to the paragraph. A second time begins another record: return the first one then."""
+        """Add a line to the current paragraph.
+
+        If both contain a time, the line starts a new paragraph: return the current one. Otherwise return nothing.
+        """
         has_time = _has_time(line)
         found = [self._end_paragraph()] if has_time and self._has_time else []
         self._lines.append(line)

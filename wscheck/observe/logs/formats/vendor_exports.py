@@ -77,7 +77,7 @@ _NEXT_PAIR = lazy_pattern(r"""",\ "[\w.@-]+"=>|"\}\]\s*$""")
 
 
 def exported_message(fields: Fields) -> tuple[str | Fields, str] | None:
-    """Return the logged message and a label for its writer, None if the record has none of these formats."""
+    """Return the logged message and a label for its writer, None if the record has no export format."""
     for export in _EXPORT_SHAPES:
         value = fields.get(export.inner)
         if isinstance(value, str | dict) and export.fits(fields):

@@ -1,6 +1,7 @@
-"""Ids in a statement: the place of the id of the connection, and the place of the user.
+"""Search for the connection id and the user in the lines that one logging call of the server (a statement) wrote.
 
-Three things decide: the label of a value, the characters that it consists of, and whether other statements contain it.
+Three things show that a value is such an id: its label (the word or key in front of it), the characters that it
+consists of, and other statements that contain it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -92,9 +93,11 @@ def _has_form(values: Sequence[str], form: object) -> bool:
 
 
 class Ids(msgspec.Struct):
-    """Ids that the statements read so far contain.
+    """Ids that are known already, from other lines of the log or from the caller.
 
-    keys  dict of a key that the user configured, normalized, to its role
+    sids   socket ids (ids of connections)
+    users  ids of users
+    keys   dict of each key that the user configured, normalized, to the role of its value (user, sid, ...)
     """
 
     sids: set[str] = msgspec.field(default_factory=set)
@@ -103,7 +106,7 @@ class Ids(msgspec.Struct):
 
 
 def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) -> tuple[str | None, bool]:
-    """Return the place of the socket id in a statement (None if it has none), and whether this is certain.
+    """Return the place of the socket id in the lines of a statement (None if there is none), and if this is certain.
 
     group     the lines of the statement
     ends      values in the statements that report the end of connections
@@ -144,7 +147,10 @@ _PASSING = frozenset(["subscriber", "viewer", "visitor", "participant", "guest"]
 
 
 def names_connections(label: str, values: Sequence[str]) -> bool:
-    """Return whether the id of a subscriber or a viewer is that of the connection: it is random, and never returns."""
+    """Return whether the values identify connections, although `label` (such as "subscriber") means a person.
+
+    They do if all look random and none occurs twice: the id of a person occurs again when the person returns.
+    """
     return (
         label_stem(label) in _PASSING
         and len(values) >= MIN_COUNTED
@@ -200,7 +206,10 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
 
 
 def _is_constant(group: Group, place: str) -> bool:
-    """Return whether a value without a label is the same in three or more lines, so that it is fixed text."""
+    """Return whether a place contains fixed text, not an id: three or more lines all have the same value there.
+
+    A value in the message is not fixed text if the word in front of it announces an id, such as "user" or "from".
+    """
     values, label = group.values(place), group.label(place)
     named = (
         is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or label_stem(label) in _WEAK_USER_STEMS
@@ -214,7 +223,7 @@ def _names_user(values: Sequence[str]) -> bool:
 
 
 def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
-    """Return the places without those that only name a user a second time: "Ann Example (4101)"."""
+    """Return one of two places that name the same user ("4101" in "Ann Example (4101)"), otherwise all places."""
     if len(places) != 2:
         return list(places)
     one, other = (group.values(place) for place in places)
@@ -247,9 +256,9 @@ MIN_COUNTED, MOST_COUNTED = 10, 0.95
 
 
 def counts_up(values: Sequence[str]) -> bool:
-    """Return whether the values are numbers that grow from line to line, as a server numbers its connections.
+    """Return whether the values are numbers that grow (or fall) from line to line, as a server numbers its connections.
 
-    The count may start again with a restart of the server. Users do not come in the order of their numbers.
+    The numbers may start again when the server restarts. Ids of users do not grow: users come in any order.
     """
     found = [_NUMBER_AT_END.fullmatch(value) for value in values]
     numbers = [int(match[1]) for match in found if match is not None]

@@ -103,7 +103,7 @@ MIN_ATTEMPTS, MOST_FAILED = 10, 0.8
 
 
 def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], opened: "_Read") -> "_Read":
-    """Return the readings of statements about new connections that came to nothing, as refused attempts.
+    """Return readings as refused attempts for the statements about new connections that came to nothing.
 
     Each of their ids is new, and no other statement about a start or an end contains it. The next line about the user
     usually reports such an attempt again, and not a connection: the client tries again and again.
@@ -132,7 +132,11 @@ def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], ope
 
 
 def _fail_again(group: Group, user: str, opened: "_Read") -> bool:
-    """Return whether the next line about a user usually reports another attempt."""
+    """Return whether the next line about the same user usually reports another attempt, and not an open connection.
+
+    group  the lines about attempts
+    user   place of the user in these lines
+    """
     lines = [(row.line, slot.value, True) for row, slot in zip(group.rows, group.columns[user], strict=True) if slot]
     for other, reading in opened:
         column = other.columns.get(reading.places.get(USER, ""), ())
@@ -235,7 +239,7 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
 
 
 def _are_users_named_at_end(group: Group, sid: str | None, user: str, departures: Sequence[Group]) -> bool:
-    """Return whether only the end of a connection names its user, so that a value without a label is something else.
+    """Return whether only the lines about ends name users, so that the place `user` in `group` contains something else.
 
     For example, `Pad "notes": client c7 entered` opens a connection, and `author a.G1 on client c7 left` ends it.
     """
@@ -436,7 +440,7 @@ def _is_sid_column(group: Group, place: str, ids: Ids) -> bool:
 
 
 def _context(group: Group, place: str) -> str:
-    """Return OLD or NEW: which connection the words in front of an id are about; "" if they do not say."""
+    """Return OLD or NEW if the words in front of an id say that the connection is old or new, otherwise ""."""
     words = set(word_parts(group.label(place)))
     label = group.label(place)
     if place.isdigit():
@@ -453,7 +457,7 @@ def _context(group: Group, place: str) -> str:
 
 
 def _last_clause(words: Sequence[str]) -> Sequence[str]:
-    """Return the words from the last verb that closes something: "closing socket" of "opened a tab, closing socket"."""
+    """Return the words from the last verb for closing onwards ("closing socket"), all words if no such verb occurs."""
     closing = [at for at, word in enumerate(words) if word in CLOSING_ANOTHER]
     return words[closing[-1] :] if closing else words
 
@@ -471,9 +475,9 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
 
 
 def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Collection[str]) -> dict[Statement, Reading]:
-    """Return the readings, as guesses if some user opens several connections and no statement reports an end.
+    """Return the readings, marked as guesses if some user opens several connections and no statement reports an end.
 
-    Such a log probably reports the ends in unknown words. With these readings, all connections would seem to stay open.
+    Such a log probably reports the ends in unknown words. As certain readings, they would leave all connections open.
     """
     told = {*read_kinds, *(reading.kind for reading in found.values())}
     users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))

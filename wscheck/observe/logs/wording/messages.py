@@ -91,12 +91,12 @@ class ParsedMessage(NamedTuple):
 
     @property
     def statement(self) -> tuple[str, tuple[str, ...]]:
-        """Return what identifies the statement: the same for all lines that one logging call of the server wrote."""
+        """Prefix and pattern: the same for all lines that one logging call of the server (a statement) wrote."""
         return self.prefix, self.pattern
 
     @property
     def values(self) -> Iterator[tuple[str, Slot]]:
-        """Yield each value of the line with the name of its place."""
+        """Pairs of place and value, for each value of the line. A place is a slot number, a field, or a prefix part."""
         for at, slot in enumerate(self.slots):
             yield str(at), slot
             if (address := _ENDPOINT.fullmatch(slot.value)) is not None:
@@ -359,7 +359,12 @@ def is_message_start(forms: Sequence[str], piece: str) -> bool:
 
 
 def _is_own_word(name: str, behind: str) -> bool:
-    """Return whether a word in front of ":" or "-" belongs to the message: "User: ann", "Connected - ann"."""
+    """Return whether a word in front of ":" or "-" belongs to the message ("User: ann", "Connected - ann").
+
+    Otherwise it is a part of the logger's prefix.
+
+    behind  text behind the ":" or "-"
+    """
     parts = word_parts(name)
     if not parts or any(sign in name for sign in "./:[") or is_level(name):
         return False

@@ -1,9 +1,9 @@
-"""Connections in a log of unknown words, found by the structure of the log.
+"""Search for connections in a log whose words are unknown, by the order and the repetition of its ids.
 
-One statement reports the start of a connection and another one its end, and both contain its id. Their words may be of
-any domain: an uplink is raised and torn down, a kiosk is bound and released. The structure is always the same: each id
-occurs first in the one statement and later in the other, and its lines contain the user: a value that occurs again with
-other ids.
+A statement is one logging call of the server, and the lines that it wrote. One statement reports the start of
+connections and another one their end. The words may be of any domain: an uplink is raised and torn down, a kiosk is
+bound and released. The structure is always the same: each connection id occurs first in a line of the one statement
+and later in a line of the other. These lines also contain the user: a value that occurs again with other ids.
 """
 
 from collections import Counter, defaultdict
@@ -97,7 +97,7 @@ MAX_OCCURRENCES = 6
 
 
 class EveryWord:
-    """Container of all words except the keys of events, to parse a log before the words of its server are known."""
+    """Container of every word that does not end with "=", to parse a log before the words of its server are known."""
 
     def __contains__(self, word: object) -> bool:
         return not str(word).endswith("=")
@@ -170,20 +170,20 @@ def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
-    """Return the words of `choice` that are also alternatives in other messages, so that they may be names of users.
+    """Return the words of `choice` that alternate with other words in several messages, so that they may be names.
 
     In a log without ids, the name of a user occurs in several messages: "ann came", "ben came", "ann left", "ben left".
     Return an empty set if there is only one such word.
 
     choice  words that occur at one place in the lines of one message
-    places  dict of word to the number of places in the log at which it is an alternative
+    places  dict of word to the number of places in the log at which it alternates with other words
     """
     again = {word for word in choice if places[word] > 1}
     return again if len(again) > 1 else set()
 
 
 def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
-    """Return for each message the values that may identify a connection, because they occur in a few messages only."""
+    """Return for each message the values that may identify a connection: values that only some messages contain."""
     found = [
         [slot.value for place, slot in message.values if _is_candidate(slot) and not _is_number(place, slot.value)]
         for message in messages
@@ -210,7 +210,10 @@ def _is_candidate(slot: Slot) -> bool:
 
 
 class Column(msgspec.Struct):
-    """Values at one place of a statement, with the positions in the log of the lines that contain them."""
+    """Values at one place in the lines of a statement (one logging call of the server).
+
+    lines  dict of value to the positions in the log of the lines that contain it
+    """
 
     group: Group
     place: str
@@ -222,9 +225,10 @@ class Column(msgspec.Struct):
 
 
 class StatementPair(NamedTuple):
-    """Two statements: one reports the start of something that has an id, the other reports its end.
+    """Two statements (logging calls): one reports the start of something that has an id, the other reports its end.
 
-    ids  number of ids that occur in both statements
+    start, end  values in the lines of each statement at the place that contains the id
+    ids         number of ids that occur in both statements
     """
 
     start: Column
@@ -258,11 +262,11 @@ class Pairing:
         self._columns = [column for columns in self._by_group.values() for column in columns]
 
     def id_columns(self, group: Group) -> tuple[Column, ...]:
-        """Return the columns of a statement that may contain ids."""
+        """Return a column (the values at one place) for each place in the lines of `group` that may contain ids."""
         return self._by_group[id(group)]
 
     def column(self, group: Group, place: str) -> Column:
-        """Return the column with the ids at a place of a statement."""
+        """Return the values at one place in the lines of `group`. The place must be one that may contain ids."""
         return next(one for one in self.id_columns(group) if one.place == place)
 
     def _find_columns(self, group: Group) -> Iterator[Column]:
@@ -279,7 +283,7 @@ class Pairing:
                 yield Column(group, place, lines)
 
     def pairs(self) -> list[StatementPair]:
-        """Return the pairs of a starting and an ending statement, the pair with the most ids first."""
+        """Return the pairs of statements that may report starts and ends. The pair with most shared ids comes first."""
         holders = defaultdict[str, list[int]](list)
         for number, column in enumerate(self._columns):
             for value in column.lines:
@@ -315,9 +319,9 @@ class Pairing:
         return first >= MIN_ORDERED * common and sum(steps) >= least * len(steps)
 
     def _lives(self, start: Column, end: Column) -> bool:
-        """Return whether the time between the start and the end of an id is usually as long as that of a connection.
+        """Return whether the time between the start and the end of an id is usually long enough for a connection.
 
-        Without times, at least one other line must be between the two.
+        In a log without times, there must usually be another line between the start line and the end line.
         """
         spans = [
             (self._since(begun[0], end.lines[value][0]), end.lines[value][0] - begun[0])
@@ -369,9 +373,10 @@ class Pairing:
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
     def is_same_user(self, start: Column, user: str) -> bool:
-        """Return whether the column `start` and the place `user` name the same users in two ways, and no connections.
+        """Return whether the values in `start` and the values at the place `user` are two names of the same users.
 
-        Such users return, and each of their lines contains the same two values: "[ann@site.example] registered (u-7)".
+        The values in `start` are then no ids of connections. Most of them occur in several lines, always with the same
+        second value: "[ann@site.example] registered (u-7)".
         """
         users = self.column(start.group, user)
         both = {
@@ -381,9 +386,9 @@ class Pairing:
         return 2 * returning > len(both) == len(start.lines) == len(users.lines) > 1
 
     def names_user_at_end(self, start: Column, end: Column) -> bool:
-        """Return whether only the statement that ends connections names the users.
+        """Return whether only the lines that report the end of connections name the users.
 
-        An address in the statement that starts connections is then no user.
+        An address in the lines that report the start of connections is then not taken for a user.
         """
         begun = {value for column in self.id_columns(start.group) for value in column.lines}
         return any(
@@ -396,9 +401,9 @@ class Pairing:
         """Return whether the ids of a pair are certainly users who return, in a log without ids of connections.
 
         Both statements must name a connection and report its start or its end. Then an e-mail address is a user. Any
-        other name is one if it never has two connections at once: it might otherwise be a room of several users. An
-        address and a number are none: several clients may share the address, and the server may assign the number
-        again.
+        other name is a user if it never has two connections at once; otherwise it might be a room of several users. A
+        network address or a number is not certain to be a user: several clients may share the address, and the server
+        may assign the number again.
         """
         start, end = pair.start, pair.end
         told = start.group.kind == CONNECTED and end.group.kind == DISCONNECTED
@@ -410,7 +415,12 @@ class Pairing:
         return named and all(self._is_alternating(value, start, end) for value in start.lines)
 
     def are_told_by_opposites(self, pair: StatementPair, user: str) -> bool:
-        """Return whether opposites ("linked", "unlinked") tell of an id of a connection and an e-mail address."""
+        """Return whether the words of a pair are opposites, such as "linked" and "unlinked".
+
+        The result is True only if the ids also have the label of a connection id, and the users are e-mail addresses.
+
+        user  place of the user in the start lines of the pair
+        """
         start, end = pair.start.group, pair.end.group
         words = {f"{sign}{word}" for sign in _OPPOSITES for word in start.words}
         is_sid = is_sid_label(start.label(pair.start.place)) and pair.ids > MIN_PAIRS
@@ -421,7 +431,7 @@ class Pairing:
         return all(before[1] != after[1] for before, after in pairwise(lines))
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
-        """Return whether most users have several of the paired things open at once: these are jobs, not connections."""
+        """Return whether most returning users have several ids open at once: these are jobs, not connections."""
         users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in _owner(pair.start, users).items():
@@ -441,11 +451,11 @@ class Pairing:
     # --- signs of life ------------------------------------------------------------------------------------------------
 
     def living(self) -> dict[Statement, Reading]:
-        """Return the reading of the statement that starts connections, if the log shows no ends but signs of life.
+        """Return the reading of the statement that starts connections, for a log that reports no ends of connections.
 
-        Such a sign is a statement that names the same connections again and again, for example at each heartbeat. Most
-        users who opened a newer connection must have an earlier one with a sign `MAX_DEAD_S` seconds later: a server
-        that still asks a dead connection has noticed its end by then.
+        The result is empty unless the log shows that connections stay open: other lines name them again and again, for
+        example at each heartbeat. Most users who opened a newer connection must have an earlier one that is still named
+        `MAX_DEAD_S` seconds later. If the earlier one were dead, the server would have noticed this by then.
         """
         for group in self.groups:
             if group.kind != CONNECTED or not group.is_plain:
@@ -509,7 +519,7 @@ class Pairing:
                 yield group, next((place for place in named if group.label(place) == label), named[0])
 
     def with_reasons(self, end: Group) -> Iterator[Group]:
-        """Yield the groups whose statement is that of `end`, followed by a reason with varying parts (like a code)."""
+        """Yield the groups whose lines begin like those of `end`, followed by a reason that varies, such as a code."""
         prefix, pattern = end.statement
         for group in self.groups:
             its_prefix, its_pattern = group.statement
@@ -522,13 +532,13 @@ class Pairing:
     def replacements(
         self, sids: Column, users: Column, ends: Sequence[Column]
     ) -> Iterator[tuple[Group, dict[str, str]]]:
-        """Yield the statements that report that a connection replaced an older one, with the places of the ids.
+        """Yield the statements that report that a newer connection replaced an older one, with the places of the ids.
 
         A statement about the end of a connection reports a replacement if it contains the ids of both connections, or
         if it always follows the opening of the newer connection.
 
-        sids, users  columns of the statement that starts connections
-        ends         columns with ids in the statements that may end connections
+        sids, users  socket ids and users in the lines that report the start of connections
+        ends         ids in the lines of each statement that may report the end of connections
         """
         owner = _owner(sids, users)
         opened = {value: lines[0] for value, lines in sids.lines.items()}
@@ -610,7 +620,7 @@ _METHODS = frozenset(("get", "head", "post", "put", "patch", "delete", "options"
 def _is_about_other_things(group: Group) -> bool:
     """Return whether a statement is about something other than a connection: a room, an order, a job, a request.
 
-    Fields in parentheses at its end do not say what the statement is about: `left, Close(code=1001, message=)`.
+    Fields in parentheses at the end of the message are ignored, as in `left, Close(code=1001, message=)`.
     """
     pattern = group.statement[1]
     if any(word in _METHODS and path == "/" for word, path in pairwise(pattern)):
@@ -621,7 +631,7 @@ def _is_about_other_things(group: Group) -> bool:
 
 
 def _names_connection(group: Group) -> bool:
-    """Return whether the whole text of a statement's first line, with any reason in it, has a noun for a connection."""
+    """Return whether the first line of `group`, including any reason in it, contains a noun for a connection."""
     words = _SPOKEN.findall(group.rows[0].message.text)
     return any(part in CONNECTION_NOUNS for word in words for part in word_parts(word))
 
@@ -630,9 +640,11 @@ _SPOKEN = lazy_pattern(r"[^\W\d_]+")
 
 
 def _names_users(end: Column, user: str, sid: Column) -> bool:
-    """Return whether a label in the statement that ends connections names a user, and none in the one that opens them.
+    """Return whether a label names the user in the lines about ends of connections, but not in those about starts.
 
-    user  place in the statement of `sid` at which a value without a label might be the user
+    end   ids in the lines about the end
+    user  place in the lines about the start at which the user might be
+    sid   ids in the lines about the start
     """
     labels = (end.group.label(place) for place in end.group.columns if place != end.place)
     return any(map(is_user_label, labels)) and not is_user_label(sid.group.label(user))
@@ -648,7 +660,7 @@ def _is_number(place: str, value: str) -> bool:
 
 
 def _owner(sid: Column, user: Column) -> dict[str, str]:
-    """Return a dict of socket id to the user on its line."""
+    """Return a dict of socket id to the user on the first line that contains this id."""
     by_line = {at: value for value, lines in user.lines.items() for at in lines}
     return {value: by_line[lines[0]] for value, lines in sid.lines.items() if lines[0] in by_line}
 
@@ -715,7 +727,10 @@ def learn_structure(
 
 
 def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
-    """Return the pair that most probably starts and ends connections, the place of the user, and if that is certain."""
+    """Return the pair that most probably starts and ends connections, with the place of the user in its start lines.
+
+    The last value returned is True if this place is certain. Return None if there is no such pair.
+    """
     best: tuple[tuple[int, ...], StatementPair, str, bool] | None = None
     shared = set[tuple[int, int]]()
     for pair in pairing.pairs():
@@ -743,10 +758,10 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
 
 
 def _without_errors(ends: Sequence[Column], pair: StatementPair, users: Column | None) -> list[Column]:
-    """Return the ends without statements about errors, after which the connection may stay open.
+    """Return `ends` without the statements that report errors: a connection may stay open after an error.
 
-    If the words of one statement tell that connections end, one that tells of an error instead is an end only if it is
-    about users whose other connections end in the told way.
+    Return all of `ends` if none of them says in its words that connections end. A statement about errors also stays if
+    it is about users whose other connections end with such words.
 
     users  column with the users in the statement that starts connections, None if the users are the ids of the pair
     """
@@ -800,9 +815,9 @@ def _speaks(pair: StatementPair) -> bool:
 
 
 def _tells_of_connections(pair: StatementPair) -> bool:
-    """Return whether the words of the two statements also show that they report connections.
+    """Return whether the two statements of a pair report connections according to their words.
 
-    Otherwise only the structure of the log shows it.
+    Otherwise only the order and the repetition of the ids show that they do.
     """
     start, end = pair.start.group, pair.end.group
     nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)

@@ -115,11 +115,11 @@ class Candidate(NamedTuple):
 class WordingScout:
     """Collector of the lines that may report connections. It learns the wording again whenever it finds new statements.
 
-    wording   the statements that are read
-    likely    the statements that probably report connections, but are not read
+    wording   statements (logging calls of the server) from whose lines events are read
+    likely    statements that probably report connections, but from whose lines no events are read
     markers   dict of text to kind of event: messages of records over several lines, whose ids are on other lines
     keys      roles and names of the ids on these other lines, if the vocabulary does not contain them
-    guesses   which statements are read: True for all, None for those whose reading is certain, False for none
+    guesses   statements to read events from: True for all, None for those whose reading is certain, False for none
     redactor  redactor of the lines that a report quotes
     loss      line of the log which says that records are missing, "" if none was found
     """
@@ -150,7 +150,7 @@ class WordingScout:
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
         """Search data[begin:end], which starts with line number `line`, for statements about connections.
 
-        Return the lines whose statements got their reading in this call, including lines that earlier calls found.
+        Return the lines found in earlier calls whose events this call has learned to read.
         """
         first = self._searched
         self._searched += end - begin
@@ -261,7 +261,7 @@ class WordingScout:
         return {}
 
     def _repeats(self, statement: Statement, reading: Reading, rows: Sequence[Row]) -> bool:
-        """Return whether the lines of a statement only report again what lines next to them report in known words.
+        """Return whether most lines of a statement only repeat an event that a line near them reports in known words.
 
         A web framework logs the request of a WebSocket when the WebSocket ends, next to the line of the application.
         """
@@ -372,7 +372,7 @@ class WordingScout:
         return sum((before > after) - (before < after) for before, after in combinations(times, 2)) > 0
 
     def _use_record(self, reading: Reading) -> None:
-        """Read records over several lines: the message is a marker, and the names of the ids below it are keys."""
+        """Add a marker and keys for records over several lines: their message, and the names of the ids below it."""
         text, known = reading.template.strip(), self.vocabulary.key_roles()
         if marker_error(reading.kind, text, ALLOWED_ROLES[reading.kind]):
             return
@@ -384,7 +384,7 @@ class WordingScout:
         return reading.certain if self.guesses is None else self.guesses
 
     def likely_lines(self) -> list[tuple[Reading, list[Row]]]:
-        """Return the readings of the statements that are not read, each with its lines, those with most lines first."""
+        """Return the readings in `likely`, each with its lines. The reading with the most lines comes first."""
         found = [(reading, self._statement_rows(statement)) for statement, reading in self.likely.items()]
         return sorted(found, key=lambda pair: -pair[0].lines)
 

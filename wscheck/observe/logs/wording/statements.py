@@ -1,7 +1,7 @@
 """Statements of a log, and their readings.
 
 A statement is one logging call in the source code of the server, and the lines that it wrote. All these lines have the
-same fixed words. A reading is the decision which event the statement reports.
+same fixed words. A reading says which event the statement reports, and where the ids are in its lines.
 """
 
 import re
@@ -70,17 +70,23 @@ class Reading(NamedTuple):
     shows_life: bool = False
 
     def reports(self, parsed: ParsedMessage) -> bool:
-        """Return whether a message of the statement reports the event."""
+        """Return whether a line of the statement reports the event of this reading.
+
+        Its words must mean this event, unless the structure of the log showed the event (`by_structure`).
+        """
         return self.by_structure or self.kind == parsed.meaning.kind
 
     @property
     def described(self) -> str:
-        """Return the statement as reports show it: its text and fields, with placeholders for the ids."""
+        """Text and fields of the statement as reports show them, with placeholders for the ids."""
         return " ".join([self.template, *(f"{name}={{{role}}}" for role, name in self.keys)]).strip()
 
 
 class Row(NamedTuple):
-    """Line with its message. If `is_read`, a known marker reads the line, so that it is used only to recognise ids."""
+    """Line of a log with its parsed message.
+
+    is_read  the event in the line is found by a known marker, so that the line serves only to recognise ids
+    """
 
     line: int
     message: ParsedMessage
@@ -92,7 +98,7 @@ class Wording:
     """Statements of a log that report connections, each with its reading.
 
     words   words of the server that are not in the vocabulary, None if the vocabulary suffices
-    beyond  further statements, which are tried for a line that belongs to none of these
+    beyond  further statements, which are tried for a line that belongs to none of the others
     """
 
     def __init__(
@@ -207,7 +213,7 @@ def _is_bracketed(pattern: Sequence[str], at: int) -> bool:
 
 
 class PatternTree:
-    """Statements by the pieces of their patterns, to find those that a line may belong to among thousands."""
+    """Index of statements by the words and signs of their lines, to find those to which a line may belong."""
 
     def __init__(self) -> None:
         self._roots: dict[str, _Node] = {}
@@ -309,7 +315,7 @@ class Group(msgspec.Struct):
 
     @property
     def words(self) -> frozenset[str]:
-        """Return the parts of the fixed words, without the words in paths."""
+        """Parts of the words that all lines have in common, without the words in paths."""
         return spoken_words(self.statement[1])
 
     def values(self, place: str | None) -> list[str]:
@@ -323,7 +329,10 @@ class Group(msgspec.Struct):
         return any(slot.keyed for slot in self.columns[place] if slot is not None)
 
     def places(self) -> list[str]:
-        """Return the places at which most lines have a value that may be an id. Few may name their user."""
+        """Return the places at which most lines have a value that may be an id.
+
+        A place whose label names a user is included even if only a few lines have a user there.
+        """
         return [
             place
             for place, slots in self.columns.items()
@@ -478,7 +487,7 @@ def _needles(group: Group) -> tuple[bytes, ...]:
 
 
 def group_rows(rows: Iterable[Row], words: Container[str] = ()) -> list[Group]:
-    """Return the rows by statement.
+    """Return the rows in groups, one for each statement (logging call of the server).
 
     words  words that are no names, in addition to the vocabulary
     """
@@ -519,10 +528,9 @@ def _join_names(by_statement: dict[Statement, list[Row]], words: Container[str])
 
 
 def _leave_out_unclear_values(by_statement: dict[Statement, list[Row]]) -> None:
-    """Remove the lines of a few ids with signs ("[admin]ann") in a statement whose other ids have none.
+    """Remove statements with few lines if they differ from a common one only in ids with signs, such as "[admin]ann".
 
-    Otherwise such lines would form a statement of their own that contains only a part of the id. `Wording.match` reads
-    them instead.
+    A reading of such a statement would contain only a part of the id. `Wording.match` reads these lines instead.
     """
     often = sorted((each for each in by_statement if SLOT in each[1]), key=lambda each: -len(by_statement[each]))
     spelled = {

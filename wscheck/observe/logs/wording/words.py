@@ -146,7 +146,7 @@ def word_parts(word: str) -> list[str]:
 
 
 def _without_ws(part: str) -> list[str]:
-    """Return the parts of "wsconnect": "ws" and the verb."""
+    """Return "ws" and the verb for a part such as "wsconnect", otherwise the part alone."""
     verb = part.removeprefix("ws")
     return ["ws", verb] if verb != part and (verb in EVENT_VERBS or verb in NEGATIONS or verb in _UNDER_WAY) else [part]
 
@@ -192,7 +192,7 @@ def find_meaning(words: Sequence[str]) -> Meaning:
 def _first_kind(
     words: Sequence[str], ends: frozenset[str], starts: frozenset[str], *, is_plain: bool
 ) -> Meaning | None:
-    """Return whether the first word in `ends` or `starts` reports the end or the start of a connection.
+    """Return the meaning of the first word that is in `ends` or `starts`, None if there is no such word.
 
     A word followed by "off" or "out", such as "signed out", reports an end.
 

@@ -1,7 +1,7 @@
 """A CloudFormation template for Amazon CloudWatch Logs: a metric filter with its alarm, and saved Insights queries.
 
-A metric filter finds terms in quotes, and counts lines without their user; Insights queries read the ids. The text of
-the configuration is in neither of them a reference of CloudFormation (`{{resolve:...}}`), because it contains no brace.
+A metric filter finds terms in quotes and counts lines, but cannot tell users apart; Insights queries read the ids. The
+texts of the configuration contain no braces there, so CloudFormation finds no reference (`{{resolve:...}}`) in them.
 Source: Amazon CloudWatch Logs user guide, "Filter pattern syntax" and "Logs Insights query syntax".
 """
 
@@ -102,7 +102,10 @@ Resources:
 
 
 def _alarm(found: list[tuple[str, ...]]) -> str:
-    """Return the alarm and its metric filters. Filters for several terms of one line cannot be joined with others."""
+    """Return the alarm and its metric filters as YAML. Each group in `found` contains the terms of one kind of line.
+
+    All groups of one term share a filter. A group of several terms needs a filter of its own.
+    """
     name = alert_name(REPLACED)
     single = " ".join(f'?"{group[0]}"' for group in found if len(group) == 1)
     several = [" ".join(f'"{term}"' for term in group) for group in found if len(group) > 1]
@@ -200,7 +203,7 @@ def _multiple(words: AlertWords) -> list[str]:
 
 
 def _of_the_same_line(event: EventWords, role: str) -> EventWords:
-    """Return the event with expressions for an id that match only together with a sentence of the event."""
+    """Return the event with only the ids of `role`, and expressions that find these only in lines about the event."""
     found = list[str]()
     for pattern in event.ids[role]:
         is_within = any(pattern == sentence.ids.get(role) for sentence in event.sentences)

@@ -88,7 +88,10 @@ def _search(source: str, found: list[tuple[str, ...]]) -> str:
 
 
 def _monitor(rule: str, search: str, minutes: int, *, above: int, by: str | None = None) -> dict[str, Any]:
-    """Return a monitor of the lines of the last minutes, more than `above` in all or for an attribute `by`."""
+    """Return a monitor that alerts if more than `above` lines of the last `minutes` match `search`.
+
+    With `by`, it counts the lines for each value of the attribute `by` separately.
+    """
     group = f'.by("@{by}")' if by is not None else ""
     who = f": {{{{[@{by}].name}}}}" if by is not None else ""
     quoted = search.replace("\\", "\\\\").replace('"', '\\"')
@@ -103,7 +106,7 @@ def _monitor(rule: str, search: str, minutes: int, *, above: int, by: str | None
 
 
 def _pipeline(words: AlertWords, source: str) -> dict[str, Any]:
-    """Return a pipeline that makes attributes of the ids in the text of a message."""
+    """Return a log pipeline that finds the ids in the text of a message and stores them as attributes."""
     users = [(f"wscheck_user_{n}", each) for n, each in enumerate(words.connected.ids[USER], start=1)]
     clients = [(f"wscheck_client_{n}", each) for n, each in enumerate(TAKEOVER_CLIENTS, start=1)]
     return {
@@ -138,7 +141,7 @@ def _rule(pattern: str, attribute: str) -> str:
 
 
 def _closing(text: str) -> int:
-    """Return the position of the parenthesis that ends the group in front of a text."""
+    """Return the position in `text` of the parenthesis that closes a group which was opened directly before `text`."""
     depth, in_class, at = 1, False, 0
     while depth:
         character = text[at]

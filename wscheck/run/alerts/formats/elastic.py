@@ -1,7 +1,8 @@
 """Rules for Elasticsearch: ES|QL queries, and requests that create Kibana rules with them.
 
-A regular expression of GROK stands in a text between triple quotes, which it never contains; LIKE only makes a first
-selection that misses nothing. Source: Elastic documentation, "ES|QL" and "Elasticsearch query rule".
+The regular expressions of GROK commands stand between triple quotes, which they never contain. A LIKE condition only
+preselects lines: it may accept too many, but misses none.
+Source: Elastic documentation, "ES|QL" and "Elasticsearch query rule".
 """
 
 from wscheck.observe.logs.vocabulary import OLD, PAGE, SID, USER
@@ -92,7 +93,7 @@ def like(*events: EventWords) -> str:
 
 
 def _like_text(text: str) -> str:
-    """Return a text for LIKE. A wildcard is in place of each character that JSON escapes or LIKE reads itself."""
+    """Return `text` as part of a LIKE pattern. A wildcard replaces each character that is special in JSON or LIKE."""
     return "".join(each if each.isalnum() or each in " _-.,:;=+@#" else "*" for each in text)
 
 
@@ -105,12 +106,12 @@ def _grok(pattern: str) -> str:
 
 
 def _matched(event: EventWords, field: str) -> str:
-    """Return a command that sets a field if a line reports an event."""
+    """Return a GROK command that sets `field` in each line that reports the event."""
     return _grok(f"(?<{field}>{event.pattern})")
 
 
 def _id(words: AlertWords, event: EventWords, role: str, field: str) -> list[str]:
-    """Return commands that set a field to an id."""
+    """Return commands that set `field` to the id of the kind `role` (user, socket, ...) in a line about the event."""
     if words.structured:
         return [f"| EVAL {field} = TO_STRING(`{words.field(role)}`)"]
     numbered = [f"{field}_{n}" for n in range(1, len(event.ids[role]) + 1)]
@@ -119,7 +120,7 @@ def _id(words: AlertWords, event: EventWords, role: str, field: str) -> list[str
 
 
 def _known(field: str) -> str:
-    """Return a command that leaves out lines of users whom the server does not know."""
+    """Return commands that keep only lines with a user id in `field`. A word such as "anonymous" is no user id."""
     nobody = f'| GROK {field} """(?<wscheck_nobody>^{NOBODY_PATTERN}$)"""'
     return f"{nobody}\n| WHERE {field} IS NOT NULL AND wscheck_nobody IS NULL"
 
@@ -185,7 +186,10 @@ def _attempts(words: AlertWords, source: str) -> str:
 
 
 def _most_in_window(field: str, seconds: int) -> list[str]:
-    """Return commands that count the lines of each id in windows of twice `seconds`, one from every `seconds`."""
+    """Return commands that compute the largest number of lines in a time window, for each id in `field`.
+
+    The windows overlap: each is twice `seconds` long, and a new one begins every `seconds`.
+    """
     return [
         f"| EVAL slot = TO_LONG(@timestamp) / {1000 * seconds}",
         "| EVAL slot = MV_APPEND(slot, slot + 1)",

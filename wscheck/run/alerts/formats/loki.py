@@ -74,9 +74,11 @@ def _rule(rule: str, query: str, label: str, wait: str = "") -> str:
 
 
 def _lines(words: EventWords, source: str, *labels: tuple[str, str], required: bool = True) -> list[str]:
-    """Return the query of an event's lines, with each id (role, label) as a label.
+    """Return the query for the lines about an event.
 
-    A later stage wins over an earlier one, so the most specific expression is the last.
+    For each (role, label), the query stores the id of the kind `role` as the label `wscheck_<label>`. With `required`,
+    it leaves out lines without such an id. A later stage overwrites the label of an earlier one, so the most specific
+    expression is the last.
     """
     query = [f"{source} |~ `{words.pattern}`"]
     for role, label in labels:

@@ -46,9 +46,9 @@ def render(words: AlertWords, source: str) -> str:
 
 
 def _expression(rule: str) -> str:
-    """Return the expression for incidents that are open, or opened within the last minutes.
+    """Return an expression that holds if an incident of the rule is open, or opened within the last five minutes.
 
-    The counter exists from the start of wscheck, so its first increase is seen.
+    wscheck exports the counter of incidents with the value 0 from its start, so Prometheus sees the first increase.
     """
     opened = f'sum by (instance) (increase({FOUND}{{rule="{rule}"}}[5m])) > 0'
     return f'max by (instance) ({OPEN}{{rule="{rule}"}}) > 0 or {opened}'

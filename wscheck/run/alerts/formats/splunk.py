@@ -77,7 +77,10 @@ def _stanza(rule: str, search: list[str], minutes: int, told: list[str], field: 
 
 
 def _base(source: str, *events: EventWords) -> str:
-    """Return the first part of a search. Words that the index finds make it fast, if each sentence has some."""
+    """Return the first part of a search: the source, and phrases from the events' sentences, for a fast index search.
+
+    The phrases are left out if a sentence has none that is long enough.
+    """
     found = [phrases(event) for event in events]
     if any(each is None for each in found):
         return source
@@ -90,7 +93,10 @@ def _only(pattern: str) -> str:
 
 
 def _id(event: EventWords, role: str, field: str) -> list[str]:
-    """Return commands that set a field to an id. A later one wins, so the most specific expression is the last."""
+    """Return commands that set `field` to the id of the kind `role` (user, socket, ...) in a line about the event.
+
+    A later command overwrites the value of an earlier one, so the most specific expression is the last.
+    """
     return [f'rex "{named(each, field)}"' for each in reversed(event.ids[role])]
 
 
