@@ -26,7 +26,7 @@ def serve(
             help="Give the backend a fault to try wscheck on (repeatable); see `wscheck docs reference-backend`.",
         ),
     ] = None,
-    log_format: Annotated[str, typer.Option(metavar="blocks|json", help="Format of the log.")] = "blocks",
+    log_format: Annotated[str, typer.Option(metavar="blocks|json", help="Format of the server's log.")] = "blocks",
     namespace: Annotated[str, typer.Option(metavar="NAME", help="Socket.IO namespace.")] = "/",
     path: Annotated[str, typer.Option(metavar="PATH", help="Path of the Socket.IO endpoint.")] = "/socket.io",
     ping_interval: Annotated[int, typer.Option(metavar="MS", min=1000, help="Milliseconds between pings.")] = 25_000,

@@ -121,8 +121,8 @@ def verify(
         str | None,
         typer.Option(
             metavar="URL",
-            help="Page that a browser opens, in place of the simulated client, in single-connection, event-handling "
-            "and component-sharing.",
+            help="Page that a browser opens, in place of the simulated client, in the scenarios single-connection, "
+            "event-handling and component-sharing.",
         ),
     ] = None,
     connections: Connections = None,

@@ -83,7 +83,7 @@ _ONE_PUSHER = (
 
 
 def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str, token: str) -> ClientWords:
-    """Return the words of a client library that reconnects by itself.
+    """Return the terms with which the advice in a report names the API of a client library that reconnects.
 
     share  fix for several connections
     waits  what makes the client wait longer between attempts

@@ -612,7 +612,7 @@ def may_be_one_run(pair: Pair) -> bool:
 
 
 def are_separate_runs(pair: Pair) -> bool:
-    """Return whether the first request of a pair was answered before the second, which takes two runs of the code."""
+    """Return whether the first request of a pair was answered before the second was sent: the code ran twice."""
     return _answered_first(pair) is True
 
 

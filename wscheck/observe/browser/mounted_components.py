@@ -218,10 +218,10 @@ class _Extent(msgspec.Struct, frozen=True):
 
 
 class _Entry(_Extent, frozen=True, kw_only=True):
-    """Data about one function of mounted components.
+    """Data about one function that mounted components run: the component itself, a hook or an effect.
 
     wrapped  True if the function is a wrapper by the framework around the original function
-    owners   indexes of the components that run it
+    owners   indexes in `MountedComponents.names` of the components that run it
     """
 
     wrapped: bool

@@ -193,7 +193,7 @@ def _source_names(sources: Sequence[str]) -> list[str]:
 
 
 def module_name(url: str) -> str:
-    """Return the path of a module that webpack evaluates by itself, "" for the URL of any other script."""
+    """Return the path of a module that webpack evaluates as its own script, "" for the URL of any other script."""
     return source_name(url) if url.startswith(_WEBPACK_MODULES) else ""
 
 

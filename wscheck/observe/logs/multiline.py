@@ -374,7 +374,9 @@ def complete_from_lines_above(
     matcher: RecordMatcher,
     timestamps: TimestampParser,
 ) -> int | None:
-    """Add the ids above a marker that is a value in an object over several lines, and return the offset of the object.
+    """Add to `message` the ids on the lines above it, if its text is a value of an object over several lines.
+
+    Return the offset of the start of the object.
 
     Return None if the marker is not the message of the record: the object belongs to another message, is nested in
     another object, or contains another key whose value is the message.

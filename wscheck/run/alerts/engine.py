@@ -80,7 +80,7 @@ def header(engine: str, words: AlertWords, notes: Sequence[str]) -> list[str]:
 
 
 def about(rule: str, words: AlertWords, notes: Sequence[str] = ()) -> list[str]:
-    """Return the comment lines in front of a rule: its title, `notes`, and log lines that trigger the rule."""
+    """Return the comment lines in front of an alert rule: title, `notes`, and log lines that trigger the alert."""
     return [
         f"{rule}: {title(rule)}.",
         *notes,

@@ -303,7 +303,7 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` may start a record of its own or has another writer than `of`, the line above."""
+    """Return whether the line `below` may start a record of its own, or another process wrote it than the line `of`."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
