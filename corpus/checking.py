@@ -1,17 +1,14 @@
 """Runs of wscheck and of a count of websockets on an application that is being served."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.entries import Case
+from corpus.serving import run_limited
 from wscheck.observe.browser import launch
 
 _LIMIT_S = {"browser": 150, "loop": 300, "har": 60, "scan": 60, "count": 150}
@@ -79,28 +76,6 @@ def _count(url: str, case: Case, work: Path, har: Path) -> dict[str, Any]:
 
 
 def _run(command: list[str], work: Path, limit_s: float) -> tuple[dict[str, Any], str]:
-    """Run a command, and return its exit code and seconds, and its output. The exit code is 124 past the limit."""
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "NO_COLOR": "1", "COLUMNS": "200"}
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=work,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        text, _ = process.communicate(timeout=limit_s)
-        code = process.returncode
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=15)
-        text, code = f"it took more than {limit_s:g} s", 124
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    return {"exit": code, "seconds": round(time.monotonic() - started, 1)}, text
+    """Run a command, and return its exit code and seconds, and its output."""
+    ended = run_limited(command, work, limit_s, {"PYTHONPATH": str(_ROOT), "COLUMNS": "200"})
+    return {"exit": ended.code, "seconds": ended.seconds}, ended.text

@@ -9,16 +9,15 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from corpus.entries import Case
 from corpus.installing import CACHE
+from corpus.serving import run_limited
 from wscheck.observe.browser import launch
 
 PACKAGES = [
@@ -137,24 +136,6 @@ def search_leaks(case: Case, origin: str) -> dict[str, Any]:
 
 def _run(command: list[str], work: Path) -> tuple[str, float]:
     """Run a tool, and return its output and its seconds."""
-    environment = {**os.environ, "PUPPETEER_EXECUTABLE_PATH": str(launch.find_browser(None)), "NO_COLOR": "1"}
-    started = time.monotonic()
-    process = subprocess.Popen(
-        command,
-        cwd=work,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        text, _ = process.communicate(timeout=_LIMIT_S)
-    except subprocess.TimeoutExpired:
-        text = f"it took more than {_LIMIT_S} s"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return text, round(time.monotonic() - started, 1)
+    browser = {"PUPPETEER_EXECUTABLE_PATH": str(launch.find_browser(None))}
+    ended = run_limited(command, work, _LIMIT_S, browser, stderr=subprocess.DEVNULL)
+    return ended.text, ended.seconds

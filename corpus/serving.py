@@ -1,4 +1,4 @@
-"""An application that runs on the loopback interface for the time of its checks."""
+"""Programs of the corpus: an application on the loopback interface for the time of its checks, and the checks."""
 
 import json
 import os
@@ -11,9 +11,10 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from corpus.entries import Case
 
@@ -126,3 +127,43 @@ def descendants(pid: int) -> list[int]:
     for each in found:
         found += [child for child, parent in parents.items() if parent == each]
     return found[1:]
+
+
+class Ended(NamedTuple):
+    """A program that ended: its output, its exit code (124 past the time limit) and its duration in seconds."""
+
+    text: str
+    code: int
+    seconds: float
+
+
+def run_limited(
+    command: Sequence[str], work: Path, limit_s: float, variables: Mapping[str, str], stderr: int = subprocess.STDOUT
+) -> Ended:
+    """Run a program in the folder `work` with further environment variables, and end all that it started.
+
+    Past the limit it is interrupted first, so that it can close its browser.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(
+        command,
+        cwd=work,
+        env={**os.environ, "NO_COLOR": "1", **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            text, _ = process.communicate(timeout=limit_s)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=15)
+            text, code = f"it took more than {limit_s:g} s", 124
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return Ended(text, code, round(time.monotonic() - started, 1))

@@ -15,7 +15,7 @@ from corpus.evidence import page, table
 from corpus.installing import NotInstalled, _apply
 from corpus.judging import is_place, judge
 from corpus.servers.stand_in import DIALECTS
-from corpus.serving import FILES, command_of, descendants, end_group, filled
+from corpus.serving import FILES, command_of, descendants, end_group, filled, run_limited
 from tests.run.tail.process import wait_until
 from tests.run.tail.test_command import is_running
 from wscheck.config.loading import load_config
@@ -207,3 +207,16 @@ def test_the_table_and_the_page_tell_misses_first(entry: Entry) -> None:
 
 def _built(judged: Any) -> Any:
     return json.loads(json.dumps({name: getattr(judged, name) for name in judged.__struct_fields__}))
+
+
+def test_a_check_has_its_output_and_its_exit_code(tmp_path: Path) -> None:
+    program = "import os, sys; print(os.environ['ANSWER']); sys.exit(3)"
+    ended = run_limited([sys.executable, "-c", program], tmp_path, 30, {"ANSWER": "42"})
+    assert (ended.text, ended.code) == ("42\n", 3)
+
+
+def test_a_check_ends_at_its_time_limit_with_all_that_it_started(tmp_path: Path) -> None:
+    program = "import subprocess; p = subprocess.Popen(['sleep', '60']); open('pid', 'w').write(str(p.pid)); p.wait()"
+    ended = run_limited([sys.executable, "-c", program], tmp_path, 1, {})
+    assert (ended.text, ended.code) == ("it took more than 1 s", 124)
+    wait_until(lambda: not is_running(int((tmp_path / "pid").read_text())))
