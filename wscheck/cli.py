@@ -42,7 +42,10 @@ class OutputClosed(Exception):
 
 
 class Interrupted(Exception):
-    """Error that replaces KeyboardInterrupt (Ctrl-C before there are results), for which Typer prints no message."""
+    """Error for Ctrl-C before there are results. It replaces KeyboardInterrupt, so that a message can be printed.
+
+    For a KeyboardInterrupt, Typer would exit without a message.
+    """
 
 
 def _handle_interruption(command: Callable[..., None]) -> Callable[..., None]:
@@ -97,7 +100,7 @@ def _needs_no_conversion(parameter: Any, parsed: object) -> bool:
 
 
 class _CommandGroup(TyperGroup):
-    """Group of all commands."""
+    """Command line as a whole: the options that precede the command, and all commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the options that precede the command.
@@ -228,7 +231,10 @@ def _discard_stdout() -> None:
 
 
 def _report_defect(error: Exception) -> None:
-    """Print the type and the location of an internal error. Its values are omitted: they may contain a secret."""
+    """Print the type of an internal error and the line that raised it, but not its message.
+
+    The message may contain a secret. With WSCHECK_DEBUG, raise the error instead, which shows the traceback.
+    """
     if os.environ.get("WSCHECK_DEBUG"):
         raise error
     place = error.__traceback__

@@ -218,9 +218,10 @@ def _marker_options(item: pytest.Item) -> dict[str, Any]:
 
 
 def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None" = None) -> "Config":
-    """Return the configuration. `given` takes precedence over `config`, and `config` over the test's marker.
+    """Return the configuration for the check in a test.
 
-    A `config` that is a folder is relative to pytest's rootdir.
+    Settings in `given` take precedence over those in `config`, and those in `config` over the test's marker. A `config`
+    that is a path is relative to pytest's rootdir.
     """
     import msgspec
 

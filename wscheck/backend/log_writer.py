@@ -16,7 +16,10 @@ class LogFormat(StrEnum):
 
 
 class ServerLogWriter:
-    """Writer of the log records. `write` receives whole lines; without it, nothing is written."""
+    """Writer of the log records.
+
+    Each record is passed to `write` as whole lines. If `write` is None, there is no log.
+    """
 
     def __init__(self, write: WriteText | None, style: LogFormat = LogFormat.BLOCKS) -> None:
         self._write, self._style = write, style

@@ -249,7 +249,7 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _ServerWithoutReaping:
-    """Proxy of an Engine.IO server that gives one session a ping timeout of one day, so that the session stays open."""
+    """Proxy of an Engine.IO server, for one session. Its ping timeout is one day, so that the session stays open."""
 
     ping_timeout = A_DAY_S
 

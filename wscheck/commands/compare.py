@@ -1,4 +1,4 @@
-"""Command `wscheck compare`: two JSON reports, measure by measure."""
+"""`wscheck compare`: compare the measures in two JSON reports."""
 
 from pathlib import Path
 from typing import Annotated

@@ -46,7 +46,10 @@ def _section(title: str, rows: list[tuple[str, str]]) -> None:
 
 
 def _wrapped(label: str, text: str) -> str:
-    """Return `label` and `text` as wrapped lines for a terminal, otherwise as one long line, which suits grep."""
+    """Return `label` and `text`, wrapped to the width of the terminal.
+
+    If stdout is not a terminal, return one long line, so that grep finds the whole text.
+    """
     import shutil
     import sys
     import textwrap

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def write_on_abort(
     outputs: "Sequence[ReportOutput]", blank: "Callable[[], Report]", inputs: Sequence[Path | None] = ()
 ) -> Iterator[None]:
-    """Write an inconclusive report to each of `outputs` if the block raises, and raise again.
+    """Write an inconclusive report to each of `outputs` if the block raises an error. The error still propagates.
 
     Args:
-        outputs: Where the report goes. Nothing is written to the terminal, because stderr shows the message already.
+        outputs: Where the report goes. Terminal output is left out, because stderr shows the error already.
         blank: Function that returns an empty report of the command.
         inputs: Files that the run reads; they are never overwritten.
     """
@@ -44,7 +44,10 @@ def write_on_abort(
 
 
 def target_label(flags: Mapping[str, Any]) -> str:
-    """Return the server for the report: from the configuration, or from the flags if the configuration is not valid."""
+    """Return the server's URL without secrets, or the name of the embedded backend, for the report.
+
+    The URL comes from the configuration, or if that is not valid, from `flags`.
+    """
     from wscheck.config.loading import load_config
     from wscheck.config.settings import redact_url
     from wscheck.model.errors import UsageError

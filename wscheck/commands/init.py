@@ -42,7 +42,9 @@ def init(
 
 
 def _with_observed_contract(starter: str, url: str) -> tuple[str, str]:
-    """Return the starter file with the events of the server at `url` as its contract, and a sentence about them.
+    """Return the text for wscheck.toml, and a message for the user with the number of events and the next command.
+
+    The text is `starter` with an event contract that contains the events which the server at `url` sent.
 
     Raises:
         CannotCheck: The server is unreachable, refuses the credentials, or sends no event.

@@ -137,7 +137,10 @@ def _figures(plan: "LoadPlan", progress: "RunProgress") -> "list[RenderableType]
 
 
 def _sparkline(progress: "RunProgress", value: "Callable[[SecondCounts], int]", unit: str = "/s") -> "Text":
-    """Return a value of the last seconds as a sparkline, and the latest one as a number."""
+    """Return a sparkline of one figure over the last seconds, followed by the latest number and its `unit`.
+
+    `value` is a function that returns the figure of one second.
+    """
     from rich.text import Text
 
     from wscheck.report.terminal import sparkline

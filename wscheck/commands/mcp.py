@@ -58,8 +58,8 @@ def mcp(
 async def _serve(access: "Access") -> None:
     """Serve until the client closes stdin.
 
-    If the server ends for another reason, wait for its runs, then exit the process at once: a thread of the MCP SDK
-    still reads stdin, and a normal exit would wait for this thread.
+    If the server ends for another reason, such as Ctrl-C, exit the process at once: a thread of the MCP SDK still
+    reads stdin, and a normal exit would wait for this thread.
     """
     import contextlib
     import os
@@ -103,7 +103,10 @@ async def _serve_streams(tools: "ToolServer", read: Any, write: Any) -> "ExitCod
 
 
 async def _end(tools: "ToolServer", serving: "asyncio.Future[None]") -> None:
-    """End the server and its runs, also in a task that is being cancelled."""
+    """Cancel the tool calls that are running, then the server task `serving`.
+
+    This works also if the calling task has been cancelled.
+    """
     import asyncio
 
     import anyio

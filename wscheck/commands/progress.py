@@ -9,7 +9,10 @@ from wscheck.run.verify.run import ReportProgress
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[ReportProgress]:
-    """Show a bar while the block runs, and yield the function that moves it. Without a terminal, show nothing."""
+    """Show a bar while the block runs, if stderr is a terminal, and yield a function that updates the bar.
+
+    The function takes the name of the current item, the number of finished items, and the number of all items.
+    """
     if not sys.stderr.isatty():
         yield lambda scenario, done, total: None
         return

@@ -5,9 +5,9 @@ from pathlib import Path
 
 
 def _encoding_problem(path: Path) -> str:
-    """Return a clause that states why the file is not UTF-8 text.
+    """Return a clause for the error message about a file that is not UTF-8 text.
 
-    Old versions of PowerShell write UTF-16 with a byte-order mark.
+    The clause names UTF-16 if the file has that encoding, because old versions of PowerShell write it.
     """
     is_utf_16 = path.read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     return "it is UTF-16 text with a byte-order mark; save it as UTF-8" if is_utf_16 else "it is not UTF-8 text"

@@ -77,7 +77,10 @@ async def _serve(options: dict[str, Any], host: str, port: int) -> None:
 
 
 def _client_flags(**values: str) -> str:
-    """Return the flags that a client needs in addition to the URL."""
+    """Return the flags that a client needs in addition to the URL, as text for a command line.
+
+    `values` are the namespace and the path. A value that equals its default needs no flag.
+    """
     import shlex
 
     defaults = {"namespace": "/", "path": "/socket.io"}

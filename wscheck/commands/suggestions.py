@@ -42,7 +42,10 @@ _ALWAYS_POSSIBLE = (
 
 
 def suggestions(folder: Path, ports: Iterable[int] = PORTS) -> list[Suggestion]:
-    """Return three commands to try in `folder`. Commands with a reason in the folder come first."""
+    """Return three commands to try in `folder`. Those that fit the folder or a running server come first.
+
+    `ports` are the local ports on which a server is looked for.
+    """
     found = [*_scan(folder), *_browser(ports), *_tail_logs(folder)]
     taken = {_subcommand(each) for each in found}
     return [*found, *(each for each in _ALWAYS_POSSIBLE if _subcommand(each) not in taken)][:SHOWN]

@@ -217,7 +217,10 @@ def _parsed(flag: str, raw: str | None, parse: Any) -> float | None:
 
 
 def _run(request: "TailRequest", stack: ExitStack) -> "tuple[LogsReport, list[AnyEvent], bool]":
-    """Return the report, its events, and whether Ctrl-C ended the run. `stack` closes everything opened."""
+    """Read the logs. Return the report, the events from the logs, and whether Ctrl-C ended the run.
+
+    Everything that the run opens is entered into `stack`, which the caller closes.
+    """
     from wscheck.commands.tail_view import TailScreen
     from wscheck.run.tail.loop import StopReason, TailLoop
     from wscheck.run.tail.report import build_logs_report

@@ -33,7 +33,10 @@ class TailScreen:
         self._printed: set[str] = set()
 
     def start(self, session: "TailSession") -> "TailScreen":
-        """Start the display and return it. The code that reads the logs calls it with the number of bytes read."""
+        """Start the display and return this object.
+
+        The loop that reads the logs then calls this object after each read, with the number of bytes.
+        """
         out = self._incident_output()
         reads_content = self._request.from_start or not self._request.follow
         if session.size >= PROGRESS_BAR_BYTES and reads_content and sys.stderr.isatty():
@@ -110,7 +113,7 @@ class TailScreen:
             self._bar.advance(self._bar.task_ids[0], size)
 
     def done(self) -> None:
-        """Remove the progress bar, because all existing content has been read."""
+        """Remove the progress bar. It is needed only until all existing content has been read."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

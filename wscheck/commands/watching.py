@@ -39,7 +39,7 @@ CHANGES_NAMED = 3
 
 
 class Outcome(Protocol):
-    """A finished run."""
+    """Result of a run: its report and the events that it observed."""
 
     @property
     def report(self) -> "Report": ...

@@ -65,7 +65,9 @@ _FIELDS = AllowEntry.__struct_fields__
 
 
 def read_baseline(path: Path) -> frozenset[FindingKey]:
-    """Return the identities of the findings of a JSON report, including its allowed findings.
+    """Return the keys of all findings in a JSON report, including its allowed findings.
+
+    A key consists of the rule, the cause and the place in the code. It identifies the same finding in another run.
 
     Raises:
         UsageError: The file cannot be read, or is not a report.

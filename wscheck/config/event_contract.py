@@ -34,7 +34,10 @@ class ContractEvent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     private: bool = False
 
     def user_in(self, payload: object) -> str | None:
-        """Return the user id in `payload`, None if the event is for every user."""
+        """Return the id of the user whom `payload` names.
+
+        Return None if the payload of this event names no user, or if the event may reach every user.
+        """
         return scalar_at(payload, self.user) if self.user and self.audience != "all" else None
 
 

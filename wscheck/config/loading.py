@@ -50,8 +50,9 @@ The similarity of USER and USER_ID is above this value, that of RUN_ID and USER_
 class SettingValue(msgspec.Struct, frozen=True):
     """Value of a setting.
 
-    origin  where the value comes from: a caller of `load_config` ("`verify.window`"), a variable ("WSCHECK_WINDOW"), a
-            file ("wscheck.toml:7") or DEFAULT_ORIGIN
+    origin  where the value comes from, as text for messages: the setting's name in backticks ("`verify.window`") if the
+            caller of `load_config` passed the value, a variable ("WSCHECK_WINDOW"), a line of a file
+            ("wscheck.toml:7"), or DEFAULT_ORIGIN
     given   the caller of `load_config` passed the value, for example from a flag
     """
 

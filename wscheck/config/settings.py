@@ -47,7 +47,10 @@ def parse_positive_int(raw: Any) -> int:
 
 
 def parse_rounds(raw: Any) -> int:
-    """Return a number of rounds that is large enough to distinguish a leak from a shared connection."""
+    """Return the number of times that a browser run visits each view, at least `MIN_ROUNDS`.
+
+    With fewer rounds, a leak looks like a connection that later visits share.
+    """
     if (rounds := parse_positive_int(raw)) < MIN_ROUNDS:
         raise ValueError(
             f"{rounds} rounds tell no leak from a connection that later visits share: at least {MIN_ROUNDS}"

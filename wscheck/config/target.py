@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 
 def default_url(environ: Mapping[str, str] = os.environ) -> str:
-    """Return the URL to which the reference application connects by default."""
+    """Return the URL of the server if none is configured.
+
+    It is the value of NEXT_PUBLIC_BOT_WEBSOCKET_URL, otherwise ws://localhost:8000, as in the application of
+    docs/origin.md.
+    """
     return environ.get(NEXT_PUBLIC_VARIABLE) or "ws://localhost:8000"
 
 
@@ -196,7 +200,7 @@ def check_plain_target(target: ServerTarget, credentials: Iterable[Credentials])
 
 
 def _sent_by(target: ServerTarget, credentials: Credentials) -> tuple[Any, ...]:
-    """Return everything that a client sends in order to connect."""
+    """Return all data that a client sends to connect: `auth` object, query, headers and payloads of the steps."""
     placed = build_handshake_credentials(target, credentials)
     steps = [target.fill(step.payload, credentials) for step in target.connect.steps]
     return placed.auth, placed.query, placed.headers, steps

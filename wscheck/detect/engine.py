@@ -243,10 +243,10 @@ class Judge:
     def severity_so_far(self, finding: Finding) -> Severity:
         """Return the severity with which to announce a finding before all events are known.
 
-        An overlap is announced as a warning while later events may explain it: the end of the older connection, which
-        broke or which the server moved, or the ends of sockets that may be namespaces. It is a warning too if earlier
-        overlaps in the log show namespaces of one connection or devices of one user, and this overlap looks alike.
-        Later events may show that it is an error. See `findings`.
+        An overlap (several open connections of one user) is announced as a warning while it may still turn out to be
+        harmless: the client may have lost its network, the server may have moved the client, the sockets may be
+        namespaces of one connection, or the connections may belong to different devices of the user. `findings` has the
+        final severity.
         """
         if finding.rule != MULTIPLE_CONNECTIONS or finding.severity is not Severity.ERROR:
             return finding.severity

@@ -72,7 +72,8 @@ StillHolds = Callable[[str, str | None], bool]
 class IncidentTracker:
     """Open incidents, updated with each occurrence and with the time.
 
-    An incident resolves after `quiet_after` seconds without an occurrence, unless `still_holds` returns True for it.
+    An incident resolves after `quiet_after` seconds without an occurrence. It stays open while the function
+    `still_holds` returns True, because the user then still breaks the rule.
     """
 
     def __init__(self, quiet_after: float = 30.0, still_holds: StillHolds = lambda _rule, _user: False) -> None:

@@ -43,9 +43,10 @@ MIN_REPLACEMENTS = 2
 
 
 class PromptEnds(BoundedDict[str, list[ReplacedChange]]):
-    """Series of ends of older connections, one series per user.
+    """Ends of connections that may be replacements, as one series per user.
 
-    The ends of a series count as replacements once there are `least` of them.
+    A connection in a series ended soon after a newer one of the user opened. Once a series has `least` ends, they count
+    as replacements.
     """
 
     def __init__(self, least: int) -> None:
@@ -77,7 +78,8 @@ class ReplacementInference:
     the log gives another reason: see `on_unexplained_overlap_end`.
 
     has_logged_replacements  the server's log reports replacements, so that none are inferred from the log
-    unexplained_ends         dict of user to the logged change with which the server ended the user's only connection
+    unexplained_ends         dict of user to an end of the user's only connection by the server; an opening just after
+                             it may show that it was a replacement
     """
 
     def __init__(self) -> None:
@@ -180,10 +182,10 @@ class ReplacementInference:
 def _replacing_sid(
     ended: Connected | None, open_sids: tuple[str, ...], index: int, openings: Mapping[str, Connected]
 ) -> str:
-    """Return the sid that replaced the connection `ended`: the newest one, preferably of the same process.
+    """Return the sid that replaced the connection `ended`.
 
-    A server process may not know the connections of other processes. The newest connection is replaced by the one
-    before it.
+    This is the user's newest other connection, preferably one of the same server process: a process may not know the
+    connections of other processes.
 
     index  position of the connection `ended` in `open_sids`
     """

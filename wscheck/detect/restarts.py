@@ -36,13 +36,13 @@ class PresumedEnd(msgspec.Struct):
 
 
 class Restart(msgspec.Struct):
-    """A restart, with the numbers of users that decide whether the evidence confirms it.
+    """A restart, with the numbers that decide whether the evidence confirms it.
 
     event      log line of the restart, or the event at which a restart without a log line was inferred
     users      users who had a connection that counts as ended
     returned   number of these users who connected again while their earlier connection was not known to have ended
-    survivors  number of `users` whose earlier connection ended some time after the restart by itself
-    overlaps   number of `returned` users whose earlier connection ended some time after the restart by itself
+    survivors  number of connections that were still open after the restart: their own end was logged later
+    overlaps   number of survivors whose user had opened another connection since the restart
     """
 
     event: Event
@@ -104,7 +104,7 @@ def format_utc(at: float | None) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """Return for example "1 user" or "3 users"."""
+    """Return a number with a noun, for example "1 user" or "3 users". `what` is the singular noun."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
@@ -150,7 +150,7 @@ class PresumedEnds:
             self._newer[change.sid] = presumed
 
     def returned(self, user: str, sid: str, opening: Connected | None) -> None:
-        """Record that a user connected again after the server restarted, before the restart was inferred."""
+        """Record that a user connected again with the connection `sid`, before the restart was inferred."""
         if opening is not None:
             self.user_opened(OpenedChange(user, sid, opening, ()))
 

@@ -38,7 +38,7 @@ class Growth(msgspec.Struct, frozen=True):
 def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
     """Return how the number of connections or handlers grows from round to round.
 
-    The first round may differ from the others, because it may open what all rounds after it share.
+    The first round may add more than the others, because it may open a connection that the later rounds use too.
 
     Args:
         counts: the number before the first round, and after each round.
@@ -56,9 +56,10 @@ def growth(counts: Sequence[int], at_rest: int | None = None) -> Growth:
 
 
 def _is_stable(last: int, at_rest: int | None, per_round: int) -> bool:
-    """Return whether the number stayed the same after the last round (`last`) until the page was at rest (`at_rest`).
+    """Return whether the number that was counted again some seconds after the last round (`at_rest`) confirms `last`.
 
-    The number may still grow by `per_round`, because an effect of the last round can be late.
+    It may be larger than `last`, the number directly after that round, by at most `per_round`: a late effect of the
+    round may still add to it. If it was not counted again (None), return True.
     """
     return at_rest is None or last <= at_rest <= last + per_round
 
@@ -72,7 +73,7 @@ class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
     opener   call site of the connections or subscriptions, or location of the handlers
     counts   the number before the first round, and after each round
     at_rest  the number some seconds after the last round, None if not counted
-    last     event with the latest number
+    last     event that reported the number that was counted last
     """
 
     page: str | None
@@ -97,7 +98,10 @@ class RoundSeries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def round_series(events: Iterable[RoundCounted]) -> list[RoundSeries]:
-    """Return the series of numbers, in the order of their first rounds."""
+    """Return one series for each page, place, kind of number, name, opener and user.
+
+    The series are in the order in which their first events occur in `events`.
+    """
     groups: dict[tuple[str | None, str, str, str, CodeLocation | None, str | None], list[RoundCounted]] = {}
     for event in events:
         key = (event.page, event.place, event.what, event.name, event.opener, event.user)

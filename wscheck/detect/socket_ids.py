@@ -22,9 +22,9 @@ MAX_USERS = 1_000
 class EngineSessions:
     """Connections with their namespaces. The socket id that opened a session is the name of its connection.
 
-    A client reports the Engine.IO session of each socket. A server's log may report only the namespace. Since a session
-    has at most one socket per namespace, sockets of one user in different namespaces may share a connection. They are
-    grouped into as few connections as possible.
+    If the events contain the Engine.IO session of each socket, sockets of one session are one connection. A server's
+    log may contain only the namespace. One connection has at most one socket per namespace, so sockets of one user in
+    different namespaces are then counted as one connection where possible.
 
     has_evidence  some event contained a session or a namespace; without such an event, callers can skip every lookup
     """
@@ -156,7 +156,7 @@ class UserOnlyLines:
     """State of connections in a log with lines that name the user and not the socket.
 
     Openings without a socket id get a substitute id. An end without a socket id closes the user's only connection, or
-    the oldest of several: the number of open connections is then right, and only which one ended is unknown.
+    the oldest of several. The number of open connections is then right, but another connection may have ended.
 
     substitutes   substitute ids of open connections
     names_ends    a line without a socket id reported the end of a connection
@@ -221,7 +221,7 @@ class UserOnlyLines:
         return assumed
 
     def replaced(self, user: str, event: Replaced) -> None:
-        """Record that a connection of `user` was replaced, whose end may follow in a line without a socket id."""
+        """Record that a connection of `user` was replaced. A line without a socket id may report its end afterwards."""
         self._replaced.put(user, event)
 
     def ends_replaced(self, user: str, event: Disconnected) -> bool:

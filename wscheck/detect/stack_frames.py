@@ -196,11 +196,10 @@ def app_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 def calling_package(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """Return `stack` with shorter file paths in the frames of one package, so that they count as the application's.
 
-    Some connections are opened without a frame of the application: by an effect of a library's hook, or by an element
-    that a library defines. The package is then the one that called the innermost package, or the innermost one if no
-    other called it. The new paths start with the name of the package: `@scope/name/src/cable.js`. Frameworks and
-    Socket.IO's client do not count as packages. The stack is returned unchanged if it has a frame of the application,
-    or none of a package.
+    This is for connections that were opened without a frame of the application, for example by an effect in a
+    library's hook. The chosen package is the caller of the innermost package, or the innermost package if no other
+    called it. The new paths start with its name: `@scope/name/src/cable.js`. Frameworks and Socket.IO's client are not
+    chosen. A stack with a frame of the application, or without a package, is returned unchanged.
     """
     used = [found for frame in stack if (found := _package_of(frame)) is not None]
     if app_frames(stack) or not used:
@@ -219,7 +218,7 @@ def has_package(stack: Sequence[CodeLocation]) -> bool:
 
 
 def _package_of(frame: CodeLocation) -> re.Match[str] | None:
-    """Return the match with a frame's package (`name`) and its file from that name on (`path`).
+    """Return a match with two groups: `name` is the frame's package, `path` is its file path from that name on.
 
     Return None for frameworks and Socket.IO's client, and if the frame is in no package.
     """
@@ -261,7 +260,7 @@ def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
     """Return the application's frames up to the framework that called them, the innermost first.
 
     Frames beyond the framework show why the code ran at that time, not which code opened the connection. A framework
-    that the application called to run its code at once is no end (see `ran_at_once`).
+    that the application called to run more of its own code at once does not end the result (see `ran_at_once`).
     """
     own: list[CodeLocation] = []
     rest = list(stack)
@@ -277,7 +276,7 @@ def component_frames(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 def calling_frames(stack: Sequence[CodeLocation], start: int) -> list[int]:
     """Return the indexes of the application's frames that called each other, from the frame at `start` outwards.
 
-    They end at a library, unless the application had called it to run its code at once (see `ran_at_once`).
+    The search stops at a library, unless the application called it to run its own code at once (see `ran_at_once`).
     """
     found = [start]
     while True:
@@ -313,7 +312,9 @@ def may_be_framework_code(frame: CodeLocation, *stacks: Sequence[CodeLocation]) 
 
 
 def _framework_script_index(own: Sequence[CodeLocation]) -> int:
-    """Return the index of the first frame in the script of the framework, or `len(own)` if there is no such script.
+    """Return the index in `own` of the first frame in the framework's script, or `len(own)` if there is no such script.
+
+    `own` contains the frames that are not known to be a library's, the innermost first.
 
     A script counts as the framework's if it is not the script of the innermost frame, has no source map, and contains
     FRAMEWORK_DEPTH consecutive frames.

@@ -96,7 +96,7 @@ def verdict(
 
 
 def _unblocked(gap: Gap, allowed_rules: Collection[str]) -> Gap:
-    """Return `gap`, changed to a gap that does not block the verdict if it concerns only allowed rules."""
+    """Return `gap`. If it concerns only allowed rules, return a copy that does not block the verdict."""
     if gap.blocks and gap.rules and set(gap.rules) <= set(allowed_rules):
         return replace(gap, blocks=False)
     return gap
@@ -112,7 +112,7 @@ def run_verdict(parts: Sequence[tuple[str, Decision]], gaps: Sequence[Gap], bar:
     """Return the verdict of a run of several scenarios.
 
     The run fails if a scenario failed, is inconclusive if a scenario was inconclusive, and passes if at least one
-    passed. If all scenarios were skipped, that is a gap of its own.
+    passed. If all scenarios were skipped, a further gap states this.
 
     Args:
         parts: (scenario id, decision) of each scenario, in the order of the run.

@@ -99,7 +99,10 @@ class RunAggregator:
         self._write(WorkerLost(worker, lost.index, at, lost.last_report_at, last.users, last.open, lost.statistics))
 
     def tick(self, at: float) -> None:
-        """Write the totals, and each second that all workers have reported or that is older than MAX_WAIT_S."""
+        """Write the seconds that are complete, then the totals up to now.
+
+        A second is complete if all running workers have reported it, or if it is at least MAX_WAIT_S old.
+        """
         self._write_seconds(int(at) - MAX_WAIT_S)
         last = self.recent_seconds[-1] if self.recent_seconds else SecondCounts(0)
         ready = self._count("running") + self._count("closed")
@@ -165,5 +168,5 @@ def encode_report(report: WorkerReport) -> bytes:
 
 
 def decode_report(data: bytes) -> WorkerReport:
-    """Parse what `encode_report` returned."""
+    """Return the report of a worker from the bytes that it sent to the master."""
     return msgspec.msgpack.decode(data, type=WorkerReport)

@@ -85,7 +85,7 @@ class ConnectionObserver(Protocol):
     """Receiver of the events of a connection."""
 
     def connect_sent(self, connection: "Connection") -> None:
-        """Note that CONNECT was sent. From now on the server may count the connection."""
+        """Handle the sending of CONNECT. From now on the server may count the connection."""
 
     def opened(self, connection: "Connection") -> None:
         """Handle the opening: the server acknowledged CONNECT and accepted all steps after connecting."""
@@ -530,7 +530,7 @@ class Connection:
             return
 
     def _continue_open(self) -> None:
-        """Close the connection if the page requested a close while it was opening. Otherwise set the deadline."""
+        """Close the connection if the page requested a close while it was opening. Otherwise set its next deadline."""
         if self._close_requested:
             self._send_disconnect()
         else:

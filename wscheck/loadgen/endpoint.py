@@ -26,8 +26,8 @@ class SetupError(ValueError):
 class UserIdentity(msgspec.Struct, frozen=True):
     """Request texts with the credentials of one user, which all connections of the user share.
 
-    path_prefix     request path and query up to `transport=`, which a transport's name follows; without Socket.IO, the
-                    whole path and query
+    path_prefix     request path and query up to and including `transport=`, so that the name of a transport can be
+                    appended; without Socket.IO, the whole path and query
     header_lines    complete header lines, including Host
     connect_packet  Engine.IO packet with the Socket.IO CONNECT
     token           the user's token, which is redacted in messages in which the server repeats it

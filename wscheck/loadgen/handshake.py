@@ -119,9 +119,9 @@ class HttpResponse:
             self.is_complete = not self._body_left
 
     def _parse_chunk(self) -> bool:
-        """Move one whole chunk from the data to the body, and return True.
+        """Move the next chunk from the received data to the body, and return True.
 
-        Return False if the data contains no whole chunk, or only the empty chunk that ends the response.
+        Return False if the chunk is not complete yet, or if it is the empty chunk that ends the response.
         """
         line_end = self._data.find(b"\r\n")
         if line_end < 0:
@@ -343,7 +343,11 @@ class EventStreamHandshake(WebSocketHandshake):
         self._head = b""
 
     def start(self) -> None:
-        """Send the request. Raises the same as `WebSocketHandshake.start`."""
+        """Send the request.
+
+        Raises:
+            TransportError: There is no socket or no local port for the transport.
+        """
         self._connection.open_new_transport()
         identity = self._connection.identity
         request = f"GET {identity.path_prefix} HTTP/1.1\r\n{identity.header_lines}Accept: {MEDIA_TYPE}\r\n"
@@ -396,7 +400,11 @@ class PollingHandshake(WebSocketHandshake):
         self._stage = _POLL
 
     def start(self) -> None:
-        """Send the first poll. Raises the same as `WebSocketHandshake.start`."""
+        """Send the first poll.
+
+        Raises:
+            TransportError: There is no socket or no local port for the transport.
+        """
         self._connection.open_new_transport()
         self._poll()
 
@@ -418,7 +426,10 @@ class PollingHandshake(WebSocketHandshake):
             self._response_received(data)
 
     def hung_up(self) -> bool:
-        """Handle the end of the data, with the same result as `WebSocketHandshake.hung_up`."""
+        """Handle the end of the data: the server closed its side of the transport.
+
+        Return True if the close completed a response, which is then processed. Return False if the connection failed.
+        """
         if self._stage in (_POLL, _POST) and self._response.data_ended():
             try:
                 self._response_complete()

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 class LocustProcess:
     """Load generator and aggregator of one Locust process, connected to Locust's events.
 
-    A single process uses both. A master has no generator, and the aggregator of a worker stays empty.
+    A process that runs without workers uses both. A master has no generator. The aggregator of a worker stays empty.
     """
 
     def __init__(self, environment: Any) -> None:
@@ -292,7 +292,7 @@ _processes: dict[int, LocustProcess] = {}
 
 
 def locust_process_for(environment: Any) -> LocustProcess:
-    """Return the state of the process for this Locust environment, which must have a runner."""
+    """Return the LocustProcess of this Locust environment, which must have a runner. Create it at the first call."""
     if id(environment) not in _processes:
         _processes[id(environment)] = LocustProcess(environment)
     return _processes[id(environment)]
@@ -349,7 +349,7 @@ class SocketUser(User):
             self.emit(options.emit_event, *self._emit_arguments(), ack=not options.no_acks)
 
     def _emit_arguments(self) -> tuple[Any, ...]:
-        """Return the payload of --emit-payload for this user, as the only argument; no argument without a payload."""
+        """Return a tuple with the payload of --emit-payload for this user; an empty tuple if there is no payload."""
         process = locust_process_for(self.environment)
         if process.emit_payload is None or process.generator is None or self.user_connections is None:
             return ()

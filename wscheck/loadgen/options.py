@@ -26,7 +26,11 @@ UserRow = tuple[str, str | None]
 
 
 class PageBehaviour(msgspec.Struct, frozen=True):
-    """Reconnect policy of each component of a user's page, and the seconds between the user's events (0: no events)."""
+    """Behaviour of the page of a user.
+
+    components    reconnect policy of each component of the page
+    emit_every_s  seconds between the events that the user sends; 0: no events
+    """
 
     components: tuple[ReconnectPolicy, ...]
     emit_every_s: float
@@ -169,7 +173,7 @@ def _connect_options(options: Any) -> ConnectOptions:
 
 
 def emit_payload_from(options: Any) -> Any:
-    """Return the template of the payload of the users' events, None if they have no payload.
+    """Return the parsed JSON of --emit-payload, None if it is not set. Placeholders in it are not replaced yet.
 
     Raises:
         SetupError: The payload is not JSON.

@@ -196,7 +196,7 @@ class EventStreamLoadConnection(PlainLoadConnection):
     def closed_by_server(self, *, transport_closed: bool = False) -> None:
         """Handle a close of the transport by the server.
 
-        If it arrived before this client closed the connection, the server ended the connection.
+        If the close arrived before this client closed the connection, the server ended the connection.
         """
         if self.state is ConnectionState.CLOSING:
             self._end(TRANSPORT_CLOSE, abort=True)
@@ -206,7 +206,7 @@ class EventStreamLoadConnection(PlainLoadConnection):
     def _ended_by_server(self) -> None:
         """Handle the end of the stream.
 
-        If it arrived before this client closed the connection, the server ended the connection.
+        The server ended it, unless this client had closed the connection before.
         """
         if self.state is ConnectionState.CLOSING:
             self._end(IO_SERVER_DISCONNECT, abort=True)
@@ -222,8 +222,8 @@ class EventStreamLoadConnection(PlainLoadConnection):
     def _send_disconnect(self) -> None:
         """Close the transport, as a browser does: a client of a stream sends nothing.
 
-        No closing handshake shows what the server did before. So what has arrived by now is read first: its events
-        count, and if it is the end of the stream, the server ended the connection.
+        A stream has no closing handshake, so the bytes that have arrived by now are read first. Events in them
+        count. If they contain the end of the stream, the server ended the connection.
         """
         self.state = ConnectionState.CLOSING
         self._read_rest()

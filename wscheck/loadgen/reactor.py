@@ -141,9 +141,9 @@ class Reactor:
         return cancel
 
     def worst_lag(self, within_s: float) -> float:
-        """Return the largest delay of a tick, in milliseconds, within the last `within_s` seconds (at most 120).
+        """Return the largest delay of a tick, in milliseconds, within the last `within_s` seconds.
 
-        Delays of up to 100 ms count as 0.
+        `within_s` may be at most 120. Delays of up to 100 ms count as 0.
         """
         horizon = time.monotonic() - within_s
         return max((ms for at, ms in self._long_lags if at >= horizon), default=0.0)

@@ -24,7 +24,11 @@ MAX_PAYLOADS = 64
 
 
 class _Payload:
-    """Time of the first delivery of an event's payload, and a dict of socket id to the number of deliveries."""
+    """Deliveries of one payload of an event.
+
+    first_at    time of the first delivery (monotonic seconds)
+    deliveries  dict of socket id to the number of deliveries on this connection
+    """
 
     __slots__ = ("deliveries", "first_at")
 
@@ -41,8 +45,8 @@ class UserConnections:
     never acknowledged does not count.
 
     A server replaces a connection by ending it. Its DISCONNECT may be read before or after the acknowledgement of the
-    newer connection, because the two travel on different transports. So whether an end was a
-    replacement is known only when the server has answered all CONNECTs that were sent before that end. The same applies
+    newer connection, because the two travel on different transports. An end can be classified as a replacement or not
+    only when the server has answered all CONNECTs that were sent before that end. The same applies
     to a connection that the server ended during the steps after connecting (such as a login): it was replaced if a
     newer one opens, and otherwise refused.
     """
@@ -149,7 +153,7 @@ class UserConnections:
         self._remove(connection)
 
     def ended(self, connection: Connection, reason: str) -> None:
-        """Count the end of an open connection, and its replacement if a newer connection replaced it."""
+        """Count the end of an open connection. If a newer connection replaced it, also count a replacement."""
         counters, at = self._generator.counters, time.monotonic()
         counters.open -= 1
         counters.current.disconnects[reason] = counters.current.disconnects.get(reason, 0) + 1
@@ -241,7 +245,9 @@ class UserConnections:
         return len(self.active) > 1 or self._recent_payloads is not None
 
     def events_received(self, connection: Connection, count: int) -> None:
-        """Count `count` events as greetings (events for each new connection) if the connection has just opened.
+        """Count `count` events as greetings (events for each new connection) if the connection is new.
+
+        A connection is new until it has been open for `GREETING_S` seconds or has sent an event.
 
         The events are not compared with those of the user's other connections.
         """

@@ -22,7 +22,7 @@ class Basis(StrEnum):
 
     VALUES   the values themselves
     MEDIANS  the medians, because there are too few durations for a higher percentile
-    NONE     none, because there are too few durations even for a median
+    NONE     the measure was not compared, because there are too few durations even for a median
     """
 
     VALUES = "values"

@@ -23,7 +23,7 @@ class EventCounter:
         self.unreadable: list[Unreadable] = []
 
     def add(self, events: Sequence[Event], times: Sequence[float]) -> float | None:
-        """Count `events` and return the latest of their `times`, None if they have no time."""
+        """Count `events`. `times` contains the times of those that have one; return the latest, None if it is empty."""
         self._kinds.update(map(type, events))
         if len(self.unreadable) < min(self._kinds[Unreadable], MAX_SHOWN_UNREADABLE):
             self.unreadable += [event for event in events if isinstance(event, Unreadable)]

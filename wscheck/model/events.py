@@ -224,7 +224,8 @@ class Subscribed(ConnectionEvent, frozen=True, kw_only=True):
 class Unsubscribed(ConnectionEvent, frozen=True, kw_only=True):
     """A subscription ended before its connection.
 
-    replaced  the client did not end it, but subscribed to the same again; the server keeps the new one only
+    replaced  the client subscribed again to the same name without ending this subscription, and the server keeps only
+              the new one
     """
 
     subscription: str = ""

@@ -71,7 +71,7 @@ class Finding(msgspec.Struct, kw_only=True):
     """One problem of one user, with all its occurrences.
 
     first_at, last_at  seconds since the Unix epoch, None where the evidence has no time
-    other_causes       further causes, of other connections of the finding; `cause` is the most specific
+    other_causes       causes of other connections in this finding; `cause` is the most specific of all causes
     rate               occurrences per second from the first to the last, None for too few occurrences
     connections        the most connections that were open at once, None for a finding that does not count them
     evidence           the first and the latest events that show the problem, limited in number

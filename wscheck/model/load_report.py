@@ -14,7 +14,7 @@ class EventCounts(msgspec.Struct, frozen=True, kw_only=True):
     """Event counts of a run.
 
     duplicated  events that another connection of the same user had already received
-    greetings   other events that arrived on a new connection before the client had sent an event on it
+    greetings   first events of a new connection that the server sent before the client had sent any; not duplicates
     """
 
     received: int = 0

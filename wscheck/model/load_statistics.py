@@ -190,7 +190,7 @@ class SecondCounts(msgspec.Struct):
 
     at                epoch second
     users, open       values at the end of the second
-    peak              most connections open at once; a sum over workers is an upper bound
+    peak              most connections open at once; for several workers the sum of their peaks, an upper bound
     heartbeat_lag_ms  longest delay of this process's own timer
     """
 

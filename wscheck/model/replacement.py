@@ -1,6 +1,7 @@
 """Definition of a replacement: the server ended a connection in favour of a newer one of the same user.
 
-The ledger, the traffic of pages and the load generator use the same reasons and times to recognise replacements.
+The ledger, the code that reads a page's traffic, and the load generator recognise replacements by the same reasons and
+times.
 """
 
 from wscheck.model.disconnect_reasons import FORCED_CLOSE, SERVER_ENDED, TRANSPORT_ENDED
@@ -21,8 +22,8 @@ def replacement_confidence(
 ) -> Confidence | None:
     """Return the confidence that a newer connection replaced one of the same user that ended for `reason`.
 
-    Return None if the connection was not replaced. `logged` means that only the server's log reports the end, which is
-    weaker evidence than a client's report. Times are in seconds since the epoch, None where unknown.
+    Return None if the evidence does not show a replacement. `logged` means that only the server's log reports the end,
+    which is weaker evidence than a client's report. Times are in seconds since the epoch, None where unknown.
     """
     if reason in SERVER_ENDED or reason == FORCED_CLOSE:
         return Confidence.MEDIUM if logged else Confidence.HIGH

@@ -85,7 +85,7 @@ _ENCODED_USER_INFO_VALUE = re.compile(
 def _named(not_value: str) -> re.Pattern[str]:
     """Return the pattern of a value that follows the name of a credential, as in `token=VALUE`.
 
-    `not_value` is a negative lookahead for words that are no value, although they follow such a name.
+    `not_value` is a negative lookahead. It excludes words after such a name that are not credentials.
     """
     return re.compile(
         rf"""(?imx)(?P<before>(?:{_NAME}{_QUOTE}?{_SIGN}|{_SESSION_NAME}(?:[ \t]*{_EQUALS}|{_QUOTE}[ \t]*:)[ \t]*)
@@ -165,7 +165,7 @@ def redact_source_code(text: str) -> str:
 
 
 def redact_credentials_in_code(text: str) -> str:
-    """Return source code like `redact_source_code`, but keep query values whose names do not suggest a credential."""
+    """Redact source code like `redact_source_code`, but keep URL parameters whose names do not suggest a credential."""
     text = _NAMED_QUERY_VALUE.sub(rf"\g<1>{HIDDEN}", _USER_INFO.sub(HIDDEN, text))
     return _NAMED_LITERAL.sub(rf"\g<1>\g<2>{HIDDEN}", text)
 
@@ -216,7 +216,7 @@ class Redactor:
         return _NAMED.sub(self._apparent, self.redact_forms(text))
 
     def redact_id(self, text: str) -> str:
-        """Return `text` like `redact`, but keep the words in names of events, such as `token:refreshed`."""
+        """Redact an id as `redact` does, but keep a word after a colon, as in the event name `token:refreshed`."""
         text = self.redact_forms(text)
         return _NAMED_IN_ID.sub(self._apparent, text) if _may_name_value(text) else text
 
@@ -423,12 +423,11 @@ def _pattern(secret: str) -> re.Pattern[str]:
 class _Needles(NamedTuple):
     """Parts of a secret that no encoding changes, for a fast search.
 
-    A text that contains the secret in any encoding contains all parts of one sequence in `exact`, or, in lower case,
-    one text in `lower`.
+    If a text contains the secret in any encoding, one of two things is true: the text contains every part of one
+    sequence in `exact`, or the text in lower case contains one item of `lower`.
 
-    exact  one sequence for the secret, and one for each of its base64 encodings: their runs of letters and digits
-    lower  the hexadecimal digits, the percent-encoding and the escapes of JSON of the secret, in lower case; the
-           escapes without their backslashes
+    exact  runs of letters and digits: one sequence from the secret itself, and one from each base64 encoding of it
+    lower  the secret in hexadecimal digits, in percent-encoding, and as JSON escapes without backslashes (lower case)
     """
 
     exact: tuple[tuple[str, ...], ...]
@@ -487,7 +486,7 @@ def _spelled(secret: str) -> str:
 
 
 def _utf16_units(text: str) -> Iterator[str]:
-    """Yield the hexadecimal digits of each escape with which JSON can write `text`."""
+    """Yield the four hexadecimal digits of each JSON escape (`\\uXXXX`) for `text`: one escape per UTF-16 unit."""
     units = text.encode("utf-16-be", "surrogatepass").hex()
     return (units[at : at + 4] for at in range(0, len(units), 4))
 

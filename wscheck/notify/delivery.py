@@ -97,7 +97,10 @@ class DeliveryTarget(Protocol[M]):
 
 
 class DeliveryQueue(Generic[M]):
-    """Queue and thread that deliver messages to one receiver. They call `note` with a text about lost messages."""
+    """Queue and thread that deliver messages to one receiver.
+
+    note  function that receives a text for the user when messages are lost
+    """
 
     def __init__(self, target: DeliveryTarget[M], note: Callable[[str], None], redactor: Redactor) -> None:
         self._target, self._note, self._redactor = target, note, redactor
@@ -156,7 +159,7 @@ class DeliveryQueue(Generic[M]):
                 return
 
     def _deliver(self, message: M) -> bool:
-        """Deliver or drop a message. Return False if the run ends, so that no further message can be delivered."""
+        """Deliver or drop a message. Return False if the thread must stop, because the run ends."""
         pause = FIRST_PAUSE_S
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
@@ -180,8 +183,8 @@ class DeliveryQueue(Generic[M]):
     def _pause(self, seconds: float, asked: float) -> bool:
         """Wait before the next attempt. Return False if the run ends too soon for another attempt.
 
-        Wait for `seconds`, or for the `asked` seconds of the receiver if they are more (0 if it asked for no pause).
-        The end of the run cuts a pause short, unless the receiver asked for it.
+        The pause is the longer of `seconds` and `asked`. `asked` is the pause that the receiver asked for, or 0. When
+        the run ends, a pause that the receiver did not ask for ends at once.
         """
         until = time.monotonic() + min(LONGEST_PAUSE_S, max(seconds, asked))
         if not self._closing.is_set():
@@ -293,7 +296,7 @@ def slack_text(incident: Incident) -> str:
 
 
 def _retry_after(error: urllib.error.HTTPError) -> float:
-    """Return the seconds of the Retry-After header (RFC 9110, section 10.2.3), 0 for a date or without one."""
+    """Return the seconds in the Retry-After header (RFC 9110, section 10.2.3), 0 if it is missing or a date."""
     value = error.headers.get("Retry-After", "") if error.headers else ""
     return float(value) if value.isdigit() else 0.0
 

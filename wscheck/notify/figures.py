@@ -105,7 +105,8 @@ class Figures:
     begins with 0, so that a monitoring system sees the first increase.
 
     polled_at  time.monotonic() of the last poll of the logs
-    bucket_counts, duration_sum  the histogram of the durations: one count per limit, and one for longer durations
+    bucket_counts, duration_sum  histogram of the durations: one count per upper limit in `DURATIONS_S`, and one for
+                                 longer durations; and the sum in seconds
     on_duration  functions that receive each duration in seconds
     """
 
@@ -133,7 +134,7 @@ class Figures:
             self._counts[OPEN_INCIDENTS][incident.rule,] += 1
 
     def values(self, metric: Metric) -> Iterable[tuple[LabelValues, float]]:
-        """Return the current value of each series of a counter or gauge. Any thread may call it."""
+        """Return (label values, current value) of each series of a counter or gauge. Any thread may call it."""
         if metric in self._current:
             return self._current[metric]().items()
         return list(self._counts[metric].items())

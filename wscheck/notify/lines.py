@@ -105,7 +105,7 @@ def log_location(event: Event) -> str:
 
 
 class NdjsonStream:
-    """Writer of a recording, one JSON object per line, to `out`. Without a `header`, it continues an existing one."""
+    """Writer of a recording to `out`, one JSON object per line. If `header` is None, `out` already has a header."""
 
     def __init__(self, out: BinaryIO, header: RecordingHeader | None, redactor: Redactor) -> None:
         self._out, self._redactor = out, redactor
@@ -123,7 +123,7 @@ class NdjsonStream:
         self._add(incident)
 
     def on_poll_end(self, now: float | None) -> bool:
-        """Write the collected lines."""
+        """Write the lines that were added since the last write. Return False, because no early poll is needed."""
         self._flush()
         return False
 

@@ -146,7 +146,7 @@ class RateHistory:
 
     @property
     def per_second(self) -> float:
-        """The mean of the last ten complete seconds, or of fewer; the current count if no second is complete."""
+        """Mean count of the last ten complete seconds (fewer at the start). Before that, the count of this second."""
         complete = min(MEAN_S, self._second - self._first)
         return sum(self.history[-1 - complete : -1]) / complete if complete else float(self.history[-1])
 
@@ -262,7 +262,7 @@ def _rate_text(per_second: float) -> str:
 
 
 class _Sparkline:
-    """Sparkline of as many of the latest counts as fit. In a narrow terminal, it shrinks before the text beside it."""
+    """Sparkline of the latest counts that fit. In a narrow terminal, it becomes shorter to leave room for the text."""
 
     def __init__(self, counts: Sequence[int]) -> None:
         self._counts = counts
@@ -303,7 +303,10 @@ def _users(watch: WatchView, now: float | None, room: int, redactor: Redactor) -
 
 
 class IncidentRates:
-    """Occurrences per second of each group of incidents in the last `RATE_S` seconds, from counts at several times."""
+    """Occurrences per second of each group of incidents, over the last `RATE_S` seconds.
+
+    A rate is computed from the counts that the first and the last call of `observe` in this time recorded.
+    """
 
     def __init__(self) -> None:
         self._counts: dict[GroupKey, deque[tuple[float, int]]] = {}
@@ -363,7 +366,7 @@ class IncidentGroup:
 
     @property
     def order(self) -> tuple[float, int, int, int]:
-        """Sort key: the highest rate first, then the highest severity, the order of the rules, and the most users."""
+        """Sort key: highest rate, then highest severity, then position in the list of rules, then most users."""
         rank = _RULE_ORDER.get(self.rule, len(_RULE_ORDER))
         return -round(self.rate, 1), -self.severity.rank, rank, -len(self.incidents)
 
@@ -398,7 +401,7 @@ class IncidentGroup:
         ]
 
     def users(self, shown: int, now: float | None) -> list[Text]:
-        """Return a line for each of the worst users, and the number of the others."""
+        """Return a line for each of the `shown` worst users, and a line with the number of users left out."""
         lines = [
             _line(f"  {_shortened(self._redactor.redact_id(incident.user or '?'), 20)}  {_frequency(incident, now)}")
             for incident in self.incidents[:shown]
@@ -407,7 +410,7 @@ class IncidentGroup:
 
 
 def _current_rate(incident: Incident, now: float | None) -> float:
-    """Return the occurrences per second of an incident, 0 if the latest is older than `RATE_S`."""
+    """Return the occurrences per second of an incident, 0 if its last occurrence was over `RATE_S` seconds ago."""
     is_current = incident.last_at is not None and now is not None and now - incident.last_at <= RATE_S
     return incident.rate or 0.0 if is_current else 0.0
 

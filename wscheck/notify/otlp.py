@@ -129,7 +129,7 @@ class OtlpReceiver:
 
 
 def _path(url: str, signal: str) -> str:
-    """Return the URL to which a receiver with the base URL `url` gets a `signal` ("logs" or "metrics").
+    """Return the URL to which a `signal` ("logs" or "metrics") is sent. `url` is the base URL of the receiver.
 
     Source: OTLP specification, "Endpoint URLs for OTLP/HTTP".
     """
@@ -211,14 +211,14 @@ def _nanoseconds(seconds: float) -> int:
 
 
 def _place(incident: Incident) -> dict[str, str | int | None]:
-    """Return log attributes with the file and line of the latest event in the evidence that was read from a file."""
+    """Return log attributes with a file and line: those of the latest evidence that was read from a file."""
     places = (each for each in reversed(incident.evidence) if getattr(each, "path", None))
     place: Any = next(places, None)
     return {} if place is None else {"log.file.path": place.path, "wscheck.line": place.line}
 
 
 class OtlpMetrics:
-    """The figures as metrics of OpenTelemetry. The thread of `reader` reads the current values, and sends them."""
+    """The figures as metrics of OpenTelemetry. A thread of the SDK reads the current values, and sends them."""
 
     name = "OTLP metrics"
 

@@ -31,7 +31,7 @@ class HostLimit:
     """The permitted hosts, and the hosts that a run could not reach because of the limit.
 
     hosts    the permitted hosts in lower case, an IPv6 address in brackets
-    refused  dict of unreachable host to True if its absence may have changed the behaviour of a page or a server
+    refused  dict of unreachable host to True if a refused request to it may have changed what a page or a server does
     """
 
     def __init__(self, hosts: Collection[str]) -> None:
@@ -55,7 +55,10 @@ class HostLimit:
         return host is None or host in self.hosts
 
     def record(self, url: str, *, matters: bool = True) -> None:
-        """Remember the host of a request if it is not permitted; `matters` is the value for it in `refused`."""
+        """Add the host of a request to `refused` if it is not permitted.
+
+        matters  the request may change what a page or a server does
+        """
         host = url_host(url)
         if host is not None and host not in self.hosts and (host in self.refused or len(self.refused) < MAX_REFUSED):
             self.refused[host] = matters or self.refused.get(host, False)
@@ -88,7 +91,7 @@ def host_limit() -> HostLimit | None:
 
 
 def http_session(**options: Any) -> aiohttp.ClientSession:
-    """Return a session that contacts no host outside of the current limit, also not when a server redirects to one."""
+    """Return a session that contacts only permitted hosts. It refuses redirects to other hosts too."""
     limit = host_limit()
     if limit is None:
         return aiohttp.ClientSession(**options)

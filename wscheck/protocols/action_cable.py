@@ -86,11 +86,11 @@ def _is_command(message: Any) -> bool:
 
 
 class _Identifier(msgspec.Struct):
-    """Subscriptions of the client with one identifier.
+    """All subscriptions of the client that have the same identifier.
 
-    count      number of subscriptions that the client made
-    confirmed  number of these subscriptions when the server sent its latest confirmation
-    sent       number of commands that the client sent in quick succession; a pause starts the count again
+    count      number of these subscriptions
+    confirmed  value of `count` at the latest confirmation by the server
+    sent       number of commands to subscribe since the latest confirmation or pause
     """
 
     count: int = 0

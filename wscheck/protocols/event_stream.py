@@ -138,6 +138,6 @@ def _incomplete_length(data: bytes) -> int:
 
 
 def encode_event(name: str, data: str) -> str:
-    """Return an event as the text of a stream, for sources that report parsed events."""
+    """Return the text of an event as it stands in a stream. Sources that report parsed events need it."""
     lines = [f"event: {name}", *(f"data: {line}" for line in data.split("\n"))]
     return "\n".join(lines) + "\n\n"

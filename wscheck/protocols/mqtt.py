@@ -154,7 +154,10 @@ class PacketParser:
 
 
 def _variable_integer(data: bytes | bytearray, at: int) -> tuple[int, int]:
-    """Return the variable byte integer at `at`, and its size in bytes: 0 if it is incomplete, -1 if it is too long."""
+    """Return the variable byte integer at offset `at`, and its size in bytes.
+
+    The size is 0 if the integer is incomplete, and -1 if it is too long.
+    """
     value = 0
     for size, byte in enumerate(data[at : at + _MAX_LENGTH_BYTES], start=1):
         value |= (byte & 0x7F) << (7 * (size - 1))

@@ -115,7 +115,10 @@ def _text(ref: str | int | None) -> str | None:
 
 
 def _decode_binary(data: bytes, direction: Direction) -> PhoenixMessage | None:
-    """Return a binary message: its kind, the length of each field, the fields, and the payload."""
+    """Parse a binary message. Return None if its kind is unknown or its fields are incomplete.
+
+    The bytes are the kind of the message, the length of each field, the fields, and the payload.
+    """
     kind = data[0] if data else -1
     is_sent = direction is Direction.SENT
     if kind == _PUSH:
@@ -146,10 +149,10 @@ def _decode_binary(data: bytes, direction: Direction) -> PhoenixMessage | None:
 
 
 def _split(data: bytes, start: int, count: int, encodings: int = 0) -> tuple[list[str] | None, bytes]:
-    """Return `count` text fields of a binary message, None if data are missing, and the data after the fields.
+    """Return a list of `count` text fields of a binary message, and the data after the fields.
 
     From `start` on, the message has one byte for the length of each field, then `encodings` other bytes, then the
-    fields.
+    fields. If bytes are missing, None takes the place of the list.
     """
     at = start + count + encodings
     try:

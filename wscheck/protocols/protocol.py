@@ -180,8 +180,8 @@ class Subscribed(WireEvent, frozen=True, kw_only=True):
 class Unsubscribed(WireEvent, frozen=True, kw_only=True):
     """A subscription ended.
 
-    by_server  the server ended it
-    replaced   the client did not end it, but subscribed to the same again; the server keeps the new one only
+    by_server  True if the server ended it
+    replaced   True if it ended because the client made the same subscription again: the server keeps only the new one
     """
 
     id: str
@@ -238,7 +238,9 @@ WireEvents = list[WireEvent]
 
 
 class Link(ABC):
-    """One HTTP request or one WebSocket that carries data of a session. A session that has only one is its own link.
+    """One HTTP request or one WebSocket that carries data of a session.
+
+    A `Session` is a `Link` too: it stands for its request or WebSocket if it has only one.
 
     carries  False for a WebSocket that is still being tested for an upgrade: its end does not end the session
     """
@@ -269,7 +271,8 @@ class Session(Link):
         """Process the end of the transport.
 
         code    the WebSocket close code, None if it is unknown
-        reason  reason of the end (`wscheck.model.disconnect_reasons`), unless the session knows a more precise one
+        reason  reason of the end (`wscheck.model.disconnect_reasons`); it is not reported if the data of the session
+                showed a more precise one
         """
 
     def link(self, opening: Opening) -> Link:

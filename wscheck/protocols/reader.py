@@ -34,7 +34,7 @@ SUBPROTOCOL = "sec-websocket-protocol"
 
 
 class Restarted(WireEvent, frozen=True, kw_only=True):
-    """The connection has another protocol than assumed. Its earlier events do not count; corrected ones follow."""
+    """The connection has another protocol than assumed. The events that follow replace all its earlier events."""
 
 
 class ConnectionReader:
@@ -180,7 +180,7 @@ class _CarriedReader:
 
     @property
     def recognition(self) -> Recognition:
-        """Protocol of the inner connection; if that carries another connection in turn, the protocol of the latter."""
+        """Protocol of the inner connection. If it carries a further connection, the protocol of the further one."""
         return self._reader.carried or self._reader.recognition
 
     def start(self, at: float) -> WireEvents:

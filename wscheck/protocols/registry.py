@@ -41,8 +41,8 @@ PROTOCOLS: tuple[Protocol, ...] = (
 class Recognition(msgspec.Struct, frozen=True):
     """Protocol of a connection, by what is known so far.
 
-    others  names of all protocols that are equally likely, in which case `protocol` is a plain WebSocket or stream;
-            empty if one is the most likely
+    others  if several protocols are equally likely, their names: `protocol` is then a plain WebSocket or stream;
+            otherwise empty
     """
 
     protocol: Protocol

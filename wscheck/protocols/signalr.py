@@ -240,9 +240,9 @@ def _text(value: object) -> str:
 
 
 def _read_length(content: bytes, at: int) -> tuple[int | None, int]:
-    """Return the length of a message and the number of bytes that state it.
+    """Return the length of a message, and the number of bytes in which this length is written.
 
-    The number is 0 if bytes are missing. The length is None if too many bytes state it.
+    Return (0, 0) if some of these bytes are missing, and (None, 0) if there are too many of them.
     """
     length = 0
     for size, byte in enumerate(content[at : at + _MAX_LENGTH_BYTES], start=1):

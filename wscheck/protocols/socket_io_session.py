@@ -303,7 +303,10 @@ class SocketIoSession(Session):
 
 
 class _WebSocketLink(Link):
-    """WebSocket of a session: its first transport, or one for an upgrade, which carries its data after UPGRADE only."""
+    """WebSocket of a session: its first transport, or the target of an upgrade.
+
+    The target of an upgrade carries data of the session only after the packet UPGRADE.
+    """
 
     def __init__(self, session: SocketIoSession, *, carries: bool) -> None:
         self._session, self.carries = session, carries

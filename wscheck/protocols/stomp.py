@@ -105,7 +105,10 @@ class StompParser:
         return end >= 0
 
     def _next_frame(self) -> tuple[int, StompFrame | None]:
-        """Return the length of the first frame, 0 if it is incomplete, and the frame, None if it cannot be read."""
+        """Return the length of the first frame, and the frame.
+
+        The length is 0 if the frame is incomplete. The frame is None if it is incomplete or cannot be read.
+        """
         nul = self._data.find(b"\0")
         head_end, body_at = self._head()
         if head_end < 0 or 0 <= nul < head_end:
@@ -125,7 +128,7 @@ class StompParser:
         return end + 1, msgspec.structs.replace(frame, body=body) if frame is not None else None
 
     def _head(self) -> tuple[int, int]:
-        """Return the positions of the headers' end and the body's start, -1 if the headers are incomplete."""
+        """Return the positions of the headers' end and of the body's start, both -1 if the headers are incomplete."""
         ends = [(at, at + len(mark)) for mark in (b"\n\n", b"\n\r\n") if (at := self._data.find(mark)) >= 0]
         return min(ends, default=(-1, -1))
 

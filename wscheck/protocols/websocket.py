@@ -1,7 +1,7 @@
 """Plain WebSockets, whose messages have no known protocol.
 
-A message that is a JSON object, or a JSON array that starts with a string, has a name in most applications: the value
-of one of its first keys. All other messages are named "message".
+In most applications, a message has a name. In a JSON object, it is the value of a key such as "event" or "type". In a
+JSON array, it is the first item. Messages without a name are named "message".
 """
 
 from abc import abstractmethod

@@ -20,7 +20,7 @@ def allowed_lines(report: Report) -> list[str]:
 
 
 def allow_note_lines(report: Report) -> list[str]:
-    """Return the remarks about the allow-list, and about a policy that is not set, each with its severity."""
+    """Return one line per remark about the allow-list, and one if the policy is not set: `severity: remark`."""
     lines = [f"{note.severity}: {one_line(note.text)}" for note in report.allow_notes]
     if UNDECIDED in report.gaps:
         lines.append(f"note: {UNDECIDED.reason}: write {UNDECIDED.closes_with}")

@@ -1,4 +1,7 @@
-"""Failures of a run that no finding explains: missing evidence with --strict, crossed thresholds, worse measures."""
+"""Failures of a run that no finding explains.
+
+They are crossed thresholds, comparisons in which a measured value became worse, and missing evidence with `--strict`.
+"""
 
 from collections.abc import Sequence
 

@@ -78,9 +78,10 @@ class OpenerIndex:
 
 
 def _caller(outcome: AttemptOutcome, outcomes: Iterable[AttemptOutcome]) -> CodeLocation | None:
-    """Return the first frame at which the call stack of a connection differs from other stacks with the same opener.
+    """Return the frame at which the call stack of `outcome` differs from another stack with the same opener.
 
-    The opener is the call site that opened the connection. Return None if no stack with this opener is different.
+    The opener is the call site that opened the connection. The other stacks are those of `outcomes`. Return None if no
+    stack with this opener is different.
     """
     others = (each.stack for each in outcomes if each.opener == outcome.opener and each.stack != outcome.stack)
     frames = (stack_frames.divergence(outcome.stack, other) for other in others)
@@ -198,9 +199,9 @@ def group_by_problem(findings: Iterable[Finding]) -> list[list[FindingGroup]]:
 
 
 def group_messages(group: FindingGroup) -> list[tuple[str, str]]:
-    """Return (message, frequency and scope) pairs, each message once.
+    """Return each message once, as a pair (message, text that states its frequency, scenarios and users).
 
-    If there are too many messages, the last pair contains the number of the omitted ones.
+    If there are too many messages, the last pair is a text with the number of omitted messages, and "".
     """
     by_message: dict[str, list[Finding]] = {}
     for finding in (group.finding, *group.others):

@@ -69,7 +69,7 @@ def _annotation(location: FindingLocation | None, group: FindingGroup, openers: 
 def _inconclusive_checks(report: Report) -> list[tuple[str, str]]:
     """Return (name, reason) of each inconclusive scenario.
 
-    If only the run as a whole is inconclusive, return one pair: the target of the run, and its reason.
+    If only the run as a whole is inconclusive, return one pair: the run's target, and the reason for its verdict.
     """
     scenarios = report.scenarios if isinstance(report, VerifyReport) else []
     checks = [(scenario.id, scenario.reason) for scenario in scenarios if scenario.verdict is Verdict.INCONCLUSIVE]

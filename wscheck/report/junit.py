@@ -106,7 +106,10 @@ def _testcase_element(case: _TestCase, openers: OpenerIndex) -> ET.Element:
 
 
 def _body(case: _TestCase, findings: Iterable[Finding], openers: OpenerIndex) -> str:
-    """Return the requirement of a test case, followed by the full text of every finding. Return "" without findings."""
+    """Return the full text of every finding, after the requirement that the scenario checks, if there is one.
+
+    Return "" without findings.
+    """
     texts = [escape_control(full_text(finding, openers.openers_for(finding))) for finding in findings]
     requirement = [f"Requirement: {one_line(case.requirement)}"] if case.requirement and texts else []
     return "\n\n".join([*requirement, *texts])

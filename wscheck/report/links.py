@@ -23,9 +23,9 @@ def cause_address(cause: str) -> str | None:
 
 
 def gap_address(gap: Gap) -> str | None:
-    """Return the URL of a kind of gap, or of the error that ended the run.
+    """Return the URL at which a gap of this kind is explained. A gap can also stand for the error that ended the run.
 
-    Return None if the id contains characters that no id of wscheck contains: a report from another source can have one.
+    Return None if the gap's id contains characters that no id of wscheck contains, as in a report from another source.
     """
     page = "errors" if gap.id in ERROR_IDS else "gaps"
     return f"{SITE}{page}/#{gap.id}" if _ID.fullmatch(gap.id) else None

@@ -138,7 +138,10 @@ def format_change(measure: ComparedMeasure) -> str:
 
 
 def _format_few(measure: ComparedMeasure) -> str:
-    """Return the change of the median of a measured time. It has too few durations to compare a high percentile."""
+    """Return the change of a measure with too few durations to compare a high percentile: the change of the median.
+
+    Return "too few to compare" if there are too few even for a median.
+    """
     if measure.basis is Basis.NONE:
         return "too few to compare"
     if measure.change is MeasureChange.SAME or measure.ratio is None:
@@ -160,7 +163,7 @@ def _format_known_change(measure: ComparedMeasure, before: float, after: float) 
 
 
 def _format_no_change(before: float, after: float, unit: str) -> str:
-    """Return the reason why two possibly different numbers count as the same."""
+    """Return a text for two numbers that count as the same, for example `about the same`."""
     if format_amount(before, unit) == format_amount(after, unit):
         return "the same"
     close = unit == "ms" and abs(after - before) <= TIME_TOLERANCE_MS

@@ -98,7 +98,7 @@ def _limits(report: LogsReport) -> Iterator[str]:
 def _key_hint(level: str, report: LogsReport) -> str:
     """Return a hint for logs without any record that contains both a user id and a socket id, "" for other logs.
 
-    `level` is the id that the records contain: "user" or "socket". The hint explains how to read the other one.
+    `level` is the id that the records contain: "user" or "socket". The hint explains how to read the missing id.
     """
     key = {"user": "sid", "socket": "user"}.get(level)
     if key is None or (report.levels.get("full") if level == "user" else report.most_open):
@@ -131,11 +131,10 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
 
 
 def command_with_markers(report: LogsReport) -> str:
-    """Return the command that reads the logs again with the suggested markers.
+    """Return the command that reads the logs again with the suggested markers, "" if no marker is missing.
 
-    A marker is a text by which wscheck recognizes the lines about an event. Return "" if no marker is missing, because
-    events about connections were read. If only ends of connections were read, and other lines probably report their
-    openings, the markers of the openings are missing.
+    A marker is a text by which wscheck recognises the lines about an event. Markers are missing if no event about a
+    connection was read. They are also missing if no opening was read, but some lines probably report openings.
     """
     if report.access or not (_has_no_connection_event(report) or _has_proposed_openings(report)):
         return ""

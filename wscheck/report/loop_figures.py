@@ -9,7 +9,9 @@ ACTION_COLUMNS = ("action", "open before", "open after")
 
 
 def round_rows(report: BrowserReport) -> list[tuple[str, str, str, str]]:
-    """Return table rows (visited place, what was counted, counts before the first and after each round, growth).
+    """Return table rows (visited place, kind of object counted, counts, growth).
+
+    The counts are those before the first round and after each round.
 
     Connections always have a row; handlers and subscriptions have one only if their number grows or may grow.
     """
@@ -36,7 +38,7 @@ def _shown(counts: RoundCounts) -> str:
 
 
 def action_rows(report: BrowserReport) -> list[tuple[str, str, str]]:
-    """Return (action, connections before, connections after)."""
+    """Return a table row for each action: (action, open connections before it, open connections after it)."""
     return [(action.action, str(action.before), str(action.after)) for action in report.actions]
 
 

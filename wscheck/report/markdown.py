@@ -49,7 +49,7 @@ def render(report: Report, events: Sequence[AnyEvent]) -> str:
 
 
 def _gaps(report: Report) -> str:
-    """Return the gaps because of which a run is not passed, as a list."""
+    """Return a Markdown list, with a heading, of the gaps that keep the run from passing; "" if there are none."""
     shown = summary.blocking_gaps(report)
     lines = [f"- {_linked(gap.id, links.gap_address(gap))}: {escape_markdown(gap.reason)}" for gap in shown]
     return "\n".join(["### Missing evidence", "", *lines]) if lines else ""

@@ -38,7 +38,7 @@ _CLEANUP_NAMES = {Cleanup.CLOSES: "by the cleanup", Cleanup.MISSING: "never", Cl
 
 
 def opening_call_rows(report: ScanReport) -> list[tuple[str, str, str, str]]:
-    """Return (place, what it opens, context, what closes it) of each opening call, in the order of the files."""
+    """Return one row per opening call: its place, what it opens, its context, and what closes the connection."""
     return [
         (str(call.location), f"{_API_NAMES[call.api]} {call.url}".strip(), _context(call), _CLEANUP_NAMES[call.cleanup])
         for call in report.openings
@@ -53,7 +53,7 @@ def _context(call: OpeningCall) -> str:
 
 
 def scan_facts(report: ScanReport) -> list[str]:
-    """Return what was read, and what was not checked, in sentences."""
+    """Return sentences: the number of files that were read, then each gap that does not prevent a verdict."""
     places = len(report.openings)
     verb = "opens" if places == 1 else "open"
     read = f"read {plural(report.files, 'source file')}: {plural(places, 'place')} {verb} connections"

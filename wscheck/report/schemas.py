@@ -170,7 +170,7 @@ def file_name(name: str) -> str:
 
 
 def encode(name: str) -> bytes:
-    """Return the schema as JSON text, exactly as the stored files contain it: indented, with the fields in order."""
+    """Return the schema of the document `name` as indented JSON text, exactly as the stored file contains it."""
     return msgspec.json.format(msgspec.json.encode(json_schema(name)), indent=2) + b"\n"
 
 

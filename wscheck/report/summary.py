@@ -60,7 +60,7 @@ def headline(report: Report) -> str:
 
 
 def verdict_line(report: Report) -> tuple[str, str]:
-    """Return the verdict with its symbol, and the counts with the duration: `✗ FAILED`, `2 findings in 3.1 s`."""
+    """Return the verdict with its symbol (`✗ FAILED`), and the counts with the duration (`2 findings in 3.1 s`)."""
     counts = ", ".join(filter(None, [_counts(report), allowed_count(report)]))
     duration = format_duration(report.duration_s)
     details = f"{counts} in {duration}" if counts else f"after {duration}"
@@ -68,7 +68,7 @@ def verdict_line(report: Report) -> tuple[str, str]:
 
 
 def opening_lines(report: Report) -> list[str]:
-    """Return the two lines that say most about a run: the verdict with its counts, and the sentence about it."""
+    """Return two lines: the verdict with counts and duration, then one sentence about the result of the run."""
     return ["  ".join(verdict_line(report)), one_line(headline(report))]
 
 
@@ -134,7 +134,7 @@ def _comparison_headline(report: CompareReport) -> str:
 
 
 def _finding_counts(report: Report) -> str:
-    """Return for example `, with 1 warning and 2 notes`, "" without findings."""
+    """Return the number of findings of each severity, such as `, with 1 warning and 2 notes`; "" if there are none."""
     counts = Counter(finding.severity for finding in report.findings)
     parts = [plural(counts[severity], severity) for severity in reversed(Severity) if counts[severity]]
     parts += [text] if (text := allowed_count(report)) else []

@@ -75,7 +75,10 @@ def _render_plain(report: Report, events: Sequence[AnyEvent], width: int) -> str
 
 
 def _render(report: Report, events: Sequence[AnyEvent], console: Console) -> str:
-    """Return the report in the width and colours of the console. Wrapping can move any text to the start of a line."""
+    """Return the report in the width and colours of the console.
+
+    Text that CI systems read as a command at the start of a line is escaped, because wrapping can move it there.
+    """
     with console.capture() as captured:
         _print_to_console(report, events, console)
     return escape_ci_commands(captured.get())
@@ -119,7 +122,7 @@ def _title(report: Report) -> Text:
 
 
 def _finding_group(group: FindingGroup) -> RenderableType:
-    """Return the rule, severity, messages and frequency of one group."""
+    """Return the text about the findings of one rule and cause: rule, severity, confidence, messages and frequency."""
     finding = group.finding
     head = Text.assemble(
         (f"{summary.MARKS[Verdict.FAILED]} {finding.rule}", f"bold {_SEVERITY_STYLE[finding.severity]}"),
@@ -133,7 +136,7 @@ def _finding_group(group: FindingGroup) -> RenderableType:
 
 
 def _facts(problem: Sequence[FindingGroup], openers: OpenerIndex) -> RenderableType:
-    """Return the facts that all groups of a problem share: user, openers of the connections, cause, fix and diffs."""
+    """Return a table with the facts of the finding that has the most openers, then the diffs that fix the problem."""
     finding = max((group.finding for group in problem), key=lambda each: len(openers.openers_for(each)))
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
@@ -205,7 +208,7 @@ def _scenario_lines(scenario: ScenarioResult, style: str, brief: bool) -> Iterat
 
 
 def _has_counts(scenario: ScenarioResult) -> bool:
-    """Return whether counts are meaningful: not for a skipped scenario or an unreachable server."""
+    """Return whether to show counts: the scenario passed or failed, or it opened a connection."""
     return scenario.verdict in (Verdict.PASSED, Verdict.FAILED) or scenario.connections_opened > 0
 
 
@@ -347,7 +350,7 @@ def _scan_figures(report: ScanReport) -> Iterator[RenderableType]:
 
 
 def _connection_lines(report: BrowserReport) -> Iterator[RenderableType]:
-    """Yield a line about the connections that one call site opened in one tab for one user, for each such combination.
+    """Yield one line for each group of connections with the same tab, user and call site.
 
     Then yield the notes about the limits of the observation.
     """
@@ -395,7 +398,7 @@ def _opener(connection: ConnectionSummary) -> str:
 
 
 def _lifetimes(group: Sequence[ConnectionSummary]) -> str:
-    """Return for example `9 connections, 8 of them closed after 0.3 s (io server disconnect)`."""
+    """Describe connections and their median lifetime: `9 connections, 8 of them closed after 0.3 s (io ...)`."""
     closed = [connection for connection in group if connection.closed_at is not None]
     count = plural(len(group), "connection")
     if not closed:
@@ -411,7 +414,7 @@ def _lifetimes(group: Sequence[ConnectionSummary]) -> str:
 
 
 def _verdict(report: Report) -> RenderableType:
-    """Return the last lines: verdict, headline or reasons, and the first fix."""
+    """Return the last lines: the verdict, why the run did not pass, the first fix, and the scope of the run."""
     style = _STYLE[report.verdict]
     mark, details = summary.verdict_line(report)
     head = Text.assemble((mark, f"bold {style}"), f"  {details}")
@@ -449,8 +452,8 @@ def print_changes(before: Report, after: Report, stdout: TextIO, environ: Mappin
 def change_lines(before: Report, after: Report) -> list[Text]:
     """Return one line per difference, then the verdict.
 
-    A finding that only the first run contains is shown as "gone". If the second run has no verdict, it is shown as "not
-    seen", because that run may not have looked for it.
+    A finding that only the first run contains is shown as "gone". If the second run neither
+    passed nor failed, such a finding is shown as "not seen", because that run may not have looked for it.
     """
     old, new = _by_key(before), _by_key(after)
     proven = after.verdict in (Verdict.PASSED, Verdict.FAILED)
@@ -467,7 +470,10 @@ def change_lines(before: Report, after: Report) -> list[Text]:
 
 
 def _by_key(report: Report) -> dict[FindingKey, Finding]:
-    """Return one finding per rule, cause and place, the most severe first. Scenarios show the same fault repeatedly."""
+    """Return a dict of key to finding, the most severe first.
+
+    The key ignores the scenario, because several scenarios can show the same fault.
+    """
     found: dict[FindingKey, Finding] = {}
     for finding in finding_text.by_severity(report.findings):
         found.setdefault(finding_key(msgspec.structs.replace(finding, scenario=None)), finding)

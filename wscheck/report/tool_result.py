@@ -28,7 +28,7 @@ MAX_DIFFS = 5
 
 
 class CheckedPlace(msgspec.Struct, kw_only=True):
-    """Place that shows a problem. `what` describes the code or the event at this line."""
+    """Line of a file that shows a problem. `what` describes the code or the event in this line."""
 
     file: str
     line: int
@@ -125,7 +125,7 @@ class ExplainedId(msgspec.Struct, kw_only=True):
 
 
 class ExplanationResult(msgspec.Struct, kw_only=True):
-    """Explanations of one id, or the title of every id."""
+    """Explanation of the requested rule, cause or other id, or the titles of all ids if none was requested."""
 
     schema: str = EXPLANATION_SCHEMA
     explanations: list[ExplainedId]
@@ -210,7 +210,7 @@ def _add_opening(
 
 
 def _places(findings: Iterable[Finding], index: OpenerIndex) -> list[CheckedPlace]:
-    """Return the places of the findings. The file of a place is a URL if a script has no source map."""
+    """Return the places of the findings. The file of a place is the URL of the script if it has no source map."""
     found: dict[tuple[str, int], CheckedPlace] = {}
     for finding in findings:
         openers = index.openers_for(finding)

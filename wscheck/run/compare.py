@@ -60,8 +60,8 @@ class Measure(Generic[ReportKind]):
     divisor  function that returns the size of the run, by which the number is divided before the comparison
     floor    smallest number in the comparison. A smaller number is replaced by it: for example, users without a
              connection are no improvement over users with one connection
-    times    function that returns all percentiles of the measured durations, None if the number is no percentile
-    percent  which percentile the number is
+    times    function that returns all percentiles of the durations; the field is None if the number is no percentile
+    percent  the percentile that is compared, if the number is one
     """
 
     id: str
@@ -398,7 +398,7 @@ def _run_gaps(report: Report, label: str) -> list[Gap]:
 
 
 def _lacks_evidence(report: Report) -> bool:
-    """Return whether a run failed only because of missing evidence, which --strict does not permit."""
+    """Return whether a failed run has only missing evidence against it. With --strict, missing evidence fails a run."""
     if isinstance(report, LoadReport):
         crossed = any(threshold.crossed for threshold in report.thresholds)
         return not report.connects or not (report.findings or crossed)

@@ -88,7 +88,7 @@ def _known(told: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _name(cause: "CauseDoc") -> str:
-    """Return the cause's name, marked if it is benign."""
+    """Return the name of a cause, followed by "(benign)" if it is normal and needs no fix."""
     return f"{cause.name} (benign)" if cause.benign else cause.name
 
 
@@ -97,7 +97,7 @@ def _first_sentence(text: str) -> str:
 
 
 def _paragraphs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the paragraphs of a section as facts. A list item that begins with a label in bold has this label."""
+    """Yield (label, text) for each paragraph. The label is the bold text at the start of a list item, or ""."""
     plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text)
     for paragraph in plain.split("\n\n"):
         label, colon, rest = " ".join(paragraph.split()).removeprefix("- **").partition(":** ")

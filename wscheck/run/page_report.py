@@ -116,7 +116,7 @@ def _notes(events: Sequence[Event]) -> list[str]:
 
 
 def _server_notes(events: Iterable[Event]) -> list[str]:
-    """Return a sentence for each call site that may open a connection in the web server too, when it renders a page."""
+    """Return a sentence for each call site that the web server may run too while it renders a page."""
     notes: dict[str, None] = {}
     for event in events:
         if isinstance(event, Connected) and event.opener is not None:
@@ -135,7 +135,7 @@ def empty_page_report(target: str) -> BrowserReport:
 
 
 def in_evaluation_order(events: Iterable[Event]) -> list[AnyEvent]:
-    """Return the events in the order of their evaluation, for reports and recordings."""
+    """Return the events in the order of their evaluation: by time, but each effect after its cause."""
     return cast("list[AnyEvent]", list(merge_causally(events, OVERTAKES_S)))
 
 
@@ -333,10 +333,9 @@ def _summarize_refusals(refused: Sequence[Refused]) -> str:
 def count_by_opener(connections: Sequence[AttemptOutcome], *, two_openers_found: bool) -> dict[str, int]:
     """Return a dict of the label of an opener (call site) to the number of its connections.
 
-    If several callers share the code that opens connections, each caller is counted by itself. A caller is recognised
-    by the first stack frame at which the stacks differ. In a bundle without a source map, this frame may belong to a
-    framework rather than to a caller. It is then used only if `two_openers_found`: the cause of the finding is that
-    two callers each opened a connection.
+    If one function opens the connections for several callers, each caller is counted separately: the label is then the
+    first stack frame that differs. In a bundle without a source map, this frame may belong to a framework. It is then
+    used only if `two_openers_found`, that is, if the finding's cause is two callers with a connection each.
     """
     counts: dict[str, int] = {}
     stacks_by_opener: dict[CodeLocation | None, list[tuple[CodeLocation, ...]]] = {}

@@ -81,7 +81,7 @@ class AuthRefused(Scenario):
 
 
 def invalid_credentials(settings: ScenarioSettings) -> Iterator[Credentials]:
-    """Yield credentials of the user that a server should refuse. A wrong token comes first."""
+    """Yield the user's id with each token that a server should refuse. A wrong token comes first."""
     user, own = settings.user, settings.user.token
     yield msgspec.structs.replace(user, token=WRONG_TOKEN, kind="invalid")
     if own is None:

@@ -45,9 +45,9 @@ class ComponentSharing(Scenario):
 
 
 def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
-    """Return the event with which the server replies to the event `actions.disconnect`, None if it is not configured.
+    """Return the reply of the server to the event that `actions.disconnect` configures, None if there is none.
 
-    Unless the contract contains such an event, it is the reply to `actions.trigger`, as in docs/origin.md.
+    If the contract contains no reply to this event, the reply to the event of `actions.trigger` is expected for it.
     """
     emitted = context.settings.disconnect_event
     if emitted is None:
@@ -60,7 +60,7 @@ def _disconnect_reply(context: ScenarioContext) -> ContractEvent | None:
 
 
 async def _disconnect_whatsapp(wizard: MountedComponent, context: ScenarioContext, reply: ContractEvent | None) -> None:
-    """Emit the event that ends the action (for the reference backend: disconnects WhatsApp).
+    """Emit the event that `actions.disconnect` configures, which disconnects WhatsApp in the reference backend.
 
     Expect that the page stays connected to the server.
     """

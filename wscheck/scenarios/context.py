@@ -236,7 +236,10 @@ class ScenarioContext:
         within: float = 0.0,
         required: bool = True,
     ) -> None:
-        """Record that `what` must happen on `page` within `within` seconds. A rule evaluates this (see `Expected`)."""
+        """Record that `what` must happen on `page` within `within` seconds. A rule evaluates this.
+
+        The other arguments are fields of `Expected`, which describes them.
+        """
         self.record(
             Expected(
                 at=time.time(),
@@ -396,8 +399,8 @@ class ScenarioContext:
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
         """Return the event of the contract whose request caused `burst` (copies of an event), None if no request did.
 
-        If the contract names no request for the delivered event, return the event with which the contract answers the
-        last request before the deliveries.
+        If the contract names no request for the delivered event, take the last request before the deliveries, and
+        return the event that the contract names as the answer to it.
         """
         own = self.contract.event_named(burst[0].name)
         if own is not None and own.emit is not None:

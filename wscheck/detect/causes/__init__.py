@@ -51,7 +51,7 @@ EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 
 
 class _PairCauses(NamedTuple):
-    """Step of a rule's search for causes that explains each pair of connections of one page by itself.
+    """Step in a rule's search for causes. The step explains each pair of connections of one page separately.
 
     `causes` are the ids of the causes that the rule accepts from this step.
     """
@@ -120,7 +120,10 @@ Two openers of a page end each other's connections for ever only if the client c
 
 
 def probable_cause(rule: str, history: UserHistory, confidence: Confidence = Confidence.HIGH) -> Cause | None:
-    """Return the first cause whose signature matches `history`, None if no signature matches."""
+    """Return the most specific cause of a finding of `rule`, None if no signature matches `history`.
+
+    `confidence` is the confidence of the finding.
+    """
     return next(iter(probable_causes(rule, history, confidence)), None)
 
 
@@ -200,7 +203,10 @@ def _cause(explanation: Explanation, history: UserHistory, confidence: Confidenc
 
 
 def _fix(doc: CauseDoc, history: UserHistory) -> str:
-    """Return the fix that the catalogue has for the framework which opened the latest connection."""
+    """Return the catalogue's fix of the cause `doc` for the framework of the code that opened the latest connection.
+
+    If the catalogue has none for this framework, return the general fix.
+    """
     stack = next((opening.stack for opening in reversed(history.openings) if opening.stack), ())
     return FRAMEWORK_FIXES.get(stack_frames.framework_name(stack) or "", {}).get(doc.id, doc.fix)
 

@@ -144,10 +144,10 @@ def component_remounted(history: UserHistory) -> Explanation | None:
 
 
 def reopened_by_its_own_end(history: UserHistory) -> Explanation | None:
-    """Detect a close handler that opens the next connection, although the code itself closed the one that ended.
+    """Detect a disconnect handler that also reacts when the code itself closes a connection, so that a loop starts.
 
-    The code replaces a connection: it closes the old one and opens another. The handler of the old one then runs and
-    replaces the new one in turn.
+    The code closes a connection and opens another. The close runs the handler of the old connection, and the handler
+    replaces the new connection in the same way.
     """
     found = _reruns(history)
     if found is None or _context(found) is not CallContext.DISCONNECT_HANDLER:
@@ -159,10 +159,10 @@ def reopened_by_its_own_end(history: UserHistory) -> Explanation | None:
 
 
 def opened_per_action(history: UserHistory) -> Explanation | None:
-    """Detect code outside of components that opens a connection each time it runs, and closes it again.
+    """Detect code outside of effects that, at each run, closes its connection and opens the next one.
 
-    A listener may run because of an action of wscheck on the page. For other code, such as a timer, reruns after an
-    action of wscheck do not count.
+    The runs of an event listener count even if an action of wscheck on the page caused them. The runs of other code,
+    such as a timer, do not count after an action of wscheck.
     """
     in_listener = _reruns(history, after_actions=True)
     found = in_listener if in_listener is not None and _context(in_listener) in _LISTENERS else _reruns(history)

@@ -83,11 +83,13 @@ _ONE_PUSHER = (
 
 
 def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str, token: str) -> ClientWords:
-    """Return the terms with which the advice in a report names the API of a client library that reconnects.
+    """Return the words for the fixes of a client library that reconnects automatically.
 
-    share  fix for several connections
-    waits  what makes the client wait longer between attempts
-    token  how a new connection gets the current token
+    constructor  expression that opens a connection, without its arguments
+    close        method that closes it
+    share        fix for several connections: a sentence
+    waits        option or message that makes the client wait longer between attempts
+    token        clause about how a new connection gets the current token
     """
     return ClientWords(
         constructor,
@@ -333,7 +335,8 @@ def fix_for_opening(opening: OpeningCall, cause: str, fix: str) -> str:
 def fix_for_protocol(protocol: str, cause: str, fix: str, constructor: str = "") -> str:
     """Return the fix of a cause in the words of the protocol's usual clients.
 
-    `constructor` is the class that the code uses. A class of a library may have other arguments than a URL.
+    `constructor` is the class that the code uses, "" if unknown. If it is a class of a library, the fix does not show
+    its arguments, because the first one may not be a URL.
     """
     words = PROTOCOLS.get(protocol, _WEBSOCKET)
     if constructor not in ("", "WebSocket", "EventSource"):

@@ -223,10 +223,10 @@ def _is_on_one_node(change: ReplacedChange) -> bool:
 
 
 def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
-    """Detect a server that replaced some of the user's connections, and kept others that opened much later.
+    """Detect a server that replaced some of the user's connections, but kept two that opened clearly apart in time.
 
-    In a log of several processes, lines may not name their process. The detected cause fits these logs too, because
-    each process replaces only its own connections.
+    Server processes of which each replaces only its own connections do this. The check also works for a log whose
+    lines do not name the process.
     """
     replaced = len(history.replacements)
     late = [interval for pair in _kept_pairs(history) if (interval := _interval(pair)) > RACE_S + _resolution(pair)]

@@ -251,7 +251,10 @@ def varying_address(opening: AttemptOutcome) -> str:
 
 
 def leave_out_of_dependencies(opening: AttemptOutcome, tokens: Sequence[str]) -> str:
-    """Return the fix that keeps the connection open when its token changes: the effect no longer depends on it."""
+    """Return the fix that removes the token from the dependencies of an effect.
+
+    The effect then keeps its connection open when the token changes. `tokens` are the dependencies to remove.
+    """
     code = opening.code
     assert code is not None
     rest = [each for each in code.dependencies or () if each not in tokens]

@@ -41,7 +41,8 @@ class UserHistory:
     met            pairs (older, newer) of connections: the newer one opened while the older one was open
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
-    alike          dict of (sid, `Subscribed.same`) to equal subscriptions: the largest group that was open at once
+    alike          the most equal subscriptions that were open at once: dict of (sid, hash of name and arguments) to
+                   these subscriptions
     requested      dict of Engine.IO session id to the time of its first request (epoch seconds)
     actions        dict of page to the times at which wscheck performed an action on it (epoch seconds)
     steps          dict of page to the times at which a configured step acted on it (epoch seconds)

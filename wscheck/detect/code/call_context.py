@@ -304,7 +304,7 @@ def receiver_name(function: Node) -> str:
 
 
 def _runs_inline(function: Node) -> bool:
-    """Return whether `function` belongs to the run of the code around it.
+    """Return whether `function` runs whenever the code around it runs, at once or deferred.
 
     Examples are `(async () => {...})()`, the executor of `new Promise(...)`, and callbacks of `forEach`, `then` or
     `setTimeout`.

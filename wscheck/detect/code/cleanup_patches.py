@@ -164,7 +164,10 @@ class _Effect:
     function: Node
 
     def edits(self, faults: Sequence[_Fault]) -> list[Edit] | None:
-        """Return the edits that insert the missing calls where the framework expects a cleanup, None if unknown."""
+        """Return the edits that add a cleanup of all `faults`, in the form that the framework expects.
+
+        Return None if this form is unknown, or if no edit is certain.
+        """
         if self.context.effect is None:
             return self._method_edits(faults) if self.function.type == "method_definition" else None
         module, name = self._registered_by()
@@ -349,7 +352,10 @@ class _Effect:
         )
 
     def _at_end(self, block: Node, statement: Node, undone: Sequence[str]) -> Edit:
-        """Return the edit that makes a block end with `return () => {...}`, a cleanup with the statements `undone`."""
+        """Return the edit that adds `return () => {...}` at the end of a block: a cleanup that consists of `undone`.
+
+        The new lines get the indentation and the semicolons of `statement`, a statement of the block.
+        """
         end, semicolon = block.end_byte - 1, self.semicolon(statement)
         closing = self._text(self.content.rfind(b"\n", 0, end) + 1, end)
         if closing.strip():  # the last statement is in the line of the bracket
@@ -396,7 +402,11 @@ class _Effect:
         return [*edits, Edit(registration.end_byte, registration.end_byte, after)]
 
     def _hoisted(self, fault: _Fault, scope: Node, registration: Node) -> list[Edit] | None:
-        """Return the edits that declare the variable `fault.name` before the effect, None if this is impossible."""
+        """Return the edits that declare the variable `fault.name` before the effect instead of inside it.
+
+        `registration` is the statement that registers the effect, `scope` the node around this statement. Return [] if
+        nothing needs to be moved, None if it is not certain that the code can be moved.
+        """
         if not fault.name:
             used = re.findall(r"(?<![\w.$])[A-Za-z_$][\w$]*", re.sub(r"(['\"`]).*?\1", "", fault.undo))
             return None if any(declares(self.function, name) for name in used) else []
@@ -456,10 +466,10 @@ class _Effect:
         return [Edit(method.end_byte, method.end_byte, text)]
 
     def _option_methods(self, name: str) -> tuple[str, ...]:
-        """Return the options of a Vue component that run when it is unmounted, to undo what its option `name` does.
+        """Return the names of the Vue options that run when a component is unmounted.
 
-        Return () if `name` is not an option that runs at the start (such as `mounted`), or if the version of Vue is
-        unknown.
+        The cleanup for the component's option `name` belongs in one of them. Return () if `name` is not an option that
+        runs at the start (such as `mounted`), or if the version of Vue is unknown.
         """
         is_option = name in ("mounted", "created", "beforeMount")
         return _OPTIONS.get(self.source.package.vue_version or 0, ()) if is_option else ()
@@ -539,7 +549,10 @@ def _is_setter_argument(expression: Node, statement: Node, states: frozenset[str
 
 
 def _registration(call: Node, method: str, event: Node) -> str:
-    """Return the start of a call with `method` (`on` or `off`) on the object of `call`: `socket.on("event", `."""
+    """Return the beginning of a call that adds or removes a listener, for example `socket.off("event", `.
+
+    It has the object of `call`, the method `on` or `off`, and the event.
+    """
     called, types = call.child_by_field_name("function"), node_text(call.child_by_field_name("type_arguments"))
     assert called is not None
     operator = "?." if any(child.type == "optional_chain" for child in called.children) else "."

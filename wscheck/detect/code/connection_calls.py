@@ -135,7 +135,10 @@ def connection_calls(source: SourceCode) -> list[ConnectionCall]:
 
 
 def _library(call: Node, bindings: dict[str, Binding]) -> str:
-    """Return the package that the name of the function or class is imported from, without a folder in it."""
+    """Return the npm package from which the called function or class is imported, "" if it is not imported.
+
+    A path inside the package is left out.
+    """
     called = call.child_by_field_name("function") or call.child_by_field_name("constructor")
     while called is not None and called.type == "member_expression":
         called = called.child_by_field_name("object")

@@ -48,11 +48,11 @@ def is_guarded_too_early(call: Node) -> bool:
 
 
 def waits_for_unguarded_helper(source: SourceCode, call: Node) -> bool:
-    """Return whether the code waits for a function of the same file that lets several callers create a connection.
+    """Return whether the code waits, before `call`, for a helper that lets several callers create a connection.
 
-    This function checks for an earlier connection, waits, and only then stores one, itself or by a function of the
-    file. For example `const link = await getLink()`, where `getLink` is `if (link) return link; await load(); return
-    setLink(new Link())`. Callers that come while the first one waits each get a connection of their own.
+    The helper is a function of the same file. It checks for an earlier connection, then waits, and stores a connection
+    only after the wait. For example `const link = await getLink()`, where `getLink` is `if (link) return link; await
+    load(); return setLink(new Link())`. Callers that arrive during the wait each get a connection of their own.
     """
     around = enclosing_function(call)
     waits = [node for node in descendants(around) if _is_wait_before(node, call)] if around is not None else []

@@ -278,8 +278,9 @@ def _provides(source: SourceCode, owner: Node) -> bool:
 def _assigned_to(node: Node, opening: Node, context: Context) -> str:
     """Return the variable that receives the connection, "" if there is none.
 
-    In code of a component or class, only a variable in the code of this instance counts, not one in a service that
-    opens the connection.
+    `opening` is the call that opens the connection, and `node` is the call in `context` that leads to it. If `context`
+    belongs to an instance of a component or class, only the variable that `node` is assigned to counts: a variable at
+    `opening` may belong to a service.
     """
     return assigned_variable(node) or (assigned_variable(opening) if context.kind not in _OF_AN_INSTANCE else "")
 

@@ -63,9 +63,10 @@ class ServerOpenings:
         self._without_server: set[str] = set()
 
     def read(self, package: str, content: bytes) -> None:
-        """Record the files with candidates that one source file imports. `content` is the text of this source file.
+        """Read one source file, and record its imports of files that contain candidates.
 
-        Also record `package`, the folder of its package, if the source file turns off rendering on the server.
+        `content` is the text of the source file, `package` the folder of its package. If the source file turns off
+        rendering on the server, this is recorded for the whole package.
         """
         if _ONLY_BROWSER.search(content):
             self._without_server.add(package)

@@ -50,7 +50,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     openings   calls that open a connection
     urls       for each of these calls the value of its URL, None if the value differs between runs
-    repeated   those calls that open a connection for each user of a hook, a provider or a function that returns it
+    repeated   calls in a hook, provider or function that open one more connection for each component that uses it
     listeners  listeners that no cleanup removes
     patches    changes that add a cleanup, by line and column of the call or the listener
     in_render  calls that open a connection at each render
@@ -372,9 +372,10 @@ def _describe_place(call: OpeningCall, uses: Sequence[Use]) -> str:
 
 
 def _several_openings_text(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Use]]]) -> str:
-    """Return a sentence about a function that calls several of the functions that open connections.
+    """Return a sentence about one function that calls several functions which open connections, "" if there is none.
 
-    Return "" if there is no such function. A rendered element does not count as a call, because it may be conditional.
+    `uses_by_call` contains each call that opens a connection, with the uses of the function around it. A rendered
+    element does not count as a call of a function, because it may be conditional.
     """
     called: dict[tuple[str, str], dict[str, None]] = {}
     for call, uses in uses_by_call:

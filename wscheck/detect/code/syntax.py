@@ -52,7 +52,7 @@ class TooComplex(Exception):
 
 @contextmanager
 def limited(is_over: Callable[[], bool]) -> Iterator[None]:
-    """Raise TooComplex in the `with` block when a file is read while `is_over` returns True."""
+    """Limit the analysis in the `with` block: it raises TooComplex as soon as `is_over()` returns True."""
     token = _is_over.set(is_over)
     try:
         yield
@@ -155,7 +155,11 @@ def _try_parser(parser: Parser, content: bytes, is_over: Callable[[], bool]) -> 
 
 
 def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:
-    """Return the scripts of a markup file, whether they are TypeScript, and the bytes of Svelte's module script."""
+    """Return the text of a markup file with spaces outside of its scripts, and two facts about the scripts.
+
+    The facts are: whether a script is TypeScript, and the (first byte, last byte) of Svelte's module script, None if
+    there is none.
+    """
     parts, end, typescript, module_script = [], 0, False, None
     for element in _SCRIPT_ELEMENT.finditer(content):
         attributes, script = element.group(1), element.group(2)

@@ -39,7 +39,10 @@ class _Takeovers(msgspec.Struct):
     at: float | None = None
 
     def add(self, at: float | None, needed: int = MIN_TAKEOVERS) -> bool:
-        """Count a takeover. Return whether it belongs to a loop of at least `needed` takeovers."""
+        """Count a takeover at the time `at`. Return True if at least `needed` takeovers have occurred in a row.
+
+        Takeovers are in a row if at most `WINDOW_S` seconds lie between one and the next.
+        """
         if self.at is not None and at is not None and at - self.at > WINDOW_S:
             self.count = 0
         self.count, self.at = self.count + 1, at
@@ -47,7 +50,7 @@ class _Takeovers(msgspec.Struct):
 
 
 class _Client(msgspec.Struct):
-    """Connections that one client id has.
+    """Connections of clients that use one client id.
 
     owner      user of the first connection; the finding about all takeovers is reported for this user
     newest     opening of the newest connection

@@ -68,7 +68,10 @@ class ConnectionLeaked(Rule):
         self.report(user, f"a connection{opener} stayed open after the last component unmounted", at, opening, event)
 
     def _evaluate_series(self, series: RoundSeries) -> None:
-        """Report a leak of a view if each round leaves a connection open, or a gap if only some rounds do."""
+        """Report a leak if each round of `series` leaves the same number of connections open.
+
+        If only some rounds leave connections open, add a gap (missing evidence).
+        """
         opening = self._latest_by_opener.get(series.opener) if series.opener is not None else None
         label = opener_label(opening or series.last)
         opened_by = f", opened by {label}" if label else ""

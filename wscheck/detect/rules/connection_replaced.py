@@ -59,7 +59,8 @@ class ConnectionReplaced(Rule):
     def _message(self, change: ReplacedChange) -> str:
         """Return a message that names the openers of the replaced and of the newer connection.
 
-        If an opener is unknown, return the user's latest message with both openers, if there is one.
+        If an opener is unknown, return the latest message about this user that named both openers. If there is none,
+        return a message without the unknown opener.
         """
         old, new = distinct_openers(change.old, change.new)
         if old and new:

@@ -54,10 +54,10 @@ PayloadKey = tuple[str | None, str | None, str | None, str, str]
 
 
 class _Payloads:
-    """Numbers of different payloads of one event on one connection.
+    """Counts of the different payloads that one event had on one connection.
 
-    total   all of these payloads
-    copied  those that arrived several times at once
+    total   number of different payloads
+    copied  number of those payloads that arrived several times at once
     """
 
     __slots__ = ("copied", "total")
@@ -75,7 +75,11 @@ class _Payloads:
 
 
 class _PayloadCounts:
-    """Numbers of deliveries of one payload per connection, and of handler runs per component."""
+    """Counts for one payload of an event.
+
+    delivered  dict of socket id to the number of times that the payload arrived on this connection
+    handled    dict of component to the number of times that its handler ran for the payload
+    """
 
     __slots__ = ("delivered", "first_at", "handled")
 
@@ -232,7 +236,10 @@ class EventDuplicated(Rule):
             self._store(event, event.at, exact=not others)
 
     def _have_one_endpoint(self, sid: str | None, other: str | None) -> bool:
-        """Return whether two connections are to the same endpoint: two services may send the same small message."""
+        """Return whether two connections go to the same endpoint, or the endpoint of one is unknown.
+
+        Equal messages from different endpoints are no duplicates: two services may send the same small message.
+        """
         first, second = self._endpoints.get(sid), self._endpoints.get(other)
         return first is None or second is None or first == second
 
@@ -262,7 +269,7 @@ class EventDuplicated(Rule):
             self._request_times.setdefault(event.sid, deque(maxlen=100)).append(event.at)
 
     def on_time(self, at: float) -> None:
-        """Evaluate the payloads that were repeated and have not arrived for a while."""
+        """Evaluate each repeated payload whose latest copy arrived more than `duplicate_s` seconds before `at`."""
         for key, last in list(self._repeated.items()):
             if at - last > self.options.duplicate_s:
                 self._evaluate_copies(key)
@@ -329,7 +336,10 @@ class EventDuplicated(Rule):
             self._report_duplicate(event, message, Severity.NOTE)
 
     def _has_answer(self, burst: list[Delivered]) -> bool:
-        """Return whether one of the arrivals may answer a request."""
+        """Return whether one of the events in `burst` may be the answer to a request.
+
+        The client sent such a request within `REQUEST_S` seconds before the first event, or between first and last.
+        """
         first, last = burst[0].at or 0.0, burst[-1].at or 0.0
         return any(first - REQUEST_S <= at <= last for at in self._request_times.get(burst[0].sid, ()))
 
@@ -377,8 +387,8 @@ class EventDuplicated(Rule):
 
         If the code around the handler removes it again, the registrations belong to several mounted components that
         share the connection, which is no fault. If the number of registrations grows repeatedly, the handlers are
-        certainly not removed. In all other cases both explanations are possible, and the finding is a note or a
-        warning.
+        certainly not removed, and the finding is an error. It is also an error if the handler of an event registers
+        them. Otherwise several components may share the connection, and the finding is a note or a warning.
         """
         if event.removes and event.inside is None:
             return

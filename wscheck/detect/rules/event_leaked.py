@@ -14,7 +14,7 @@ MIN_TRIES = 3
 class _Try:
     """Attempt of a scenario: one user requests an event, and the received events are stored until the next request.
 
-    own     digests of the events that this user received
+    own     digests of the events that the requesting user received
     others  events that other users received
     """
 
@@ -112,7 +112,7 @@ class EventLeaked(Rule):
     def _report_certain(self, name: str, tries: list[_Try], leaks: list[list[Delivered]]) -> bool:
         """Report the event `name` if its payload names the requesting user, or the contract marks it as private.
 
-        Return False if neither is the case.
+        Return False if neither is the case. `leaks` contains, for each of `tries`, the events that reached other users.
         """
         named = [
             (one, event) for one, events in zip(tries, leaks, strict=True) for event in events if one.is_named_in(event)

@@ -188,7 +188,7 @@ class ExcessiveAttempts(Rule):
             )
 
     def _others(self, user: str, loop: ReconnectLoop) -> str:
-        """Return a text about the connection attempts of the other users, for comparison with this user."""
+        """Return a text with the average attempts per minute of the other users, "" if there are none."""
         others, own = self.ledger.most_users - 1, self.ledger.counts_for(user).connects
         if others < 1:
             return ""

@@ -82,7 +82,9 @@ class NodeLiveness:
         return cleared or {}
 
     def mark_suspect(self, user: str, since: float, nodes: Sequence[str | None]) -> bool:
-        """Suspect a silent process of the user and return True, if at most one of `nodes` is not silent.
+        """Suspect the user's first silent process of having stopped. Return whether a process is suspected.
+
+        No process is suspected if none of `nodes` is silent, or if more than one is not silent.
 
         A process is silent if it has logged nothing since `since` (epoch seconds), the start of the user's overlap.
 
@@ -106,10 +108,10 @@ class NodeLiveness:
         return since
 
     def sole_suspects(self, before: float) -> list[str]:
-        """Return the users who are each the only one to have left a suspected process.
+        """Return the users who are each the only user of a suspected process to have since connected elsewhere.
 
-        Their overlap must have started before `before` (epoch seconds). If the process had been killed, its other users
-        would have left it too, and reconnected to other processes at once.
+        The overlap of the user's two connections must have started before `before` (epoch seconds). If the process had
+        been killed, its other users would have left it too, and reconnected to other processes at once.
         """
         sole = (next(iter(users.items())) for users in self._since.values() if len(users) == 1)
         return [user for user, since in sole if since < before]
@@ -126,8 +128,8 @@ class NodeLiveness:
 class BriefStrangers:
     """Connections without a known user that ended within the grace period, such as those of a health check.
 
-    Such a connection is too short to be a user's second one. If the attempts of all of them are as frequent as those of
-    a loop, they may be the loop of one user: `count` is then 0.
+    Such a connection is too short to count as a user's second one. `count` is their number. It is 0 if they opened as
+    often as in a loop, because one user may then have opened them all.
     """
 
     def __init__(self, options: RuleOptions) -> None:
@@ -258,14 +260,17 @@ class MultipleConnections(Rule):
             self._report_delayed(self._wave.take())
 
     def _replaced_in_wave(self, change: ReplacedChange) -> None:
-        """Forget the overlap of a user who connected again, because the server ended the older connection."""
+        """Forget the overlap of the user whose older connection the server replaced.
+
+        The user is one of many who connected again at about the same time (a wave).
+        """
         if change.user is not None:
             self._wave.overlaps.pop(change.user, None)
 
     def _remember_end(self, event: Event, opening: Connected | None) -> None:
         """Store the end of a connection.
 
-        The end shows that the server process has not restarted between the opening of the connection and `event.at`.
+        It shows that the server process did not restart between the opening of this connection and its end.
         """
         if event.at is not None and opening is not None:
             self._recently_ended.append((event, opening))
@@ -273,9 +278,9 @@ class MultipleConnections(Rule):
     def _is_alive_since(self, started: float, returned: Iterable[Connected]) -> bool:
         """Return whether the server process logged the end of an older connection after the users began to return.
 
-        The process was alive then, so it did not restart. `started` is the start of the wave, and `returned` contains
-        the connections with which the users returned. Of equal times, as in a log with whole seconds, the order of
-        the lines decides.
+        The process was alive then, so it did not restart. `started` is the time at which many users began to connect
+        again, and `returned` contains their new connections. If two times are equal, as in a log with whole seconds,
+        the order of the lines decides.
         """
         first = min(returned, key=lambda one: (one.at or started, one.line or 0))
         nodes = {one.node for one in returned}
@@ -293,7 +298,10 @@ class MultipleConnections(Rule):
                 self._report_overlap(user, since, self._confidence(user), ended)
 
     def _decide_wave(self) -> None:
-        """Report the overlaps of the users who returned, unless so many did that their server probably restarted."""
+        """Report the overlaps of users who connected again at about the same time.
+
+        If they are so many that their server probably restarted, count its earlier connections as ended instead.
+        """
         started, overlaps = self._wave.started_at, self._wave.take()
         earlier = self._opened_before(started, overlaps) if len(overlaps) >= MIN_RETURNED else {}
         returned = {sid: opening for user in overlaps for sid, opening in self._opened_since(started, user)}
@@ -402,7 +410,10 @@ class MultipleConnections(Rule):
             self._report_sole_suspects(at)
 
     def _judge_overlap(self, user: str, since: float) -> None:
-        """Report an overlap that exceeds the grace period, unless later evidence may show that there was no overlap."""
+        """Report an overlap that exceeds the grace period.
+
+        Do not report it yet if a process may have stopped or restarted, or if connections cannot be counted.
+        """
         if self._is_one_of_many(user):
             self._report_one_of_many(user, since)
             return
@@ -428,8 +439,8 @@ class MultipleConnections(Rule):
     def _is_one_of_many(self, user: str) -> bool:
         """Return whether the last complete evaluation of the user still applies, so that no new one is necessary.
 
-        It applies if it read nearly as many connections as the user has now, and no later opening or end may have
-        changed its result.
+        It applies if the user has nearly as many connections now as then, and if no connection that has opened or
+        ended since then may change the result.
 
         A complete evaluation reads all connections of the user. To evaluate each of thousands completely would take
         quadratic time.
@@ -494,7 +505,10 @@ class MultipleConnections(Rule):
         *evidence: Event,
         worst: Severity = Severity.ERROR,
     ) -> int:
-        """Report the connections that violate the policy, and return their number. `worst` limits the severity."""
+        """Report the connections among `openings` that violate the policy, and return their number.
+
+        The finding is at most as severe as `worst`. `evidence` contains further events that prove it.
+        """
         result = apply_policy(openings, self.options.policy)
         if result.gap is not None:
             self.gaps[result.gap] = None
@@ -561,7 +575,11 @@ class MultipleConnections(Rule):
         return True
 
     def _add_gaps(self) -> None:
-        """Add the gaps of restarts, and of lines that name the user and not the socket."""
+        """Add gaps (missing evidence) that limit the counts of connections.
+
+        Their causes are assumed restarts, lines without a socket id, times in whole seconds, and connections without a
+        known user.
+        """
         gaps = [restart.gap((self.id,)) for restart in self.ledger.presumed_ends.restarts]
         if self.ledger.user_only_lines.has_openings and not self.ledger.counts_user_only_lines:
             reason = (
@@ -635,9 +653,10 @@ class _Evaluated:
         return self.severity is not None and self.page is None
 
     def opened(self, opening: Connected | None) -> None:
-        """Add a connection. Set `is_outdated` if another page now has several, and clearly more than `page`.
+        """Add a connection. Set `is_outdated` if a page other than `page` now has several connections, and clearly
+        more than `page`.
 
-        Also set it if the evaluation read no connection of this kind (page known or not, device known or not).
+        Also set it if the evaluation contained no connection of this kind (page known or not, device known or not).
         """
         page = _page_or_device(opening)
         self.pages[page] += 1

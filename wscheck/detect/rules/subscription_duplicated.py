@@ -108,7 +108,7 @@ class SubscriptionDuplicated(Rule):
         self.report(event.user, message, event.at, *alike[:4], key=event.name, confidence=confidence, severity=severity)
 
     def _is_together(self, event: Subscribed, other: OpenSubscription) -> bool:
-        """Return whether the subscription `other` is on the connection of `event`, or on one to the same endpoint."""
+        """Return whether `other` uses the same connection as `event`, or a connection to the same endpoint."""
         if other.sid == event.sid:
             return True
         urls = [getattr(self.ledger.opening_event(sid or ""), "url", None) for sid in (event.sid, other.sid)]

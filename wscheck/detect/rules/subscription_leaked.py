@@ -154,9 +154,9 @@ class SubscriptionLeaked(Rule):
         return all(any(start < at <= end for at in times) for start, end in pairwise(counted))
 
     def _evaluate_renewed(self, pages_with_rounds: Set[str | None]) -> set[tuple[str | None, str]]:
-        """Report subscriptions that the client asked for again after several actions, and return their keys.
+        """Report subscriptions that the client asked for again after several actions.
 
-        Pages in `pages_with_rounds` are left out.
+        Return the keys of the reported subscriptions in `self._renewed`. Pages in `pages_with_rounds` are left out.
         """
         reported = set()
         for key, events in self._renewed.items():
@@ -205,10 +205,9 @@ class _NamedSeries(msgspec.Struct, frozen=True):
 
 
 def _with_changing_names(all_series: Iterable[RoundSeries]) -> list[_NamedSeries]:
-    """Return the series of each name, or of all names of a call site together if each round subscribes to another.
+    """Return one series per name, but one for several names of a call site if each round subscribes to a new name.
 
-    If each round subscribes to another name, the number for each name grows in one round only, and in different rounds
-    for different names.
+    In that case the number of each name grows in one round only, and not all of these names grow in the same round.
     """
 
     groups: dict[tuple[object, ...], list[RoundSeries]] = {}
@@ -226,7 +225,7 @@ def _with_changing_names(all_series: Iterable[RoundSeries]) -> list[_NamedSeries
 
 
 def _grows_once(series: RoundSeries) -> bool:
-    """Return whether the number grew in exactly one round, and is still as large."""
+    """Return whether the number grew in exactly one round and never fell."""
     return series.counts == tuple(sorted(series.counts)) and len(set(series.counts)) == 2
 
 
@@ -262,7 +261,7 @@ def _is_left_at_client(event: Subscribed) -> bool:
 def is_never_ended(event: Subscribed) -> bool:
     """Return whether the code shows that a component's effect subscribes and nothing ends the subscription.
 
-    Code that checks for an earlier subscription keeps one for all of its callers.
+    Return False if the code subscribes only after a check for an earlier subscription: it keeps one on purpose.
     """
     code = event.code
     if code is None or code.guarded:

@@ -27,7 +27,7 @@ REPLACEMENT_S = 0.5
 
 
 class _Intruder(msgspec.Struct):
-    """A connection with an invalid credential, and the evidence of the user whom the server takes it for.
+    """A connection with an invalid credential, and the evidence that the server treats it as the user's.
 
     end       the event with which the server closed the connection, None if it did not
     answered  an event of the contract arrived

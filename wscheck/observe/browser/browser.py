@@ -113,8 +113,8 @@ class Browser:
     async def _complete_stack(self, stack: DevToolsStack) -> None:
         """Add the earlier parts of a stack, which lie beyond its awaits and timers.
 
-        A console message contains only the id of such a part. If a loop sent the message, omit the part before the
-        loop's `await`: the code that started the loop did not ask for what the loop sends.
+        A console message contains only the id of an earlier part. If the stack is that of a loop that sends queued
+        messages, omit the part before its `await`: the code that started the loop did not queue the message.
         """
         segment = stack.stack
         with contextlib.suppress(CommandFailed, BrowserEnded, KeyError):
@@ -390,8 +390,8 @@ class Browser:
     def _stop_scripts(self) -> None:
         """Let the pages run no further script, so that a busy page does not delay the last commands.
 
-        A command waits for the script that runs, and a page that logs all the time runs one after the other. In the
-        browser of a user, the pages go on: a timer that is skipped would not be set again.
+        A command waits until the running script ends, and a page that logs all the time runs scripts without a pause.
+        Do not use this in a user's browser, where pages go on: a timer that is skipped would not be set again.
         """
         for target in self._targets.by_session.values():
             if target.type in ("page", "iframe"):
@@ -473,7 +473,10 @@ _PARTLY_COUNTED = frozenset({"vue"})
 def _with_components(
     code: OpenerCode | None, stack: DevToolsStack, origin: ConnectionOrigin, mounted: MountedComponents | None
 ) -> OpenerCode | None:
-    """Return `code` with the mounted components that run it added; return it unchanged if they are unknown."""
+    """Return `code` with the number and names of the mounted components that run this code.
+
+    Return it unchanged if they are unknown.
+    """
     if mounted is None:
         return code
     frames = opener_frames(stack, origin)
@@ -563,7 +566,10 @@ class StepObserver(Protocol):
     async def on_measure(
         self, tab: BrowserTab, action: str, perform: Callable[[], Awaitable[BrowserTab]]
     ) -> BrowserTab:
-        """Run the steps by a call of `perform`, and count open connections before and after. Return the last tab."""
+        """Count open connections, run the steps of a `measure` step with `perform()`, and count again.
+
+        Return the tab of the last step. `action` is the argument of the `measure` step.
+        """
         ...
 
 

@@ -123,9 +123,10 @@ class HandlerSnapshot(msgspec.Struct, frozen=True):
 
     socket  number of the socket within its JavaScript context
     sid     socket id, or the last one if the socket is disconnected; None before it has connected
-    lost    handlers that one call of off(event) removed together, also those of other components
-    inside  "connect" if the "connect" handler registers all of the handlers
-    removes True if the code around every handler that is registered repeatedly also removes it, None if unknown
+    lost    handlers that one call of off(event) removed together, which may belong to several components
+    inside  "connect" if a "connect" handler registers all of the handlers, else None
+    removes about handlers that are registered more than once: True if the code around each of them also removes it;
+            None if that is unknown, or if there are no such handlers
     """
 
     at: float
@@ -205,7 +206,10 @@ class SocketHandlers:
         ]
 
     def _first_sid(self, socket: int) -> str | None:
-        """Return the first id of a socket, None if it has none; for handlers that were read before it had connected."""
+        """Return the first sid of a socket, None if it never connected.
+
+        Use this sid for handlers that were read before the socket had connected.
+        """
         return next(iter(self.sids_by_socket.get(socket, ())), None)
 
     async def _create_state(self) -> str:
@@ -219,7 +223,10 @@ class SocketHandlers:
     async def _call_on(
         self, object_id: str, function: str, *arguments: dict[str, Any], by_value: bool = False
     ) -> dict[str, Any]:
-        """Call a JavaScript function with the object as its `this`."""
+        """Call a JavaScript function with the object as its `this`. Return the DevTools `RemoteObject` of its result.
+
+        With `by_value`, this contains the result as JSON. Otherwise, it refers to the object in the page.
+        """
         params = {
             "objectId": object_id,
             "functionDeclaration": function,
@@ -250,7 +257,7 @@ class SocketHandlers:
                 self._snapshots.append(snapshot)
 
     async def _remove_handlers(self, handlers: Sequence[ScriptPosition], event: str) -> bool | None:
-        """Return whether the code around every handler that is registered repeatedly also removes this handler.
+        """Return True if each handler that is registered more than once is also removed by the code around it.
 
         Return None if that is unknown, or if no handler is registered repeatedly.
         """
@@ -268,7 +275,10 @@ class SocketHandlers:
         return self._removal[key]
 
     async def _locate_handlers(self, index: int, name: str) -> tuple[tuple[ScriptPosition, ...], str | None]:
-        """Return the positions of an event's handlers, and "connect" if the "connect" handler registers all of them."""
+        """Return the positions of the handlers of the event `name` on the socket with the number `index`.
+
+        The second value is "connect" if "connect" handlers register all of them, else None.
+        """
         state, arguments = self._state or "", ({"value": index}, {"value": name})
         functions = await self._call_on(state, HANDLER_FUNCTIONS, *arguments)
         inside = await self._call_on(state, IN_CONNECT_HANDLER, *arguments, by_value=True)

@@ -304,7 +304,7 @@ class _ContextReader:
         return None
 
     async def _unwrapped(self, object_id: str) -> list[str]:
-        """Return the object ids of the functions that may be the original of one that Vue wrapped once or twice."""
+        """Return the object ids of the functions inside a wrapper by Vue, which may wrap a function twice."""
         layer = await self._scoped(object_id)
         deeper = [await self._scoped(each) for each in layer]
         return [*layer, *(inner for group in deeper for inner in group)]

@@ -1,8 +1,8 @@
 """Network events of every page and worker, in order, as input for `TrafficDemux`; and waiting until a page rests.
 
 A stream of server-sent events is a request whose answer has the media type text/event-stream: one that EventSource
-sends, or a GET request of fetch(). A POST request with such an answer is a question with an answer in parts, not a
-connection.
+sends, or a GET request of fetch(). A POST request with such an answer does not count as a connection: it is one
+question, whose answer arrives in parts.
 
 A page rests if nothing has happened in it for a while. The body of a polling response is fetched after the response is
 complete. Events after the response wait in a queue until the body has arrived, because a session's packets must be
@@ -77,7 +77,7 @@ class NetworkFeed:
     """Queue of network events. `feed` adds an event; `drain` waits until all are processed.
 
     on_stack    called with the stack of every request and websocket, so that source maps can be fetched early
-    page_calls  calls of the pages that tell who opened or closed a connection
+    page_calls  calls that the pages reported; they show the code that opened a connection, and if the page closed it
     """
 
     def __init__(
@@ -161,15 +161,16 @@ class NetworkFeed:
     def on_target_closed(self, target_id: str) -> None:
         """Process the end of a page or worker.
 
-        DevTools reports no time for the end. It is dated no later than the next event that has a time: if it had the
-        time of its arrival, the connections of a reloaded page would seem to overlap with those from before the reload.
+        DevTools reports no time for the end. Its time is that of its arrival, or of the next event with a time if this
+        is earlier. Otherwise, connections from before a reload could seem to overlap with those after the reload.
         """
         self._enqueue_untimed(None, lambda at: self._traffic.on_target_closed(target_id, at))
 
     def _enqueue_untimed(self, session: str | None, step: Callable[[float], object]) -> None:
         """Enqueue an event that has no time of its own and may arrive late.
 
-        The event is dated no later than the next event that has a time (of `session`, if given).
+        `step` processes the event and is called with its time: that of its arrival, or of the next event that has a
+        time if this is earlier. With `session`, only events of this session count as the next event.
         """
         loop, arrived_at = asyncio.get_running_loop(), time.time()
         next_time = loop.create_future()

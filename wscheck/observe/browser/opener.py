@@ -60,7 +60,7 @@ class ScriptResolver(Protocol):
         ...
 
     def run_number(self, session: str, script_id: str) -> int:
-        """Return how often the script was evaluated in its document up to this evaluation, 0 if unknown."""
+        """Return 1 for the first evaluation of a script in its document, 2 for the second and so on; 0 if unknown."""
         ...
 
 
@@ -69,8 +69,8 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 
     session     the DevTools session id
     stack       JSON object with `callFrames`, and with `parent` if the stack continues across an await or a timer
-    is_of_loop  the stack is from an async function that has sent an earlier message in the same run: the function is
-                a loop that sends what other code queued, and the outer frames do not show this other code
+    is_of_loop  True if the same run of an async function sent an earlier message, too: the function is then a loop
+                that sends queued messages, and the outer frames do not show the code that queued them
     """
 
     session: str
@@ -92,9 +92,9 @@ class DevToolsStack(msgspec.Struct, frozen=True):
 def resolve_origin(raw_stack: DevToolsStack | None, scripts: ScriptResolver) -> ConnectionOrigin:
     """Return the call site that opened a connection, with its stack.
 
-    An asynchronous stack has several parts, the innermost first. The stack ends after a part that contains application
-    code and that a library, such as a framework's scheduler, started: the code that called a scheduler is unrelated to
-    the code that the scheduler runs.
+    An asynchronous stack has several parts, the innermost first. The parts are read outwards. If a library, such as a
+    framework's scheduler, started application code, the parts further out are left out: the code that called a
+    scheduler is unrelated to the code that the scheduler runs.
     """
     if raw_stack is None:
         return ConnectionOrigin()
@@ -178,7 +178,7 @@ class OpenerCodeReader:
         return msgspec.structs.replace(origin, opener=hook, component=component, stack=stack, code=code)
 
     def resolve_package(self, raw_stack: DevToolsStack) -> ConnectionOrigin:
-        """Return the call site in a package that opened a connection, for a stack without frames of the application."""
+        """Return the call site (in a package) that opened a connection, for a stack without application code."""
         origin = resolve_origin(raw_stack, self._scripts)
         stack = stack_frames.calling_package(origin.stack)
         if stack == origin.stack:
@@ -229,7 +229,10 @@ class OpenerCodeReader:
         return _with_patch(code, sources[0], origin) if code is not None else None
 
     def _within_limit(self, places: Sequence[CodeLocation], read: Callable[[], T | None]) -> T | None:
-        """Return the result of `read`, or None if it takes too long or a file of `places` took too long before."""
+        """Return the result of `read()`, None if it takes too long.
+
+        Return None at once if an earlier read of a file in `places` took too long.
+        """
         if any(place.file in self._too_complex for place in places):
             return None
         begin = time.perf_counter()
@@ -320,9 +323,9 @@ def attribute_reconnects(
 def attribute_packages(
     sessions: Sequence[TrafficSession], origins: dict[int, ConnectionOrigin], code: OpenerCodeReader
 ) -> dict[int, ConnectionOrigin]:
-    """Return `origins`, in which a connection that only packages opened has the calling package as its origin.
+    """Return `origins` with a call site in a package for each connection whose stack has no application code.
 
-    origins  dict of id(session) to the origin of the session, in which reconnections have the origin of the first one
+    origins  dict of id(session) to the origin of the session, as `attribute_reconnects` returns it
     """
     attributed = dict(origins)
     for session in sessions:
@@ -360,8 +363,8 @@ def _predecessors_by_socket(
 def _is_opened_by_client_library(origin: ConnectionOrigin) -> bool:
     """Return whether the client library opened the connection without a call of io(): a reconnection.
 
-    Only library frames inside of the application's code are considered. Library frames further out only called an event
-    handler of the application, in which the application itself connected.
+    Only the innermost frames are considered, up to the first one outside the client library. Frames of the library
+    further out show that it called an event handler of the application, which then connected.
     """
     client_frames = list(takewhile(stack_frames.is_client_frame, origin.stack))
     return bool(client_frames) and not any(_IO_FUNCTION_FILE.search(place.file) for place in client_frames)
@@ -387,9 +390,8 @@ def _likely_predecessor(
     origin      origin of `session`
     attributed  dict of id(session) to the origin of each earlier session
 
-    No namespace of the earlier session was connected when `session` was opened, so `session` did not end it. An earlier
-    session that was opened in the same file is preferred. The transport of the earlier session may still be closing,
-    which takes time on a busy server.
+    The earlier session had no connected namespace when `session` was opened; its transport may still have been open,
+    because closing takes time on a busy server. A session that was opened in the same file is preferred.
     """
     candidates = [
         each

@@ -326,7 +326,13 @@ class PageLoads:
             self._status[target.id] = params["response"]["status"]
 
     def notes(self, tabs: Mapping[str, DevToolsTarget], connected: Collection[str]) -> Iterator[str]:
-        """Yield a sentence for each tab that was open before, shows an error, or was redirected and never connected."""
+        """Yield sentences about tabs that explain missing connections.
+
+        Such a tab was open before wscheck attached, shows an HTTP error, or was redirected and never connected.
+
+        tabs       dict of label to tab
+        connected  labels of the tabs that connected
+        """
         for label, target in tabs.items():
             shown, status = self._urls.page(target.url), self._status.get(target.id, 0)
             requested = self._urls.page(self._requested_url.get(target.id, target.url))

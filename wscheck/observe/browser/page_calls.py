@@ -6,9 +6,9 @@ has closed, the protocol does not report whether the page or the server closed i
 sent a message. A script in each page therefore replaces the constructor and the methods by functions that report the
 call and then do the same as the original. Workers are not changed.
 
-A client often sends a subscription later than the code that asks for it, when the connection is open. Only messages of
-a console contain a stack across awaits and timers. The calls of `send()` are therefore reported as messages of a
-console of their own, without the message, and only for messages that look like a subscription, and for the first
+When code asks for a subscription, a client often sends it later, when the connection is open. Only console messages
+contain a stack across awaits and timers. The script therefore reports a call of `send()` as a message of a separate
+console, with a hash in place of the text. It does so for messages that look like a subscription, and for the first
 message of each WebSocket. The bytes of a binary message are compared as characters (ISO 8859-1).
 
 Some clients put messages into a queue, which a loop sends (SignalR). The stack of the loop leads to the code that

@@ -152,7 +152,7 @@ class PageScripts:
         return self._urls.script(script.url if script is not None and script.url else url)
 
     def run_number(self, session: str, script_id: str) -> int:
-        """Return how often the script was evaluated in its document up to this evaluation, 0 if unknown."""
+        """Return 1 for the first evaluation of a script in its document, 2 for the second and so on; 0 if unknown."""
         return self._runs.get((session, script_id), 0)
 
     def source_at(self, session: str, frame: dict[str, Any]) -> tuple[CodeLocation, bytes] | None:

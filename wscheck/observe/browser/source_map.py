@@ -117,9 +117,8 @@ class _Section:
 def _inlined_argument(segments: list[Segment], index: int, column: int) -> tuple[int, int] | None:
     """Return the original line and column of a call that a minifier moved, None if it was not moved.
 
-
-    `const s = io(url); s.on(e)` becomes `io(url).on(e)`, and the source map maps its start (`column`) to `s.on(e)`. The
-    call's first argument still maps to the original place, which is earlier in the source.
+    `const s = io(url); s.on(e)` becomes `io(url).on(e)`. The source map then maps the start of `io(url)` (`column`) to
+    `s.on(e)`. The first argument of the call still maps to the original place, which is earlier in the source.
 
     segments  mappings of one line of the bundle
     index     index in `segments` of the mapping for `column`
@@ -204,7 +203,10 @@ def vite_base(url: str) -> str | None:
 
 
 def relative_to_vite_root(url: str, bases: Collection[str]) -> str:
-    """Return a URL without the `base` folder of Vite's development server, a setting that Nuxt and others use."""
+    """Return a URL without the `base` folder of Vite's development server, which Nuxt and others set.
+
+    bases  base URLs as `vite_base` returns them; without a match, `url` is returned unchanged
+    """
     base = next((base for base in bases if url.startswith(f"{base}/")), None)
     return url if base is None else urljoin(url, url.removeprefix(base))
 

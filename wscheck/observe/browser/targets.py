@@ -127,7 +127,7 @@ class DevToolsTargets:
         return self.by_session.pop(params["sessionId"], None)
 
     def initiator(self, session: str) -> Initiator | None:
-        """Return the page or worker of a DevTools session, without a stack."""
+        """Return the page or worker of a DevTools session as an `Initiator` without a stack; None if it is unknown."""
         target = self.by_session.get(session)
         if target is None:
             return None

@@ -33,8 +33,8 @@ class ClientConnection(ABC):
     """One connection attempt and the connection that results from it. Each protocol has a subclass.
 
     protocol     id of the protocol in the recorded events, None for Socket.IO
-    unanswered_pings  number of pings that the server must send to a silent client before a connection that stays open
-                      proves that the server does not wait for answers
+    unanswered_pings  number of pings without an answer after which an open connection proves that the server does
+                      not close silent clients
     sid          id of the connection, None until connected
     eio          id of the Engine.IO session, None until connected; None for other protocols
     rejection    message with which the server refused the connection, None if it did not
@@ -101,7 +101,7 @@ class ClientConnection(ABC):
     @property
     @abstractmethod
     def two_pings_s(self) -> float:
-        """Longest time, in seconds, in which the server sends two more pings if the client answers the first."""
+        """Seconds within which the server sends its next two pings to a client that answers; infinite if unknown."""
 
     @abstractmethod
     async def silence_limit_s(self) -> float | str:

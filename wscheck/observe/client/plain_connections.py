@@ -129,7 +129,7 @@ class PlainConnection(ClientConnection):
         """Return why the server refused invalid credentials after it had accepted the connection, None if it did not.
 
         A browser shows no HTTP status of a WebSocket, so servers often accept the connection and close it with a code.
-        For the user's own credentials this wait would only delay the connection.
+        For the user's own credentials, return None without waiting.
         """
         if self.credentials.kind == "own" or self._reader is None:
             return None

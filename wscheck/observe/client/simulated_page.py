@@ -58,8 +58,8 @@ _HANDLER_BY_WHATSAPP_TYPE = {
 class EventHandlers:
     """Handlers of one component (docs/origin.md, "Solution").
 
-    `on_event` is called with every event for which this class has no other field. So a component can also handle events
-    of a contract that docs/origin.md does not contain.
+    `on_event` handles every event that has no handler field of its own here, such as the events of a contract that are
+    not in docs/origin.md.
     """
 
     on_bot_status_update: EventHandler | None = None
@@ -147,9 +147,10 @@ class SimulatedPage(ABC):
     components        mounted components, oldest first
     component_names   dict of a component's name in `mount` to its name in reports, only for names that differ
     before_unmount    function that is awaited before a component unmounts
-    is_sole_page      function that returns True if the user has no open connection, so that a refusal is worth a retry
+    is_sole_page      function that returns True if the user has no open connection; the page then retries once after
+                      a refusal
     is_scripted       True if mounts are steps of a scenario. False if they imitate a client that connects by itself:
-                      its attempts then count for the limit of connection attempts
+                      the rule about excessive connection attempts then counts these attempts
     """
 
     def __init__(self, name: str, target: ServerTarget, credentials: Credentials, listener: PageListener) -> None:

@@ -188,7 +188,10 @@ class HarScripts:
         return self._map_file(PurePosixPath(path).parent, name)
 
     def _map_file(self, script_folder: PurePosixPath, name: str) -> bytes | None:
-        """Return the map file of this name, preferably below the folder of the script's URL path."""
+        """Return the content of the map file `name` in `source_map_dirs`, None if there is none.
+
+        In each folder, search first at the path of the script's URL, then at the top, then in all subfolders.
+        """
         for folder in self._source_map_dirs:
             nested = sorted(str(each.relative_to(folder)) for each in folder.rglob(glob.escape(name))) if name else []
             for file in (str(PurePosixPath(*script_folder.parts[1:], name)), name, *nested):

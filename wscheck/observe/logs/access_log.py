@@ -281,7 +281,7 @@ def _authenticated_user(text: str, fields: Mapping[str, Any]) -> str:
 def _user_in(query: Mapping[str, str]) -> str:
     """Return the user in the query of a WebSocket, for example 7 in `?user=7`.
 
-    If no parameter names the user, return the id of the client (see `_CLIENT_PARAMETERS`), "" if there is none.
+    If no parameter names the user, return the client's id, for example 7 in `?deviceid=7`, or "" if there is none.
     """
     keys = {key: normalize_key(key) for key, value in query.items() if value}
     users = (query[key] for key, name in keys.items() if is_user_label(name))

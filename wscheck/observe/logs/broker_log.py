@@ -87,7 +87,7 @@ _SILENT = frozenset({"keepalive_timeout"})
 
 
 class _Ended(msgspec.Struct):
-    """Latest takeover of a client: the broker ended its old connection because of a new one.
+    """Latest takeover of a client id: the broker ended the client's old connection because of its new one.
 
     at      time of the takeover
     is_due  a line about the end of the old connection may still follow
@@ -98,7 +98,7 @@ class _Ended(msgspec.Struct):
 
 
 def broker_line(log: bytes) -> int | None:
-    """Return the offset of the first line that only an MQTT broker writes, None if there is none."""
+    """Return the offset in `log` of its first line that only an MQTT broker writes, None if there is no such line."""
     found = _OPENING.search(log)
     return None if found is None else log.rfind(b"\n", 0, found.start()) + 1
 
@@ -106,7 +106,8 @@ def broker_line(log: bytes) -> int | None:
 class BrokerLog:
     """Reader of one broker's log.
 
-    events  events of the lines that were read since the last call of `take_events`; they lack path and node
+    events  events of the lines that were read since the last call of `take_events`, still without path and node
+            (the name of the server process)
     """
 
     def __init__(self, timestamps: TimestampParser) -> None:
@@ -122,7 +123,7 @@ class BrokerLog:
         return events
 
     def read(self, data: bytes, line: int) -> None:
-        """Read complete lines, of which the first one has the number `line`."""
+        """Add the events of the complete lines in `data` to `events`. The first line has the number `line`."""
         for number, raw in enumerate(data.split(b"\n"), start=line):
             if raw and len(raw) <= MAX_LINE:
                 self._read_line(decode_line(raw), number)

@@ -55,14 +55,14 @@ _NAME = lazy_pattern(r"[<(\[]?(?P<name>[\w/]+)[>)\]]?")
 
 
 def person_or_none(user: str) -> str | None:
-    """Return the user, None for a word that stands for everyone whom the server does not know: "anonymous", "-"."""
+    """Return the user, None if the text names no particular user, such as "anonymous" or "-"."""
     name = _NAME.fullmatch(user)
     is_nobody = user in {"", "-"} or (name is not None and name["name"].lower() in NOBODY)
     return None if is_nobody else user
 
 
 class PrefixMemory:
-    """Kinds of records that had a line prefix (time, level), per writer.
+    """Memory of the kinds of records that had a line prefix (time, level), for each process that writes to the log.
 
     If records of a kind (such as "connected") had a prefix before, a record of this kind without a prefix may be text
     that a user sent. At most MAX_SOURCES pairs of kind and writer are stored. After that, a kind with a prefix is
@@ -84,7 +84,7 @@ class PrefixMemory:
 
 
 class EventBuilder:
-    """Builder of the events of one log. It also counts the records by completeness, and the unreadable lines.
+    """Builder of the events of one log. It also counts unreadable lines, and records by the ids that they have.
 
     builders  function per kind of event. Its arguments are the line number, the time, and one value for each role in
               `EVENT_ROLES` ("" for a missing value)
@@ -140,16 +140,16 @@ class EventBuilder:
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 
     def add_broker_events(self, events: Iterable[Event]) -> None:
-        """Add the events that a reader of broker logs has built. They lack path and node."""
+        """Add the events of a reader of broker logs, after setting their path and node (name of the server process)."""
         for event in events:
             self.levels[FULL] += not isinstance(event, ServerRestarted | Refused)
             own = {} if isinstance(event, ServerRestarted) else {"user": person_or_none(event.user or "")}
             self.events.append(replace(event, path=self._path, node=self._node, **own))
 
     def add_lost_sessions(self, lost: Iterable[LostSession]) -> None:
-        """Add a refused attempt for each session of an access log that the server process did not know.
+        """Add a refused attempt for each session of an access log whose first request was refused.
 
-        Another process of the server had opened the session.
+        The server process that got this request did not know the session, because another process had opened it.
         """
         for each in lost:
             self._refused(each.line, each.at, each.client, SESSION_ID_UNKNOWN)
@@ -240,7 +240,7 @@ class EventBuilder:
 
 
 def completeness(kind: str, ids: dict[str, str]) -> str:
-    """Return which ids a record contains: all (FULL), USER_ONLY, SOCKET_ONLY, or no usable id (COUNT_ONLY)."""
+    """Return the completeness of a record: FULL (all ids), USER_ONLY, SOCKET_ONLY, or COUNT_ONLY (no usable id)."""
     if kind == REPLACED:
         whole, socket = {USER, OLD, NEW} <= ids.keys(), OLD in ids or NEW in ids
     else:

@@ -210,7 +210,7 @@ class LogExtractor:
             self._position -= surplus
 
     def _move_to_buffer(self, buffer: ReadBuffer) -> bool:
-        """Move the retained bytes in front of the buffer's payload; return False if they do not fit there."""
+        """Move the bytes kept from earlier calls in front of the buffer's payload. Return whether they fit there."""
         if self._buffer is not buffer:
             self.detach()
             if len(self._data) > buffer.reserve:
@@ -236,13 +236,13 @@ class LogExtractor:
             self._shift(-self._retained_from, 0)
 
     def _shift(self, by: int, floor: int) -> None:
-        """Add `by` to the stored positions, because the bytes they refer to were moved, and now start at `floor`."""
+        """Add `by` to the stored positions, because the retained bytes were moved. These bytes now start at `floor`."""
         self._dropped, self._position = self._dropped - by, self._position + by
         self._retained_from = self._fast_reader.floor = floor
 
     @property
     def _end(self) -> int:
-        """Return the end of the retained bytes."""
+        """Return the position directly after the last retained byte."""
         return len(self._data) if self._buffer is None else self._buffer.reserve
 
     def flush(self, *, at_end: bool = False) -> list[Event]:
@@ -319,7 +319,8 @@ class LogExtractor:
     def _read_broker_log(self, end: int) -> bool:
         """Read the lines up to `end` if this is the log of an MQTT broker; return whether it is one.
 
-        The lines before the first one that only a broker writes are read as those of any log.
+        The lines before the first line that only a broker writes are read like the lines of other logs. If they
+        contain events, the log is not taken for that of a broker.
         """
         if self._broker_log is None:
             start = self._broker_start(end)
@@ -471,7 +472,7 @@ class LogExtractor:
             begin = above
 
     def _lowest(self, begin: int) -> tuple[int, bool]:
-        """Return the offset of the first retained byte above `begin`, and whether this is the first byte of the log."""
+        """Return the lowest offset from which lines above `begin` can be read, and whether the log starts there."""
         lowest = max(self._retained_from, begin - RETAINED)
         return lowest, lowest + self._dropped == 0
 
@@ -496,7 +497,7 @@ class NeedleScanner:
         self.journal = False
 
     def add_needles(self, *needles: bytes) -> None:
-        """Search for these needles as well."""
+        """Add needles to those that `scan` searches for."""
         self._needles += needles
 
     def detect_journal(self, data: bytearray, begin: int, end: int) -> None:
@@ -554,7 +555,7 @@ class NeedleScanner:
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
     def _documented_markers(self, data: bytearray, begin: int, end: int) -> list[int]:
-        """Return the positions of "ocket " where the next text is one of `_AFTER_WIDE_NEEDLE`."""
+        """Return the positions of "ocket " that one of the texts in `_AFTER_WIDE_NEEDLE` directly follows."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:
             begin = at + len(_WIDE_NEEDLE)
@@ -588,8 +589,8 @@ def _line_ends(data: bytearray, begin: int, end: int, marks: bytearray) -> memor
 class Encoding:
     """Incremental conversion of UTF-16 logs (PowerShell writes them) to UTF-8, and of carriage returns to newlines.
 
-    A byte order mark identifies UTF-16; without one, zeros in every second byte do. A carriage return without a
-    newline ends a line if the log has one within its text before any newline. Other bytes pass through unchanged.
+    A byte order mark identifies UTF-16; without one, zeros in every second byte do. If the first line of the log
+    ends with a carriage return alone, each carriage return alone ends a line. Other bytes pass through unchanged.
     """
 
     def __init__(self) -> None:
@@ -642,7 +643,7 @@ class Encoding:
         return head + (held.replace(b"\r", b"\n") if self._ends_with_return else held)
 
     def input_size(self, text: bytes | bytearray) -> int:
-        """Return the size of `text` and the buffered bytes before the conversion to UTF-8, in bytes."""
+        """Return the number of bytes that the converted `text` and the buffered bytes have in the log itself."""
         text = text + self._held_returns
         if self._decoder is None:
             return len(text) + len(self._head or b"")

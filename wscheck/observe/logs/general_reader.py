@@ -104,7 +104,7 @@ class GeneralReader:
         return min(offsets, default=None)
 
     def reread_line(self, raw: bytes, line: int) -> None:
-        """Read again a line above the line that first showed that a browser console wrote the log."""
+        """Read an earlier line again, after a later line showed that a browser console wrote the log."""
         message = unwrap(decode_line(raw), self._timestamps, self.table)
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
@@ -227,9 +227,9 @@ class GeneralReader:
         return self._timestamps.find(header["time"]) if header is not None else None
 
     def _read_other(self, message: LogMessage, line: int) -> bool:
-        """Read a line in which no record starts: a console line, or a marker in an incomplete or unescaped record.
+        """Read a console line, or report a line with an incomplete or unescaped record as unreadable.
 
-        Return False if it is neither, so that the line may belong to an earlier record.
+        Return False for any other line, which may belong to an earlier record.
         """
         if self.console.started:
             event = self.console.read(message, line, message.at or self._timestamps.find(message.text[:40]))

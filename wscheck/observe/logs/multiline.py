@@ -30,7 +30,7 @@ _CLOSING = lazy_pattern(r"^(?P<before>.*?)[}\]],?$")
 
 
 class NestedObject(msgspec.Struct):
-    """Object over several lines under a key of a record, as pino-pretty writes it: `data: {` and JSON.
+    """Object over several lines under a key of a record. pino-pretty writes `data: {`, and then lines of JSON.
 
     prefix_shape       prefix of the marker's line, without timestamps
     key_indentation    indentation of the object's key
@@ -54,7 +54,7 @@ class NestedObject(msgspec.Struct):
         return depth == self.inner_indentation and not self.is_foreign and text.startswith('"', len(before))
 
     def is_closed_by(self, text: str) -> bool:
-        """Return whether a line that contains no key closes the object."""
+        """Return whether the line `text`, which contains no key, closes the object."""
         closing = _CLOSING.match(text)
         if closing is None or not is_continuation(closing["before"], self.prefix_shape):
             return False
@@ -427,7 +427,10 @@ def _rank(key: re.Match[str]) -> int:
 
 
 def _may_be_inside(text: str) -> bool:
-    """Return whether a line without a key may be inside the object: a closing bracket, or the rest of a string."""
+    """Return whether a line without a key may be inside an object over several lines.
+
+    Such a line is empty, or starts with a closing bracket, a quote or "+" (the rest of a string).
+    """
     return text.strip()[:1] in {"}", "]", ")", "'", '"', "+", ""} and not text.rstrip().endswith(("{", "["))
 
 

@@ -85,7 +85,7 @@ class MarkerProposal(NamedTuple):
         return LogVocabulary((*vocabulary.markers, (self.kind, self.text)), (*vocabulary.keys, *self.keys))
 
     def to_report(self) -> MarkerSuggestion:
-        """Return the proposal as reports contain it."""
+        """Convert the proposal to the form in which a report contains it, with each key as "role=name"."""
         keys = [f"{role}={name}" for role, name in self.keys]
         return MarkerSuggestion(kind=self.kind, marker=self.text, keys=keys, lines=self.lines, example=self.example)
 

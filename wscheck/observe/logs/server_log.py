@@ -82,7 +82,7 @@ class RawLogWindow:
         """Return the first line that contains one of `ids`, "" if there is none.
 
         If the line continues a record, the result starts with the earlier lines of this record. If the line is still
-        being written, the result ends with the id: redaction could not recognise a part of a secret after it.
+        being written, the result ends with the id: redaction might not recognise an incomplete secret after it.
         """
         wanted = [re.escape(each.encode()) for each in ids if len(each) >= MIN_ID_LENGTH]
         found = re.search(rb"(?<![\w-])(?:%s)(?![\w-])" % b"|".join(wanted), self._text) if wanted else None

@@ -94,7 +94,7 @@ def _attributes(readers: Iterable[LogReader], name: str, kind: type[Found]) -> l
 
 
 class LogInput:
-    """One log: the readers of its current file and its rotated files, with what they counted."""
+    """One log: the readers of its current file and its rotated files, and the sums of their counts."""
 
     def __init__(self, name: str, new_reader: NewReader, node: str | None, buffer: ReadBuffer | None) -> None:
         """Create the log. `node` is the server process of events that name no server process."""
@@ -348,7 +348,7 @@ class PipedLog(LogInput):
         return bool(select.select([self.fd], [], [], 0)[0])
 
     def _scan(self, size: int) -> Iterator[int]:
-        """Read `size` bytes of the buffer; yield the number of events that wait after each piece."""
+        """Read `size` bytes of the buffer. After each piece, yield the number of events that the reader can return."""
         payload = self._buffer.payload
         if not self._reader.bytes and self._packed is None and payload[: len(GZIP_MAGIC)] == GZIP_MAGIC:
             self._packed = PackedReader(self._next_packed)
@@ -375,7 +375,10 @@ class PipedLog(LogInput):
         return {Path(self.name): reason} if reason else {}
 
     def flush_idle(self, now: float, *, at_once: bool = False, at_end: bool = False) -> Iterator[list[Event]]:
-        """Yield the events of records that have waited long enough for further lines, as for a followed log."""
+        """Yield the events of records that have waited long enough for further lines or, if `at_once`, of all records.
+
+        at_end  the pipe has ended, so its last line is complete even without a line end
+        """
         if at_once or (self._reader.pending and now - self._last_read_at >= IDLE_S):
             yield self._reader.flush(at_end=at_end)
 

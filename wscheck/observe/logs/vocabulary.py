@@ -348,9 +348,9 @@ class PlaceholderMarker:
         return found._replace(ids=ids, unclear=(found.unclear | {first}) - {""})
 
     def _includes(self, line: str, earlier: int, begin: int) -> bool:
-        """Return whether a match that starts at `earlier` contains `begin` in its first id.
+        """Return whether another match starts at `earlier` and has the position `begin` in its first id.
 
-        The match at `begin` is then ambiguous, because its first id may be longer than the match shows.
+        The match at `begin` is then ambiguous, because its first id may start before `begin`.
         """
         match = self._shortest.match(line, earlier)
         if match is None or not match.start(1) <= begin < match.end(1) or any(map(str.isspace, match[1])):
@@ -359,7 +359,7 @@ class PlaceholderMarker:
         return not all(map(is_level, _WORD.findall(STAMP.sub("", line[match.start(1) : begin]))))
 
     def _starts(self, line: str, at: int) -> Iterator[int]:
-        """Yield the positions at which a matching text may start, the nearest to `at` first."""
+        """Yield the positions at which a matching text may start, those nearest to the needle at `at` first."""
         lowest, first = max(0, at - self._reach), self._texts[0].rstrip()
         if not first:
             yield from (begin for begin in range(at, lowest - 1, -1) if not line[begin - 1 : begin].strip())

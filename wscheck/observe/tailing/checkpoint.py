@@ -70,7 +70,11 @@ def load_checkpoint(path: Path) -> Checkpoint | None:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the file at `path` atomically: a reader sees the old or the new checkpoint. Raises UsageError."""
+    """Replace the file at `path` atomically: a reader sees the old or the new checkpoint.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         with os.fdopen(_create_private(partial), "wb") as file:
@@ -97,7 +101,10 @@ def output_state(fd: int) -> OutputFileState | None:
 
 
 def truncate_output(fd: int, recorded: OutputFileState | None) -> None:
-    """Cut the output behind `fd` to its size at the checkpoint. The run writes the lines after that point again."""
+    """Cut the output file `fd` to its `recorded` size, that at the checkpoint. The run writes the later lines again.
+
+    Leave the output unchanged if it is not the recorded file.
+    """
     current = output_state(fd)
     if current is None or recorded is None or (current.device, current.inode) != (recorded.device, recorded.inode):
         return

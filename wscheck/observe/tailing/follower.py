@@ -259,7 +259,7 @@ class LogFollower:
         return identity == log.reader.identity and not log.failure and has_settled(changed_ns)
 
     def _close_missing(self, stream: LogStream, now: float) -> None:
-        """Close a deleted log that has no writer any more. Until then, its space on the disk is not free."""
+        """Close a deleted file, to free its disk space, if nothing was added to it for `LATE_WRITER_S` seconds."""
         quiet_since = self._missing_since
         if quiet_since is None or stream.length != self._missing_length:
             self._missing_since, self._missing_length = now, stream.length
@@ -408,9 +408,9 @@ class LogFollower:
             oldest.close()
 
     def _step_back(self, stream: LogStream) -> None:
-        """Read an older rotated file first, if nothing of the current file was read.
+        """Switch to an older rotated file that was not read, if nothing of the current file was read yet.
 
-        Since the last read, the current file may have been filled, copied and emptied.
+        Since the last read, the current file may have been filled, copied to this rotated file, and emptied.
         """
         if stream.log.offset:
             return
@@ -462,7 +462,10 @@ class LogFollower:
         return OpenLog(reader, continuation.offset)
 
     def _open_reader(self, continuation: Continuation) -> FileReader | None:
-        """Return a reader, None if the file cannot be opened or was replaced meanwhile. The next read tries again."""
+        """Return a reader of the file at `continuation`, None if it cannot be opened or was replaced meanwhile.
+
+        The next read tries again.
+        """
         try:
             reader = FileReader(continuation.path, files=self._files, locate=self._locate)
         except FileNotFoundError:
@@ -535,8 +538,8 @@ class _StreamFinder:
     ) -> list[LogStream]:
         """Return the renamed files to which a writer may still write. The current file and finished files are excluded.
 
-        The furthest position is searched first. If a file was replaced by a copy, both positions match the copy, and
-        reading from the nearer position would read lines twice.
+        The position with the largest offset is searched first. If a file was replaced by a copy, the positions in both
+        match the copy, and reading from the smaller offset would read lines twice.
         """
         finished, found = list(finished), dict[int, LogStream]()
         excluded = {file_identity(self._generations.name), current.log.reader.identity if current is not None else None}

@@ -112,7 +112,7 @@ def _digest(data: bytes) -> bytes:
 
 
 class KnownFile(msgspec.Struct, frozen=True, array_like=True):
-    """A file whose content does not count, because it existed before reading started.
+    """A file that existed before reading started, so that the content it had then is not read.
 
     It is recognised by its identity, size, first bytes and last bytes, even after it was renamed, copied or packed.
     """
@@ -167,7 +167,7 @@ class KnownFile(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Listing:
-    """The names in a directory, found by their first letters."""
+    """The names in a directory, sorted so that the names with a given start are found fast."""
 
     def __init__(self, path: Path) -> None:
         names, self.folders = list[str](), list[Path]()
@@ -185,7 +185,7 @@ class _Listing:
         self._after_date = sorted((name_after_date(name), name) for name in names if name[:1].isdigit())
 
     def starting_with(self, stem: str) -> Iterator[str]:
-        """Yield the names that start with `stem` and a separator, or have these directly after a date."""
+        """Yield the names that start with `stem` and a separator, or with a date and then `stem` and a separator."""
         for keys in filter(None, (self._sorted, self._after_date)):
             for start in (stem + separator for separator in SEPARATORS):
                 for position in range(bisect.bisect_left(keys, (start, "")), len(keys)):
@@ -393,7 +393,7 @@ def _identities(generations: Generations) -> dict[Path, FileIdentity | None]:
 
 
 def known_files(paths: Iterable[Path]) -> dict[Path, KnownFile]:
-    """Return a dict of path to the data that recognise the file later. Paths that cannot be opened are left out."""
+    """Return a dict of path to the `KnownFile` by which the file is recognised later, without unreadable paths."""
     return {reader.path: KnownFile.from_reader(reader) for reader in _readers(paths)}
 
 

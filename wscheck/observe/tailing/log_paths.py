@@ -1,8 +1,8 @@
-"""The log files that the command line names: files, directories and patterns, each file read once.
+"""Selection of the log files to read from the files, directories and patterns on the command line.
 
 The content of a log counts once. These files are left out: links to another file, packed copies, backups, and exports
-that another file contains. Names and identical first lines prove nothing, because two servers can start alike. A file
-is left out only if all its bytes are at the same offsets in the other file and this cannot be a coincidence.
+that another file contains. Similar names or equal first lines are not enough, because the logs of two servers can start
+alike. A copy is left out only if the other file has all its bytes at the same offsets, and not by coincidence.
 """
 
 import fnmatch
@@ -61,13 +61,14 @@ def log_files(names: Iterable[str]) -> list[Path]:
 
 
 class LogPaths:
-    """The log files that `names` stand for, without `-`.
+    """The log files that `names` stand for. The name `-` (standard input) is ignored.
 
     A directory stands for the logs in it, a pattern (`logs/*.log`) for the files that match, and any other name for
     itself, whether the file exists or not.
 
     paths  the current files in a fixed order, each once, without duplicates
-    nodes  dict of each file to the name of the server process that writes it: the path of its log's current file
+    nodes  dict of each file to a name for the server process that wrote it. A log and its rotated files have the same
+           name: the path of the log
     """
 
     def __init__(self, names: Iterable[str], *, rotated: bool, note: Note) -> None:
@@ -189,7 +190,7 @@ def _without(excluded: Iterable[Path], paths: Iterable[Path]) -> list[Path]:
 
 
 class _Families:
-    """Collection of logs in which the log of a rotated file is found by the name of the rotated file."""
+    """Collection of logs. It finds the logs to which a rotated file may belong by the name of the rotated file."""
 
     def __init__(self) -> None:
         self._targets: dict[str, str] = {}
@@ -227,9 +228,10 @@ class _Families:
 
 
 def _possible_stems(name: str) -> set[str]:
-    """Return the starts of a name that may be the stem of a log: "app" and "app.log" for "app.log.1".
+    """Return the parts of a rotated file's name that may be its log's name without suffix.
 
-    Each ends before a separator. If the name starts with a date, the starts of the text after the date are added.
+    These are the starts of the name that end before a separator: "app" and "app.log" for "app.log.1". If the name
+    starts with a date, the starts of the text after the date are added.
     """
     texts = {name, name_after_date(name)}
     return {text[:end] for text in texts for end, sign in enumerate(text) if sign in SEPARATORS and end}
@@ -295,7 +297,7 @@ def _parts_match(parts: Sequence[str], patterns: Sequence[str]) -> bool:
 
 
 def _directories(name: str) -> Iterator[Path]:
-    """Yield the directories in which files or folders may appear that `name` stands for."""
+    """Yield the directories to watch for new files and folders that match `name`, a directory or a pattern."""
     path = Path(name)
     if path.is_dir():
         yield path
@@ -377,11 +379,11 @@ class RenameTracker:
 
 
 def find_copies(paths: Sequence[Path], *, growing: bool, beside: Iterable[Path] = ()) -> list[DuplicateLog]:
-    """Return the files in `paths` whose whole content is in another file.
+    """Return the files whose whole content is in another file.
 
-    growing  the files will be followed: a plain file may then become different from the file that it repeats, a packed
-             file does not
-    beside   further files that may contain them
+    growing  True if the files will be followed. Only packed files are then returned, because a plain file that is a
+             copy now may get other content later
+    beside   further files to compare with `paths`; the result may contain them too
     """
     if growing and not any(map(is_packed, paths)):
         return []
@@ -394,9 +396,9 @@ def find_copies(paths: Sequence[Path], *, growing: bool, beside: Iterable[Path] 
 def find_aliases(paths: Iterable[Path], named: Container[Path], followed: Container[Path]) -> list[DuplicateLog]:
     """Return the other names of files that have several: links, and names such as `a.log` and `./a.log`.
 
-    One name of each file is kept. A name in `followed` comes first, then a name to which names of rotated files
-    belong, then a link on the command line (`named`), which may later lead to another file. A link found in a directory
-    comes last, because its next target will be found in the directory too.
+    One name of each file is kept, and the others are returned. A name in `followed` is kept before all others, and the
+    name of a rotated file after all others. Otherwise a link on the command line (`named`), which may later lead to
+    another file, is kept first. A link found in a directory is kept last, because its next target will be found too.
     """
 
     def rank(path: Path, same_file: Iterable[Path]) -> tuple[bool, bool, int]:
@@ -444,7 +446,11 @@ def _copies_by_content(paths: Sequence[Path], growing: bool) -> Iterator[Duplica
 
 
 def _starting_with(head: bytes, heads: Sequence[tuple[bytes, int]], position: int) -> Iterator[int]:
-    """Yield the indexes of the files from `position` on that start with `head`."""
+    """Yield the indexes of the files that start with `head`.
+
+    heads     sorted pairs: the first bytes of a file, and the index of the file
+    position  position in `heads` at which the search starts
+    """
     while position < len(heads) and heads[position][0].startswith(head):
         yield heads[position][1]
         position += 1

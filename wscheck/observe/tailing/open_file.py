@@ -94,13 +94,14 @@ def is_unique_text(text: bytes) -> bool:
 
 
 def find_overlap(recent: bytes, read_at: ReadAt, limit: int) -> int:
-    """Return the number of bytes at the start of a file that were read before, from the file that it replaces.
+    """Return the number of bytes at the start of a file that were already read from an earlier file.
 
-    The file contains the last part of the earlier file, and perhaps new lines after it. The result is the offset at
-    which the new lines start, or 0 if the file does not start with content of the earlier file.
+    The file replaces the earlier file. It may start with the last part of the earlier file, followed by new lines. The
+    result is the offset at which the new lines start, or 0 if the file starts with other content.
 
-    recent  the latest bytes that were read from the earlier file
-    limit   number of bytes that were read from it, which the result cannot exceed
+    recent   the latest bytes that were read from the earlier file
+    read_at  function that reads the file
+    limit    number of bytes that were read from the earlier file; the result is not greater
     """
     start = read_at(len(recent), 0)
     # The file may start within `recent` ...
@@ -119,7 +120,10 @@ def find_overlap(recent: bytes, read_at: ReadAt, limit: int) -> int:
 
 
 def _find_end(needle: bytes, read_at: ReadAt, limit: int) -> int:
-    """Return the offset after the first `needle` in about the first `limit` bytes of a file, 0 if there is none."""
+    """Return the offset directly after the first occurrence of `needle` in a file, 0 if there is none.
+
+    Only the chunks that start before `limit` are searched.
+    """
     offset, before = 0, b""
     while offset < limit and (data := read_at(OVERLAP_CHUNK, offset)):
         found = (before + data).find(needle)
@@ -141,16 +145,16 @@ def end_of_hole(reader: "FileReader") -> int:
 
 
 def has_settled(changed_ns: int) -> bool:
-    """Return whether the last change of a file is so long ago that another change would get a different time.
+    """Return whether a change of a file now would get a time other than `changed_ns`, the time of its last change.
 
-    Two changes in quick succession can have the same time. If the second one also leaves the size as it is, the status
-    of the file does not show it.
+    Two changes in quick succession can have the same time. If the second change also leaves the size as it is, the
+    status of the file does not show this change.
     """
     return not 0 <= time.time_ns() - changed_ns <= SETTLED_NS
 
 
 class FileGone(OSError):
-    """Error: a file whose descriptor was closed to save descriptors has no known name any more."""
+    """Error: a file was closed to save descriptors, and cannot be opened again because it is under no known name."""
 
 
 class OpenFiles:
@@ -321,7 +325,7 @@ class FileReader:
             raise FileGone(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
 
     def _reopen(self, path: Path, identity: FileIdentity) -> bool:
-        """Open the file at `path`; return whether it has this identity."""
+        """Open the file at `path` if it has the device and inode in `identity`. Return whether it has them."""
         try:
             fd = self._open(path)
         except FileNotFoundError:
@@ -397,9 +401,9 @@ class OpenLog:
         return FilePosition(self._head[:offset], bytes(self._recent[end - tail : end]), offset)
 
     def has_read(self, end: FilePosition) -> bool:
-        """Return whether another file, which ends at `end`, is a copy of what was read from this log.
+        """Return whether the whole content of another file was already read from the start of this log.
 
-        The log may have grown since the copy was made.
+        end  end of the other file. It may be before the current offset, because a log can grow after it was copied.
         """
         behind = self.offset - end.offset
         if behind < 0 or not self._head.startswith(end.head):
@@ -476,10 +480,12 @@ class OpenLog:
         return size
 
     def _read_around_zeros(self, buffer: memoryview, size: int) -> int:
-        """Return the number of bytes in `buffer` before a long run of zeros, or skip the run and read on after it.
+        """Handle long runs of zeros in the new bytes. Return the number of bytes to use from the start of `buffer`.
 
-        A writer without O_APPEND continues at its old offset after a truncation, and leaves a hole before it. Zeros at
-        the end of the file stay unread, because a writer may fill them.
+        If the new bytes start with a run, skip it and read the bytes after it. A run at the end stays unread, because a
+        writer may fill it. A writer without O_APPEND causes runs: after a truncation, it continues at its old offset.
+
+        size  number of new bytes in `buffer`
         """
         data = bytes(buffer[:size])
         if (zeros := leading_zeros(data)) >= HOLE_BYTES:
@@ -559,9 +565,10 @@ class OpenLog:
         return bytes(self._recent)
 
     def overlap(self, other: FileReader) -> int:
-        """Return the size of the start of `other` that was read from this log, 0 if it starts with something else.
+        """Return the number of bytes at the start of `other` that were already read from this log.
 
-        It recognises a log that was trimmed: `tail -n 1000 app.log > short; cat short > app.log`.
+        Return 0 if `other` starts with other content. A log that was trimmed is recognised by this number:
+        `tail -n 1000 app.log > short; cat short > app.log`.
         """
         return find_overlap(bytes(self._recent), other.read_at, self.offset)
 

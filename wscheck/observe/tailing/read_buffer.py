@@ -23,7 +23,7 @@ class ReadBuffer:
 
     data     `reserve` bytes for the unprocessed end of the previous chunk, then the payload
     payload  the part of `data` that receives a chunk
-    scratch  as many bytes as `data`, for marks about its content
+    scratch  work memory of the same size as `data`, which a search in `data` may overwrite
     """
 
     __slots__ = ("_user", "_whole", "data", "payload", "reserve", "scratch")

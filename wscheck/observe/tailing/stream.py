@@ -76,7 +76,7 @@ class LogStream:
         self._close_consumed()
 
     def skip_to(self, offset: int, end: int) -> None:
-        """Record that the next bytes are at `offset` of the current file, because those from `end` on were skipped."""
+        """Record that the bytes of the current file from `end` to `offset` were skipped, and continue at `offset`."""
         self._segments[-1].end = end
         first_line = self.line(self.lines)
         self._segments.append(StreamSegment(self.log, self.length, offset, self.lines, first_line))

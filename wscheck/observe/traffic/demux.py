@@ -242,8 +242,8 @@ class TrafficDemux:
     ) -> None:
         """Process one WebSocket frame, or one part of a stream.
 
-        senders  stacks of the calls that asked for what the frame contains, in the form of the event source: one for
-                 all of it, or one for each subscription; empty if unknown
+        senders  call stacks of the code that caused the frame, in the form of the event source: one for the whole
+                 frame, or one for each subscription in it; empty if unknown
         """
         if self._is_deferred(key, lambda: self.on_frame(key, at, data, outgoing=outgoing, senders=senders)):
             return

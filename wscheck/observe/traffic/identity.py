@@ -23,8 +23,8 @@ class IdentityRule(msgspec.Struct, frozen=True):
     """Rule that tells where in the traffic the name or id of the user is.
 
     source      "auth" (what the client sends in order to log in: Socket.IO's CONNECT packet, or the first JSON object
-                on a WebSocket), "query", "cookie", "header", "subprotocol" (the key is its number, from 0) or
-                "event" (an event that the client emits)
+                on a WebSocket), "query", "cookie", "header", "subprotocol" (the key is the position of the
+                subprotocol in the client's list, from 0) or "event" (an event that the client emits)
     keys        keys and indexes that lead to the value
     event_name  the event's name, for "event"
     claim       the claim to read if the value is a JWT; its signature is not verified

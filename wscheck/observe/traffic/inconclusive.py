@@ -73,7 +73,9 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
 
 
 def _present_different_values(events: Iterable[Event]) -> bool:
-    """Return whether each page sent values in its connection URLs that no other page sent: it is a separate client.
+    """Return whether each page has connection URLs with parameter values, and no two pages have the same URL.
+
+    Each page is then a separate client.
 
     For Socket.IO, the values that identify a client are in the CONNECT packet, and an identity rule reads them.
     """

@@ -130,7 +130,7 @@ class TrafficRedactor:
         return self._redactor.redact_known(text)
 
     def user_label(self, user: str | None) -> str | None:
-        """Return the user's name for reports: "(token 3f9a1c)" if the identity rule points at a token."""
+        """Return the user's name for reports. For a name that is a secret, return a label such as "(token 3f9a1c)"."""
         if user is None:
             return None
         secret = _JWT.match(user) or self._redactor.redact(user) != user

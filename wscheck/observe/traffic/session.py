@@ -82,7 +82,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     target  frame within the page that ran the scripts, empty for the main frame
     run     number of the evaluation of `script` within its document, from 1; 0 means unknown
     code    facts from the source code of the opener
-    shared_key  key in the session storage of the tab whose value the client sent, and which another tab has too
+    shared_key  key in the tab's session storage: another tab has the same key and value, and the client sent this value
     """
 
     opener: CodeLocation | None = None
@@ -117,12 +117,12 @@ class TrafficSession:
     Feed it in the order of time; call `events` at the end, when the user and the session id are known.
 
     reader     reader of the connection's protocol
-    eio        id of the connection: that of the Engine.IO session, None before the handshake; for other protocols, a
-               number within the run
+    eio        id of the connection: for Socket.IO, the id of the Engine.IO session, None before the handshake; for
+               other protocols, a number that wscheck gives it
     opened_at  time at which the first request was sent
     sent       texts that the client sent to identify itself; they may be secrets
     subscriptions  channel and id of each open subscription
-    senders    time of a sent frame to the stacks of the calls that asked for it, as in `TrafficDemux.on_frame`
+    senders    dict of the time of a frame to its `senders`, the call stacks that `TrafficDemux.on_frame` received
     http       HTTP version of a stream, None for other transports
     """
 
@@ -433,10 +433,10 @@ class TrafficSession:
     def _with_subscribers(
         self, events: Sequence[Event], resolve: Callable[["TrafficSession", object], ConnectionOrigin]
     ) -> Iterator[Event]:
-        """Yield the events, each subscription with its call site.
+        """Yield the events. Add to each `Subscribed` the call site that started the subscription.
 
-        A frame may contain several subscriptions. If it has several stacks, but not one for each subscription, the
-        call sites stay unknown.
+        A frame may contain several subscriptions. If several call stacks are known for a frame, but not one for each
+        subscription, the call sites stay unknown.
         """
         counts = Counter(event.at for event in events if isinstance(event, model_events.Subscribed))
         seen = Counter[float | None]()

@@ -158,9 +158,9 @@ def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondVa
 
 
 def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
-    """Return a list with the value of each second, from the start to the last second with users.
+    """Return a list of `value(second)` for each second from 0 to the last second that has at least one user.
 
-    An element is None if there is no value for this second.
+    An element is None if `series` does not contain this second, or if `value` returns None for it.
     """
     values: list[float | None] = [None] * max((second.second + 1 for second in series if second.users), default=0)
     for second in series:
@@ -172,8 +172,8 @@ def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
 def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "", step: str = "") -> Chart | None:
     """Return a chart of the lines that have at least two values, None if no line has two.
 
-    Each line has one value per second. If `step` is given, such as "round ", each line has one value per step of this
-    name instead.
+    note  text about the chart
+    step  name of the unit of the horizontal axis, such as "round "; empty for seconds. A line has one value per unit.
     """
     drawable = [line for line in lines if sum(value is not None for value in line.values) > 1]
     if not drawable:
@@ -204,7 +204,8 @@ def _draw_line(line: ChartLine, seconds: int, top: float, unit: str) -> DrawnLin
 def _paths(values: Sequence[float | None], seconds: int, top: float) -> Iterator[str]:
     """Yield one SVG path per uninterrupted section of a line.
 
-    The paths fit a square of 100 by 100 with the origin at the top left.
+    The paths fit a square of 100 by 100 with the origin at the top left. Its right edge stands for the second
+    `seconds`, its top edge for the value `top`, and its bottom edge for 0.
     """
     step = max(1, math.ceil(len(values) / POINTS))
     section: list[str] = []

@@ -133,7 +133,7 @@ class TimelineView:
 def draw_timeline(lane_set: LaneSet, important: Collection[str] = ()) -> Timeline | None:
     """Return the timeline of the lanes, None if there was no connection and no attempt.
 
-    `important` contains the ids of the lanes whose users are drawn first.
+    `important` contains ids of lanes. If not all lanes fit, only lanes of the users of these lanes are drawn.
     """
     if not lane_set.lanes and not lane_set.refused:
         return None
@@ -185,9 +185,9 @@ def _choose_view(lane_set: LaneSet, important: Collection[str]) -> TimelineView:
 
 
 def _affected_lanes(lane_set: LaneSet, important: Collection[str]) -> list[Lane]:
-    """Return all lanes of users with an important lane, or else of users with a replaced connection.
+    """Return the lanes of all users who have a lane with an id in `important`.
 
-    Return all lanes if there are no such users.
+    If there is no such user, return the lanes of all users who had a replacement; without any, return all lanes.
     """
     replaced = {lane.id for _, *pair in lane_set.replacements for lane in pair}
     marked = [lane for lane in lane_set.lanes if lane.id in important] or [

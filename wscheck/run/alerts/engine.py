@@ -61,7 +61,10 @@ def alert_name(rule: str) -> str:
 
 
 def comment(lines: Iterable[str], indent: str = "") -> str:
-    """Return lines as comments; a line that starts with blanks stays one line. Control characters are escaped."""
+    """Return lines as comments, in which control characters are escaped.
+
+    Long lines are wrapped, except those that start with a blank.
+    """
     parts = (part for line in lines for part in ([f"  {one_line(line)}"] if line[:1] == " " else wrap(line, WIDTH)))
     return "".join(f"{indent}# {part}\n" for part in parts)
 
@@ -92,7 +95,7 @@ def about(rule: str, words: AlertWords, notes: Sequence[str] = ()) -> list[str]:
 def doubled_window(words: AlertWords) -> str:
     """Return a comment about the accuracy of a rule that counts attempts in overlapping time windows.
 
-    Each window is twice as long as the configured time, and a window begins after each configured time.
+    A new window begins every `words.window_s` seconds, and each window is twice as long.
     """
     once, twice = f"{words.window_s} s", f"{2 * words.window_s} s"
     return (

@@ -55,7 +55,7 @@ class Sentence(NamedTuple):
 
     text      the sentence as the configuration or the documentation contains it
     pattern   expression that finds it
-    variants  its fixed texts, once for each spelling; other text stands between them
+    variants  for each spelling, the fixed texts of the sentence in their order; ids or other text stand between them
     ids       dict of role (user, sid, ...) to an expression with the group VALUE around the id within the sentence
     """
 
@@ -66,7 +66,7 @@ class Sentence(NamedTuple):
 
 
 def documented_sentence(pattern: str) -> Sentence:
-    """Return a sentence of the documentation from its expression, in which `[Ww]` stands for a letter in both cases."""
+    """Return the sentence for an expression of the documentation. `[Ww]` in it means "W" or "w"."""
     pieces = _DOCUMENTED_LETTER.split(pattern)
     texts = ("".join(each) for each in product(*_choices(pieces)))
     variants = tuple((text,) for text in texts)
@@ -103,7 +103,10 @@ def _ascii(text: str) -> str:
 
 
 def _placeholders_pattern(texts: Sequence[str], roles: Sequence[str], captured: str | None) -> str:
-    """Return the expression for a marker with placeholders, with a group around the id of the role `captured`."""
+    """Return the expression for a marker that consists of `texts` with a placeholder for each of `roles` between them.
+
+    The group VALUE contains the id of the role `captured`.
+    """
     pieces = [_blanks_around(texts[0])]
     for at, role in enumerate(roles):
         is_last = at == len(roles) - 1 and not texts[at + 1]
@@ -117,7 +120,8 @@ def _placeholders_pattern(texts: Sequence[str], roles: Sequence[str], captured: 
 def _placeholder(role: str, before: str, *, is_last: bool, has_text: bool) -> str:
     """Return the expression for the text that replaces a placeholder.
 
-    If the fixed text `before` ends with an opening bracket, an id behind it does not contain this bracket again.
+    `before` is the fixed text in front of the placeholder. If it ends with an opening bracket, the id contains no such
+    bracket. `is_last`: the placeholder ends the marker. `has_text`: more than blanks follow the placeholder.
     """
     lazy = "" if is_last else "?"
     if role == REASON:
@@ -138,7 +142,7 @@ def _blanks_around(text: str) -> str:
 
 
 def _bounded(pattern: str, starts_with_letter: bool, ends_with_letter: bool) -> str:
-    """Return a pattern that does not match inside of a longer word."""
+    """Return `pattern`, limited to whole words at each end that the arguments call a letter."""
     return (WORD_START if starts_with_letter else "") + pattern + (WORD_END if ends_with_letter else "")
 
 
@@ -167,7 +171,7 @@ def any_of(patterns: Iterable[str]) -> str:
 
 
 def named(pattern: str, name: str, style: str = "P") -> str:
-    """Return an expression with the name of its group. `style`: "P" for (?P<name>...), "" for (?<name>...)."""
+    """Return `pattern` with its group VALUE named `name`. `style`: "P" for (?P<name>...), "" for (?<name>...)."""
     return pattern.replace(VALUE, f"(?{style}<{name}>")
 
 

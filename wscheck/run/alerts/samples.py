@@ -55,7 +55,7 @@ def _line(words: AlertWords, event: EventWords, ids: dict[str, str]) -> str:
 
 
 def timed_lines(words: AlertWords, now: float) -> list[str]:
-    """Return the lines of all rules with their times, the last of which is `now` (seconds since the epoch)."""
+    """Return the sample lines of all rules, each with a time. The last has the time `now` (seconds since the epoch)."""
     step = min(LONGEST_STEP_S, words.window_s / (words.max_attempts + 2))
     lines = [(rule, one_line(line)) for rule in RULES for line in sample_lines(rule, words)]
     return [_timed(rule, line, now - (len(lines) - 1 - n) * step) for n, (rule, line) in enumerate(lines)]

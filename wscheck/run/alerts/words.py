@@ -84,7 +84,7 @@ class AlertWords(msgspec.Struct, frozen=True):
     keys          dict of role to the keys of its id: those of the configuration, then the documented ones
     own_keys      dict of role to the keys of its id in the configuration only
     max_attempts  attempts of one user that are allowed within `window_s` seconds
-    allowed       connections that a user may have, or with `per_page` each page of a user
+    allowed       number of connections that a user may have; if `per_page` is true, that each page of a user may have
     structured    True if the engine stores the value of each key of a log record in a field
     """
 
@@ -101,7 +101,7 @@ class AlertWords(msgspec.Struct, frozen=True):
 
     @property
     def half_attempts(self) -> int:
-        """Number of attempts in one fixed time window of `window_s` seconds that may be a part of too many attempts.
+        """Smallest number of attempts in one fixed time window that can belong to more attempts than allowed.
 
         More than `max_attempts` attempts within `window_s` seconds fall into at most two adjacent fixed windows, so at
         least one of these contains half of the attempts.
@@ -109,7 +109,7 @@ class AlertWords(msgspec.Struct, frozen=True):
         return math.ceil((self.max_attempts + 1) / 2)
 
     def field(self, role: str) -> str:
-        """Return the name of the field that contains an id of a structured record."""
+        """Return the name of the field of a structured record that contains the id of the kind `role`."""
         return self.own_keys.get(role, (CAMEL[role],))[0]
 
 

@@ -76,7 +76,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     round          number of the round; 0 before the first one
     open           dict of the Engine.IO session id of each open connection to its socket ids
     subscriptions  number of open subscriptions of all open connections
-    at_rest        the count was repeated some seconds after the last round, when delayed closes have happened
+    at_rest        True if this is the count after the last round, repeated because connections may close with a delay
     """
 
     at: float
@@ -89,7 +89,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total(self) -> int:
-        """Number of open connections and subscriptions."""
+        """Sum of the open connections and the open subscriptions."""
         return len(self.open) + self.subscriptions
 
 
@@ -161,8 +161,9 @@ class PageLoop:
     async def _return(self, tab: BrowserTab, start: str, link: PageLink, entry: int, place: str) -> bool:
         """Go back to the URL `start`. Return whether the page there contains `link`, which led to the visited view.
 
-        If the visited view has a link to `start`, click it; otherwise go back in the history of the tab. The test for
-        `link` is needed because a page may show another view under the same URL.
+        If the visited view has a link to `start`, click it; otherwise show entry `entry` of the tab's history.
+        `place` is the path of the visited view. The test for `link` is needed because a page may show another view
+        under the same URL.
         """
         if not await self._shows(tab, start, link):
             self._act(tab, f"return from {place}")
@@ -232,7 +233,7 @@ class PageLoop:
         self.snapshots.append(snapshot)
 
     def _total(self) -> int:
-        """Return the number of open connections and subscriptions at present."""
+        """Return the sum of the connections and the subscriptions that are open now."""
         sessions = self._browser.traffic.open_sessions()
         return len(sessions) + sum(len(session.subscriptions) for session in sessions)
 
@@ -393,7 +394,7 @@ class PageActions:
         self._is_at_rest = False  # the last action ended with a rest, and nothing has happened since
 
     async def perform_all(self, tab: BrowserTab) -> None:
-        """Perform every action after which the tab shows the same page as before."""
+        """Reload the page, go back and forward, go offline and online, and hide and show the tab."""
         await self._perform(tab, "reload", self._reload)
         await self._perform(tab, "back and forward", self._go_back_and_forward)
         await self._perform(tab, "offline and online", self._go_offline)

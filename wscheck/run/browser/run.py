@@ -221,7 +221,7 @@ async def _open_browser(plan: BrowserPlan) -> AsyncIterator[Browser]:
 
 @contextmanager
 def _refused_documents() -> Iterator[None]:
-    """Replace the error for a page that did not load if the page needs a host that `wscheck mcp` does not permit.
+    """In the `with` block, replace CannotCheck (a page did not load) if `wscheck mcp` refused a host that a page needs.
 
     Raises:
         UsageError: A page needs a host that is not permitted; the message names it.
@@ -394,10 +394,10 @@ class _BrowserRun:
     def without_duplicated_tab(self, events: Sequence[Event]) -> list[Event]:
         """Return `events` without those that happened after the tab was duplicated and therefore prove nothing.
 
-        Without a policy (--connections), it is unknown whether the second tab may have a connection. Of the later
-        events, only connection attempts are then kept: they show whether the two tabs are in a loop. All events are
-        returned if there is a policy, or if both tabs use the same id from the session storage and the server ends
-        connections.
+        Without a policy (--connections), a second tab may have a connection of its own. Of the events after the
+        duplication, only connection attempts are then kept: they show if the two tabs are in a loop. Return all events
+        if there is a policy, or if both tabs send the same id from the session storage and the server ends one of
+        their connections.
         """
         start = self.page_actions.duplicated_at
         if start is None or self._plan.options.connections is not None:
@@ -450,7 +450,10 @@ class _BrowserRun:
 
 
 class BackgroundWatch:
-    """Watch of the browser at the setting `browser.cdp`, from the creation of this object until `finish`."""
+    """Watch of a running browser in a separate thread, from the creation of this object until `finish`.
+
+    The setting `browser.cdp` contains the DevTools address of the browser.
+    """
 
     def __init__(self, config: Config) -> None:
         """Start the watch. Return as soon as the browser is attached.

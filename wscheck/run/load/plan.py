@@ -281,7 +281,7 @@ def _target_options(config: Config, target: ServerTarget) -> dict[str, Any]:
 
 
 def _emit_options(config: Config) -> dict[str, Any]:
-    """Return an option with the default of --emit-every.
+    """Return a dict that contains the option `emit_every` with its default.
 
     For the profile `soak` return no option, because the Locust process has its own default for it.
     """

@@ -69,7 +69,7 @@ class LoadOutcome(msgspec.Struct, frozen=True):
 
 
 def evaluate_load_run(plan: LoadPlan, progress: RunProgress, ending: Ending) -> LoadOutcome:
-    """Return the report of a run, which may be incomplete."""
+    """Return the report of a run and the reasons for its verdict. The run may have ended early."""
     report = _figures(plan, progress, ending)
     report.findings = load_findings(plan, progress.statistics)
     report.thresholds = check_thresholds(report, plan.limits)
@@ -201,7 +201,7 @@ def _notes(progress: RunProgress, ending: Ending) -> list[str]:
 
 
 def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: Ending) -> Decision:
-    """Return the verdict. In a run without evidence, findings and limits prove nothing."""
+    """Return the verdict. If the figures prove nothing, ignore the findings and the exceeded thresholds."""
     void = _void(report, progress.statistics, ending)
     if void:
         return verdict([], void, plan.bar)

@@ -131,7 +131,7 @@ async def _start_target(plan: LoadPlan, folder: Path) -> AsyncIterator[tuple[Loa
 def _probe_user(plan: LoadPlan) -> Credentials:
     """Return the user with whom the server is tested before and after the run.
 
-    Each test is an Engine.IO handshake. It contains the user only if the server expects the user there.
+    Each test is an Engine.IO handshake. The handshake contains the user only if the server expects the user in it.
     """
     user = f"{plan.options.get('user_prefix') or 'load-user-'}1"
     return Credentials(user, Secret(plan.token.reveal().replace("{user}", user)) if plan.token is not None else None)
@@ -305,8 +305,8 @@ def _worker_arguments(processes: int) -> list[str]:
 def locust_environment(plan: LoadPlan, folder: Path) -> dict[str, str]:
     """Return the environment of the Locust process: this process's own, the target, and the options of the profile.
 
-    LOCUST_* variables, and configuration files in the home and the working directory, belong to the user's own load
-    tests. They are left out.
+    LOCUST_* variables of this process are left out, and HOME is `folder`, because Locust settings and configuration
+    files of the user belong to the user's own load tests.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
     environment = {

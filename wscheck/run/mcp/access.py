@@ -205,7 +205,7 @@ def new_access(allowed: Iterable[str], working_folder: Path, home: Path) -> Acce
 
 
 def is_host(host: str) -> bool:
-    """Return whether a text is a host name or an address, in the one usual spelling."""
+    """Return whether a text is a host name, or an IP address in its usual spelling (not 127.1 or 0x7f.1)."""
     if host.startswith("["):
         return _address(host) is not None
     if not _HOST_NAME.fullmatch(host):

@@ -226,7 +226,10 @@ def described_tools() -> "list[Tool]":
 
 
 def _output_schema(name: str) -> dict[str, Any]:
-    """Return the published schema with an object at its root, as the versions of the protocol before 2026 require."""
+    """Return the schema of the document `name` with an object at its root.
+
+    The versions of the protocol before 2026 require this.
+    """
     schema = json_schema(name)
     definitions = schema["$defs"]
     root = definitions.pop(schema["$ref"].rpartition("/")[2])

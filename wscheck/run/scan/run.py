@@ -130,7 +130,7 @@ def run_scan(plan: ScanPlan, progress: ReportProgress = lambda path, done, total
 
 
 class _Budget:
-    """Limit of the CPU time for reading one file. A call returns True when the time is used up."""
+    """Limit of the CPU time for reading one file. Calling the object returns True if the time is used up."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.process_time() + seconds
@@ -436,7 +436,7 @@ def _is_in_ignored_folder(path: str) -> bool:
 def _walk(root: Path) -> tuple[list[str], int]:
     """Return the relative paths of the files below `root`, and the number of folders that could not be read.
 
-    Folders may be nested so deeply that `os.walk` exceeds the limit of recursion.
+    This function does not use `os.walk`, which exceeds the limit of recursion in deeply nested folders.
     """
     found, unread, waiting = list[str](), 0, [""]
     while waiting:

@@ -137,7 +137,10 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
 
 
 class Requests(NamedTuple):
-    """Clients in all access logs, and the share of their sessions that used only long-polling, without a WebSocket."""
+    """Clients in all access logs (`clients`).
+
+    `polling_share` is the share of their sessions that used only long-polling, without a WebSocket.
+    """
 
     clients: list[AccessClient]
     polling_share: float

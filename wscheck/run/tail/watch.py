@@ -184,7 +184,7 @@ class LogWatch:
             self.incidents.restore(incident)
 
     def _collect(self, collected: dict[int, list[Event]], now: float, halt: StopReading, *, final: bool) -> None:
-        """Read everything new and keep the events in `collected`, so that they can be sorted by time.
+        """Read everything new and add it to `collected` (number of a log to its events), to sort it by time later.
 
         Evaluate them when all logs were read, or earlier if there are too many lines.
         """
@@ -352,7 +352,7 @@ class LogWatch:
 
     @property
     def scouts(self) -> list[WordingScout]:
-        """The searches of the logs for lines that report connections in unknown words."""
+        """The objects that search the logs for lines that report connections in unknown words, each once."""
         return list({id(scout): scout for log in self.logs for scout in log.scouts}.values())
 
     @property

@@ -265,7 +265,7 @@ def _control(outcome: _PhaseOutcome, phase: Phase) -> Control:
 
 
 def _control_summary(outcome: _PhaseOutcome, phase: Phase) -> str:
-    """Return a sentence about what the server did in the control: when each component opened a connection."""
+    """Return a text about the control: how many connections the client opened, and what the server did with them."""
     clauses = [f"it opened {plural(outcome.opened, 'connection')}"] if outcome.opened else []
     if outcome.replacements:
         clauses.append(f"the server replaced {outcome.replacements}")
@@ -337,7 +337,7 @@ def correlate_log_with_client(events: Sequence[Event]) -> Iterator[Event]:
 
 
 def _with_log_location(observed: ConnectionEdge, logged: ConnectionEdge, source: str) -> ConnectionEdge:
-    """Return the event of the client with the time, process, file and line of the log's event."""
+    """Return the client's event with time, process, file and line of the log's event, and with `source`."""
     return msgspec.structs.replace(
         observed, at=logged.at, source=source, node=logged.node, path=logged.path, line=logged.line
     )

@@ -303,13 +303,13 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` may start a record of its own, or another process wrote it than the line `of`."""
+    """Return whether the line `below` may start a record of its own, or has another writer than the line `of`."""
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
 
 def _lines(data: bytearray, begin: int, end: int) -> Iterator[bytes]:
-    """Yield the complete lines of data[begin:end], at most as many as a template may be made from."""
+    """Yield the complete lines of data[begin:end], up to the maximum number and size for making a template."""
     least = begin
     for _ in range(MAX_LEARNED_LINES):
         stop = data.find(b"\n", begin, end) + 1
@@ -334,7 +334,7 @@ class TemplateTrial(msgspec.Struct):
 
 
 class LearnedShape(msgspec.Struct):
-    """Trials of templates for records whose first lines are equal except for their words.
+    """Trials of templates for records whose first lines have the same skeleton (their bytes without words).
 
     attempts  number of such records that were read while no template was trusted
     """

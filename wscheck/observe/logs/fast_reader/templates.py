@@ -46,7 +46,7 @@ class RecordFacts(NamedTuple):
     size        length of the record's lines in bytes
     bare        nothing is in front of the marker, so the record may be text that a user sent
     source      writer of the record, if an envelope (added by a log collector) names it
-    until       the time of the record is in the first `until` bytes: those of its first line, or all bytes
+    until       number of bytes at the start that contain the record's time: those of the first line, or all bytes
     """
 
     kind: str

@@ -175,7 +175,7 @@ def is_person_name(words: list[str]) -> bool:
 
 
 def _closes(text: str, at: int, around: list[str]) -> bool:
-    """Return whether the brackets at position `at` close those `around` the value, and no word directly follows."""
+    """Return whether the text at `at` closes the innermost brackets `around` a value, and no word directly follows."""
     closing = _CLOSED.match(text, at)
     return closing is not None and list(closing[0]) == around[: -len(closing[0]) - 1 : -1]
 

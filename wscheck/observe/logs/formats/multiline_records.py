@@ -117,7 +117,7 @@ class Paragraphs:
 
     @property
     def is_active(self) -> bool:
-        """Return whether the records may be paragraphs, so that the bytes do not pass through unchanged."""
+        """Return whether the records may be paragraphs, so that `convert` may change the bytes."""
         return self._is_first or self._are_records
 
     @property
@@ -135,9 +135,9 @@ class Paragraphs:
         return self._join(bytes(data))
 
     def flush(self, *, at_end: bool) -> bytes:
-        """Return the bytes of a paragraph that has a time, because no further lines follow for now.
+        """End the current paragraph if it has a time, and return its bytes. Call this when no lines follow for now.
 
-        at_end  the log has ended: return all bytes
+        at_end  the log has ended, so return all bytes that still wait
         """
         if at_end and self._rest:
             last, self._rest = self._rest, b""
@@ -165,7 +165,8 @@ class Paragraphs:
     def _add(self, line: bytes) -> list[bytes]:
         """Add a line to the current paragraph.
 
-        If both contain a time, the line starts a new paragraph: return the current one. Otherwise return nothing.
+        If the line and the paragraph both contain a time, the line starts a new paragraph, and the current one is
+        returned. Otherwise return an empty list.
         """
         has_time = _has_time(line)
         found = [self._end_paragraph()] if has_time and self._has_time else []

@@ -109,7 +109,10 @@ class TimestampParser:
         return found
 
     def parse(self, kind: str, text: str) -> float | None:
-        """Return the time of a timestamp. `kind` is the name of its notation in `STAMP_SOURCE`."""
+        """Return the timestamp `text` in seconds since the epoch, None if it is not valid.
+
+        kind  name of the notation of the timestamp in `STAMP_SOURCE`
+        """
         if not self.has_fractions and (_FRACTION.search(text) or (kind == "epoch" and len(text) > 10)):
             self.has_fractions = True
         try:
@@ -129,7 +132,8 @@ class TimestampParser:
     def _local_or_absolute(self, moment: datetime) -> float:
         """Return `moment` in seconds since the epoch.
 
-        A time without a zone is local. If it is ambiguous, the time that continues the log is used.
+        A time without a zone is local. If it occurs twice in autumn, the second occurrence is used if an earlier line
+        of the log is after the first one.
         """
         at = moment.timestamp()
         if moment.tzinfo is None:

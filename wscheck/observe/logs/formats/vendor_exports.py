@@ -123,7 +123,10 @@ def _fluent_bit(line: str) -> PrintedRecord | None:
 
 
 def is_unescaped(line: str, sentence: int) -> bool:
-    """Return whether the text at offset `sentence` starts the message of a record that Fluent Bit printed unescaped."""
+    """Return whether Fluent Bit printed the line, and the message of its record starts at the offset `sentence`.
+
+    Fluent Bit does not escape quotes in a message.
+    """
     return _FIELDS.match(line) is not None and line[:sentence].endswith(('"msg"=>"', '"message"=>"'))
 
 

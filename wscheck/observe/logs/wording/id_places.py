@@ -223,7 +223,10 @@ def _names_user(values: Sequence[str]) -> bool:
 
 
 def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
-    """Return one of two places that name the same user ("4101" in "Ann Example (4101)"), otherwise all places."""
+    """Return all places, but only one of them if there are two and both name the same users.
+
+    Of "Ann Example (4101)", the place of "4101" stays.
+    """
     if len(places) != 2:
         return list(places)
     one, other = (group.values(place) for place in places)

@@ -103,7 +103,7 @@ MIN_ATTEMPTS, MOST_FAILED = 10, 0.8
 
 
 def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], opened: "_Read") -> "_Read":
-    """Return readings as refused attempts for the statements about new connections that came to nothing.
+    """Return the readings of the statements that report attempts to connect that the server refused.
 
     Each of their ids is new, and no other statement about a start or an end contains it. The next line about the user
     usually reports such an attempt again, and not a connection: the client tries again and again.
@@ -157,9 +157,9 @@ MIN_KNOWN = 0.5
 def _names_other_thing(group: Group, reading: Reading) -> bool:
     """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
 
-    An unknown word that all lines of the statement contain may name the other thing. If the reading is certain, the
-    word counts only directly in front of the id. It counts everywhere for a guess, for a replacement that names only
-    the user, and for an opening without a known verb: the word may be the verb ("finishing WS connection").
+    An unknown word that all lines of the statement contain may name the other thing. In a certain reading, such a word
+    counts only directly in front of a connection id. It counts anywhere in a guess, in a replacement that names only
+    the user, and in an opening without a known verb. There it may be the verb ("finishing WS connection").
     """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
@@ -290,10 +290,10 @@ def _are_near(one: Group, other: Group) -> bool:
 
 
 def _known_place(group: Group, role: str, values: Collection[str], ids: Ids) -> tuple[str, bool] | None:
-    """Return (place, True) for the place that certainly contains the ids with a role; None if there is no such place.
+    """Return (place, True) for the place that certainly contains the ids of `role`, None if no single place does.
 
-    It is the place under a key that the user configured, or the place at which all values are already known. Of several
-    such places, only one with a label for a user or a socket counts.
+    It is the place under a key that the user configured, otherwise the place at which all values are already known.
+    If there are several, it is the only one among them whose label means a user or a socket.
     """
     keyed = [place for place in group.places() if ids.keys.get(group.label(place)) == role]
     found = keyed or [place for place in group.places() if values and share(group.values(place), values) == 1]
@@ -308,7 +308,7 @@ def _id_values(read: tuple[Group, Reading]) -> set[str]:
 
 
 def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
-    """Return whether other statements contain the same ids, which confirms a statement whose words are ambiguous.
+    """Return whether other statements confirm a statement with ambiguous words, because they contain its ids.
 
     plain  readings of the statements with unambiguous words
     ends   values in the statements that report the end of connections
@@ -477,7 +477,8 @@ def _old_and_new(group: Group, sids: Sequence[str], rows: Sequence[Row]) -> dict
 def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Collection[str]) -> dict[Statement, Reading]:
     """Return the readings, marked as guesses if some user opens several connections and no statement reports an end.
 
-    Such a log probably reports the ends in unknown words. As certain readings, they would leave all connections open.
+    Such a log probably reports the ends in unknown words. If the readings stayed certain, all connections
+    would seem to stay open.
     """
     told = {*read_kinds, *(reading.kind for reading in found.values())}
     users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))

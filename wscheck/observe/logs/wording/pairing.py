@@ -106,8 +106,8 @@ class EveryWord:
 def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
     """Return the words of the server in messages that were parsed with `EveryWord`, without the names of users.
 
-    Two different words at one place are events if they occur with the same id ("bound", "unbound"), and names if they
-    never do ("ann", "ben"). A word at a place where other lines have a value is a name too.
+    Two different words at one place mean events if they occur with the same id ("bound", "unbound"). They are names if
+    they never do ("ann", "ben"). A word at a place where other lines have a value is a name too.
     """
     alternatives: dict[tuple[str, tuple[str, ...], int], dict[str, list[int]]] = {}
     words, valued = set[str](), set[tuple[str, tuple[str, ...], int]]()
@@ -170,12 +170,12 @@ def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
 
 
 def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
-    """Return the words of `choice` that alternate with other words in several messages, so that they may be names.
+    """Return the words of `choice` that alternate with other words at several places, so that they may be names.
 
     In a log without ids, the name of a user occurs in several messages: "ann came", "ben came", "ann left", "ben left".
     Return an empty set if there is only one such word.
 
-    choice  words that occur at one place in the lines of one message
+    choice  words that alternate at one place of messages that are otherwise equal
     places  dict of word to the number of places in the log at which it alternates with other words
     """
     again = {word for word in choice if places[word] > 1}
@@ -431,7 +431,7 @@ class Pairing:
         return all(before[1] != after[1] for before, after in pairwise(lines))
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
-        """Return whether most returning users have several ids open at once: these are jobs, not connections."""
+        """Return whether most returning users have several ids open at once. Such ids are of jobs, not connections."""
         users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in _owner(pair.start, users).items():
@@ -562,9 +562,10 @@ class Pairing:
     def _old_and_new(
         self, columns: Sequence[Column], opened: Mapping[str, int], owner: Mapping[str, str]
     ) -> dict[str, Column]:
-        """Return the columns of a statement that contain the ids of the older and the newer connection of one user.
+        """Return a dict of OLD and NEW to the columns with the ids of the older and the newer connection of one user.
 
-        A column contains the values at one place of the statement. Without such columns, return an empty dict.
+        A column contains the values at one place of the statement. A single column is taken for OLD. Return an empty
+        dict if the columns are no such ids.
         """
         if len(columns) == 1:
             return {OLD: columns[0]}
@@ -761,7 +762,7 @@ def _without_errors(ends: Sequence[Column], pair: StatementPair, users: Column |
     """Return `ends` without the statements that report errors: a connection may stay open after an error.
 
     Return all of `ends` if none of them says in its words that connections end. A statement about errors also stays if
-    it is about users whose other connections end with such words.
+    statements with such words name most of its users.
 
     users  column with the users in the statement that starts connections, None if the users are the ids of the pair
     """
@@ -779,7 +780,7 @@ def _without_errors(ends: Sequence[Column], pair: StatementPair, users: Column |
 
 
 def _tells_end(start: Column, end: Column) -> bool:
-    """Return whether the words of a statement report an end, or the opposite of the words that report the start."""
+    """Return whether a word of `end` reports an end, or is the opposite of a word of `start`: "bound", "unbound"."""
     words = end.group.words
     return end.group.kind == DISCONNECTED or any(
         f"{sign}{word}" in words for sign in _OPPOSITES for word in start.group.words
@@ -799,7 +800,7 @@ def _may_be_user(column: Column) -> bool:
 
 
 def _are_addresses(column: Column) -> bool:
-    """Return whether the values are addresses. They are users only if nothing else is."""
+    """Return whether all values are addresses. An address is taken for a user only if nothing else can be the user."""
     return column.place.endswith("@") or all(_ADDRESS.fullmatch(value) is not None for value in column.lines)
 
 

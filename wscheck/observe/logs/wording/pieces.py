@@ -134,7 +134,7 @@ def _parse(text: str, words: Container[str] | None = None, begin: int = 0, stop:
 
 
 def _parse_path(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
-    """Yield the parts of a path."""
+    """Yield the names in the path `text`, which starts at `begin`, and the signs ("/", "?", "&") between them."""
     for part in _PARTS.finditer(text):
         if part[0] in "/?&":
             yield Piece(part[0], SIGN, begin + part.start(), begin + part.end())
@@ -143,7 +143,10 @@ def _parse_path(text: str, begin: int, words: Container[str]) -> Iterator[Piece]
 
 
 def _bare_pieces(bare: str, begin: int, words: Container[str] | None, *, certain: bool) -> Iterator[Piece]:
-    """Yield the text `bare`, which starts at `begin`, as one piece, or as two values with a colon between them."""
+    """Yield the text `bare`, which starts at `begin`, as one piece, or as two values with a colon between them.
+
+    certain  the text follows "=", so it is a value even if it is an ordinary word
+    """
     numbered = _NUMBERED.fullmatch(bare)
     if numbered is None:
         yield _bare_piece(bare, begin, words, certain=certain)
@@ -245,9 +248,9 @@ def may_be_id(slot: Slot) -> bool:
 def core_length(pieces: Sequence[Piece]) -> int:
     """Return the number of pieces at the start of a message that report the event.
 
-    They end with the last id or the last verb, whichever is later; a noun for a connection in front of a reason belongs
-    to the verb ("ann lost connection: timed out"). The remaining pieces may differ from line to line: a reason, or the
-    number of open connections.
+    The last of them is the last id or the last verb, whichever is later. A noun for a connection between this piece and
+    a reason is included ("ann lost connection: timed out"). The pieces after them may differ from line to line: a
+    reason, or the number of open connections.
     """
     end, spoken = 0, False
     for at, piece in enumerate(pieces):

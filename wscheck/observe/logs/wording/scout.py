@@ -150,7 +150,7 @@ class WordingScout:
     def search(self, data: bytearray, begin: int, end: int, line: int) -> list[Row]:
         """Search data[begin:end], which starts with line number `line`, for statements about connections.
 
-        Return the lines found in earlier calls whose events this call has learned to read.
+        Return those lines of earlier calls that can be read as events only now, because of what this call has learned.
         """
         first = self._searched
         self._searched += end - begin
@@ -223,8 +223,8 @@ class WordingScout:
     ) -> Mapping[Statement, Reading]:
         """Use the readings that were learned from the order of ids, if they are certain enough. Return the new ones.
 
-        If they agree with the readings that were learned from words about the openings of connections, only the ends
-        and replacements that the words did not show are added.
+        If the readings that were learned from words already explain both openings and ends, add only statements that
+        the words did not explain, and only if words and order agree about the openings.
         """
         told = {
             row.line: reading

@@ -203,7 +203,7 @@ def _multiple(words: AlertWords) -> list[str]:
 
 
 def _of_the_same_line(event: EventWords, role: str) -> EventWords:
-    """Return the event with only the ids of `role`, and expressions that find these only in lines about the event."""
+    """Return `event` with only the expressions for ids of `role`, which then match only in lines about the event."""
     found = list[str]()
     for pattern in event.ids[role]:
         is_within = any(pattern == sentence.ids.get(role) for sentence in event.sentences)

@@ -133,7 +133,7 @@ def _grok(name: str, attribute: str, rules: list[tuple[str, str]], samples: list
 
 
 def _rule(pattern: str, attribute: str) -> str:
-    """Return an expression as a Grok rule: the id in the matcher %{regex("..."):attribute}, the rest as it is."""
+    """Return `pattern` as a Grok rule. Its group around the id becomes the matcher %{regex("..."):attribute}."""
     before, _, rest = pattern.partition(VALUE)
     end = _closing(rest)
     value = rest[:end].replace("\\", "\\\\")
