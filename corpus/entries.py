@@ -11,6 +11,8 @@ APPS = Path(__file__).with_name("apps")
 SOURCES = ("browser", "loop", "har", "scan")
 """Ways of looking at an application: `wscheck browser`, the same with `--loop`, `wscheck har` and `wscheck scan`."""
 
+REGISTRIES = ("npm", "npm-files", "pypi", "pypi-files")
+
 
 class Patch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Change of an installed file, made before the application is served. The text to find occurs once."""
@@ -107,7 +109,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name       name of the entry: that of its file
     kind       `application` (its own frontend) or `library` (a page of the corpus that uses it as documented)
-    registry   `npm`, `npm-files` (the package's files without its dependencies) or `pypi`
+    registry   `npm`, `pypi`, or `npm-files` and `pypi-files` (the package's files without its dependencies)
     faulty     the version with the fault, absent for an application without one
     healthy    the fixed version, or the version without fault
     excluded   reason for which the entry does not count in the figures any more; it stays in the tables
@@ -171,7 +173,7 @@ def _contradiction(entry: Entry, stem: str) -> str:
     wrong = {
         "the name is not that of the file": entry.name != stem,
         "the kind is neither application nor library": entry.kind not in ("application", "library"),
-        "the registry is none of npm, npm-files and pypi": entry.registry not in ("npm", "npm-files", "pypi"),
+        "the registry is unknown": entry.registry not in REGISTRIES,
         "it is served by a command, or by a stand-in": bool(serve.command) == bool(serve.stand_in),
         "a page needs a stand-in": bool(serve.page) and not serve.stand_in,
         "a faulty version and a fault belong together": bool(entry.faulty) != bool(expected.fault),

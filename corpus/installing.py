@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 from corpus.entries import Case
@@ -59,6 +60,12 @@ def _fetch(case: Case, folder: Path) -> None:
         (folder / "package.json").write_text('{"private": true}\n', encoding="utf-8")
         bundler = [BUNDLER] if case.entry.serve.page else []
         _call([*_NPM, "install", "--ignore-scripts", "--legacy-peer-deps", *wanted, *bundler], folder)
+    elif case.entry.registry == "pypi-files":
+        options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+        _call([sys.executable, "-m", "pip", "download", *options, wanted[0]], folder)
+        for archive in folder.glob("*.whl"):
+            with zipfile.ZipFile(archive) as files:
+                files.extractall(folder)
     else:
         _call([*_NPM, "pack", wanted[0]], folder)
         for archive in folder.glob("*.tgz"):

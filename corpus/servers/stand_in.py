@@ -1,13 +1,15 @@
 """Server that stands in for an application's backend. `python -m corpus.servers.stand_in OPTIONS-AS-JSON`.
 
 It serves the application's frontend, answers requests with the JSON of the entry (`{}` by default), and accepts every
-websocket. What a websocket says is a dialect: enough of the backend's protocol for the frontend to stay connected.
+websocket and every event stream. What a websocket says is a dialect: enough of the backend's protocol for the frontend
+to stay connected. An event stream says a comment every few seconds.
 """
 
 import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +62,31 @@ async def _zigbee2mqtt(socket: web.WebSocketResponse) -> None:
     await _silent(socket)
 
 
-DIALECTS: dict[str, Dialect] = {"silent": _silent, "cable": _cable, "zigbee2mqtt": _zigbee2mqtt}
+async def _graphql(socket: web.WebSocketResponse) -> None:
+    """Acknowledge the connection of a GraphQL client, and answer no subscription."""
+    async for message in socket:
+        said = json.loads(message.data) if message.type is WSMsgType.TEXT else {}
+        if said.get("type") == "connection_init":
+            await socket.send_str('{"type":"connection_ack"}')
+
+
+DIALECTS: dict[str, Dialect] = {
+    "silent": _silent,
+    "cable": _cable,
+    "graphql": _graphql,
+    "zigbee2mqtt": _zigbee2mqtt,
+}
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    """Keep an event stream open until the client ends it."""
+    stream = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+    await stream.prepare(request)
+    with suppress(ConnectionError):
+        while True:
+            await stream.write(b": nothing new\n\n")
+            await asyncio.sleep(_PING_S)
+    return stream
 
 
 def application(root: Path, websocket: str, answers: dict[str, Any]) -> web.Application:
@@ -75,6 +101,8 @@ def application(root: Path, websocket: str, answers: dict[str, Any]) -> web.Appl
             await socket.prepare(request)
             await speak(socket)
             return socket
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return await _stream(request)
         if request.path in answers:
             return web.json_response(answers[request.path])
         path = (root / request.path.lstrip("/")).resolve()
