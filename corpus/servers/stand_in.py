@@ -12,20 +12,21 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from aiohttp import WSMsgType, web
 
-Dialect = Callable[[web.WebSocketResponse], Awaitable[None]]
+Dialect = Callable[[web.WebSocketResponse, web.Request], Awaitable[None]]
 _PING_S = 3.0
 
 
-async def _silent(socket: web.WebSocketResponse) -> None:
+async def _silent(socket: web.WebSocketResponse, _: web.Request) -> None:
     """Read and say nothing."""
-    async for _ in socket:
+    async for _message in socket:
         pass
 
 
-async def _cable(socket: web.WebSocketResponse) -> None:
+async def _cable(socket: web.WebSocketResponse, _: web.Request) -> None:
     """Welcome the client and confirm its subscriptions, as Action Cable does, with a ping every few seconds."""
     await socket.send_str('{"type":"welcome"}')
 
@@ -45,7 +46,7 @@ async def _cable(socket: web.WebSocketResponse) -> None:
         pinging.cancel()
 
 
-async def _zigbee2mqtt(socket: web.WebSocketResponse) -> None:
+async def _zigbee2mqtt(socket: web.WebSocketResponse, request: web.Request) -> None:
     """Send the first topics that Zigbee2MQTT publishes to its frontend."""
     topics: dict[str, Any] = {
         "bridge/state": {"state": "online"},
@@ -59,10 +60,10 @@ async def _zigbee2mqtt(socket: web.WebSocketResponse) -> None:
     }
     for topic, payload in topics.items():
         await socket.send_str(json.dumps({"topic": topic, "payload": payload}))
-    await _silent(socket)
+    await _silent(socket, request)
 
 
-async def _graphql(socket: web.WebSocketResponse) -> None:
+async def _graphql(socket: web.WebSocketResponse, _: web.Request) -> None:
     """Acknowledge the connection of a GraphQL client, and answer no subscription."""
     async for message in socket:
         said = json.loads(message.data) if message.type is WSMsgType.TEXT else {}
@@ -70,10 +71,32 @@ async def _graphql(socket: web.WebSocketResponse) -> None:
             await socket.send_str('{"type":"connection_ack"}')
 
 
+async def _restarting(socket: web.WebSocketResponse, _: web.Request) -> None:
+    """End the websocket as a server that restarts does, when the client says so."""
+    async for message in socket:
+        if message.data == "restart":
+            await socket.close(code=1012)
+
+
+async def _socketio(socket: web.WebSocketResponse, request: web.Request) -> None:
+    """Open a Socket.IO connection of version 2 (Engine.IO 3) or later, and answer its heartbeat."""
+    opened = {"sid": uuid4().hex, "upgrades": [], "pingInterval": 25000, "pingTimeout": 60000}
+    await socket.send_str(f"0{json.dumps(opened)}")
+    if request.query.get("EIO") == "3":
+        await socket.send_str("40")
+    async for message in socket:
+        if message.data == "2":
+            await socket.send_str("3")
+        elif message.data == "40":
+            await socket.send_str(f'40{{"sid":"{uuid4().hex}"}}')
+
+
 DIALECTS: dict[str, Dialect] = {
     "silent": _silent,
     "cable": _cable,
     "graphql": _graphql,
+    "restarting": _restarting,
+    "socket.io": _socketio,
     "zigbee2mqtt": _zigbee2mqtt,
 }
 
@@ -99,7 +122,7 @@ def application(root: Path, websocket: str, answers: dict[str, Any]) -> web.Appl
             offered = [name.strip() for name in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
             socket = web.WebSocketResponse(protocols=list(filter(None, offered)))
             await socket.prepare(request)
-            await speak(socket)
+            await speak(socket, request)
             return socket
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await _stream(request)
