@@ -91,12 +91,22 @@ async def _socketio(socket: web.WebSocketResponse, request: web.Request) -> None
             await socket.send_str(f'40{{"sid":"{uuid4().hex}"}}')
 
 
+async def _yjs(socket: web.WebSocketResponse, _: web.Request) -> None:
+    """Answer the first message of a Yjs provider with an empty document, and return its checks as they are."""
+    async for message in socket:
+        if message.type is WSMsgType.BINARY and message.data[:2] == b"\x00\x00":
+            await socket.send_bytes(b"\x00\x01\x02\x00\x00")
+        elif message.type is WSMsgType.BINARY and message.data[:1] == b"\x66":
+            await socket.send_bytes(message.data)
+
+
 DIALECTS: dict[str, Dialect] = {
     "silent": _silent,
     "cable": _cable,
     "graphql": _graphql,
     "restarting": _restarting,
     "socket.io": _socketio,
+    "yjs": _yjs,
     "zigbee2mqtt": _zigbee2mqtt,
 }
 
