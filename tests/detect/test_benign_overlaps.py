@@ -40,6 +40,18 @@ def test_sockets_that_end_one_after_the_other_are_connections() -> None:
     assert (set(found), gap) == ({"A", "B"}, "")
 
 
+@pytest.mark.parametrize("form", ["{:04x}", "st-{}", "0b3c4d5e-8f90-4a1b-9c2d-{:012x}", "01KAXV2C6C7YTY890RA6{:06}"])
+def test_ids_that_are_not_of_socket_io_are_of_connections(form: str) -> None:
+    bundles = [log_of(user) for user in "AB"]
+    for number, said in enumerate(bundles):
+        for at, sign in ((9 * number, "connects"), (9 * number + 5, "disconnects")):
+            for part in range(3):
+                getattr(said, sign)(form.format(40_000 + 3 * number + part), at=at + part / 1000)
+        said.watched(until=60)
+    found, gap = evaluated(*bundles)
+    assert (set(found), gap) == ({"A", "B"}, "")
+
+
 def test_one_bundle_alone_may_be_a_coincidence() -> None:
     assert set(evaluated(bundle("A", 0))[0]) == {"A"}
 

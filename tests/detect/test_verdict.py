@@ -16,6 +16,7 @@ from wscheck.detect.verdict import (
     run_verdict,
     verdict,
 )
+from wscheck.model.events import Connected, Disconnected
 from wscheck.model.findings import Bar, Confidence, Finding, Severity, Verdict
 from wscheck.model.gaps import INTERRUPTED, Gap, NotTried
 
@@ -206,6 +207,22 @@ def test_missing_times_precede_the_gaps_of_the_source() -> None:
         "no event has a time, so overlaps and attempts per second could not be checked",
         GAP.reason,
     ]
+
+
+@pytest.mark.parametrize(
+    ("users", "turns", "ordered", "blocks"),
+    [(4, 3, True, False), (4, 3, False, True), (2, 6, True, True), (3, 1, True, True)],
+)
+def test_the_order_of_lines_without_times_suffices_if_nobody_came_often(
+    users: int, turns: int, *, ordered: bool, blocks: bool
+) -> None:
+    ledger = Ledger()
+    for number in range(users * turns):
+        who, sid = f"u{number % users}", f"s{number}"
+        ledger.apply(Connected(source="server-log", user=who, sid=sid))
+        ledger.apply(Disconnected(source="server-log", user=who, sid=sid))
+    evidence = Evidence(connections=9, unreadable=0, ledger=ledger, timed=False, ordered=ordered, max_attempts=5)
+    assert [(gap.id, gap.blocks) for gap in evidence_gaps(evidence)] == [("no-times", blocks)]
 
 
 def test_connections_without_user_or_sid_are_the_last_gap() -> None:

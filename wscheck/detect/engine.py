@@ -15,7 +15,7 @@ from wscheck.detect.restarts import MIN_AGE_S
 from wscheck.detect.rules import DOCUMENTED, Occurrence, Rule, RuleOptions, ranked
 from wscheck.detect.rules.multiple_connections import MAX_PING_TIMEOUT_S
 from wscheck.detect.rules.rule import EventHandler
-from wscheck.detect.socket_ids import is_logged
+from wscheck.detect.socket_ids import is_logged, is_own_id
 from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.disconnect_reasons import reports_handover, reports_silent_client
 from wscheck.model.events import (
@@ -115,6 +115,7 @@ class Judge:
         }
         self._now = NEVER
         self._unreadable, self._is_undecided = 0, options is None or options.connections is None
+        self.max_attempts = (options or RuleOptions()).max_attempts
         self._namespace_gap: Gap | None = None
 
     def feed(self, event: Event) -> tuple[LedgerChange, ...]:
@@ -457,8 +458,13 @@ def belongs_to_devices(history: UserHistory, device_of: Callable[[Connected], st
 def may_be_namespaces(history: UserHistory, *, at: float | None = None) -> bool:
     """Return whether all overlapping sockets opened together and ended together, as namespaces of one connection do.
 
+    Only Socket.IO has namespaces. Its ids contain letters of both cases; ids of hexadecimal digits or numbers are those
+    of WebSockets, of event streams or of the server's own connections.
+
     at  time at which the sockets may still be open (epoch seconds), None at the end of the evidence
     """
+    if all(is_own_id(one.sid or "") for met in history.met for one in met):
+        return False
     ends = {closing.sid: closing for closing in history.closings}
     for old, new in history.met:
         if not _is_alike(old, new) or old.at is None or new.at is None or new.at - old.at > OPENED_TOGETHER_S:

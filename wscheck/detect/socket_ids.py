@@ -3,11 +3,22 @@
 Source: Socket.IO documentation, "Namespaces" (multiplexing over one connection).
 """
 
+import re
+
 import msgspec
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.changes import ClosedChange
 from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected, Event, Replaced
+
+_OWN_ID = re.compile(r"(?=.*\d)(?:[0-9a-f-]{3,64}|[0-9A-F-]{3,64}|[0-9A-HJKMNP-TV-Z]{26})|[A-Za-z]{1,8}[-_#:]\d{1,12}")
+"""Id of hexadecimal digits, a number with or without a name in front, or a ULID."""
+
+
+def is_own_id(sid: str) -> bool:
+    """Return whether a connection has an id that the server made itself, and not one of Socket.IO or SignalR."""
+    return _OWN_ID.fullmatch(sid) is not None
+
 
 SessionOwner = str | tuple[str, str]
 """User, or (user, server process) if the evidence names the process."""

@@ -138,6 +138,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     unreadable   number of lines that look like an event but cannot be read
     ledger       open connections per user at the end
     timed        at least one event has a time
+    ordered      without times, the order of the events is that in which they happened
+    max_attempts  connection attempts of one user that are permitted in a short time
     anonymous    number of connections for which the source says that nobody is their user ("anonymous")
     gaps         missing evidence that the source or the rules reported
     """
@@ -146,6 +148,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     unreadable: int
     ledger: Ledger
     timed: bool
+    ordered: bool = False
+    max_attempts: int = 0
     anonymous: int = 0
     gaps: Sequence[Gap] = ()
 
@@ -185,9 +189,21 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
                 id="no-times",
                 reason="no event has a time, so overlaps and attempts per second could not be checked",
                 rules=(*_OVERLAPS, "excessive-attempts"),
+                blocks=not _suffices_without_times(evidence),
             )
         )
     return [*gaps, *evidence.gaps, *_unattributed(evidence)]
+
+
+MIN_WITHOUT_TIMES = 10
+"""Smallest number of connections whose order alone shows that nothing is wrong."""
+
+
+def _suffices_without_times(evidence: Evidence) -> bool:
+    """Return whether the order of the events shows that no user had two connections or many attempts."""
+    counts = [evidence.ledger.counts_for(user) for user in evidence.ledger.users()]
+    are_harmless = all(each.max_open <= 1 and each.connects <= evidence.max_attempts for each in counts)
+    return evidence.ordered and are_harmless and sum(each.connects for each in counts) >= MIN_WITHOUT_TIMES
 
 
 def _unattributed(evidence: Evidence) -> list[Gap]:

@@ -13,7 +13,7 @@ from wscheck.detect.connection_policy import apply_policy
 from wscheck.detect.engine import Judge
 from wscheck.detect.rules import RuleOptions, multiple_connections
 from wscheck.detect.rules.multiple_connections import MultipleConnections
-from wscheck.model.events import Connected, Refused
+from wscheck.model.events import Connected, Disconnected, Refused
 from wscheck.model.findings import Confidence, Finding, Severity
 
 
@@ -224,6 +224,20 @@ def test_the_reported_count_is_forgotten_with_the_overlap() -> None:
 def test_without_times_an_overlap_that_ended_proves_nothing() -> None:
     conversation = log_of("A").connects("s1", at=None).connects("s2", at=None).disconnects("s1", at=None)
     assert judged(MultipleConnections, conversation) == []
+
+
+@pytest.mark.parametrize(("between", "count"), [("B", 3), ("A", None)])
+def test_without_times_the_order_shows_several_connections_that_others_came_between(
+    between: str, count: int | None
+) -> None:
+    """Three connections in a row may be the namespaces of one."""
+    judge = Judge()
+    for line, who in enumerate(("A", "A", between, "A"), start=1):
+        judge.feed(Connected(source="server-log", path="app.log", line=line, user=who, sid=f"s{line}"))
+    for line, sid in enumerate(("s1", "s2", "s3", "s4"), start=9):
+        judge.feed(Disconnected(source="server-log", path="app.log", line=line, sid=sid))
+    judge.finish()
+    assert [finding.connections for finding in judge.findings()] == ([count] if count else [])
 
 
 def test_without_times_an_overlap_that_did_not_end_has_medium_confidence() -> None:

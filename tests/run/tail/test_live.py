@@ -91,8 +91,8 @@ def test_a_warning_that_proves_to_be_an_error_is_announced_again() -> None:
     """The sockets of three users open and end together; those of the third do not, which is seen later."""
     events = list[Connected | Disconnected]()
     for at, user in ((0, "ada"), (100, "bob"), (200, "eve")):
-        events += [connected(user, f"{user}{n}", at + n / 10) for n in range(2)]
-        events += [ended(f"{user}{n}", at + 60 + n / 1000) for n in range(2)]
+        events += [connected(user, f"s-{user}{n}", at + n / 10) for n in range(2)]
+        events += [ended(f"s-{user}{n}", at + 60 + n / 1000) for n in range(2)]
     del events[-1]  # the second socket of the last user stays open
     watch, seen = LogWatch([], RuleOptions()), list[tuple[str | None, str, str]]()
     watch.listeners.append(Announcements(seen))

@@ -47,6 +47,10 @@ MAX_PING_TIMEOUT_S = 60.0
 
 MAX_NAMED_OPENERS = 3
 
+MIN_WITHOUT_TIMES = 3
+"""Smallest number of connections at once that the order of a log's lines shows, if its lines have no times: of two, one
+may be the other's replacement."""
+
 MANY, MANY_GROWTH = 200, 1.02
 """Number of connections of one user from which on not each further one is evaluated completely, and the growth of their
 number after which the next one is."""
@@ -178,6 +182,7 @@ class MultipleConnections(Rule):
         self._evaluated: dict[str, _Evaluated] = {}
         self._overlap_since: OrderedDict[str, float] = OrderedDict()
         self._untimed_users: set[str] = set()
+        self._latest_lines = dict[str, int]()
         self._nodes, self._ended = NodeLiveness(), dict[str, Connected | None]()
         self._wave, self._uncounted = ReturnWave(), dict[str, float]()
         self._recently_ended = deque[tuple[Event, Connected]](maxlen=16)
@@ -192,6 +197,8 @@ class MultipleConnections(Rule):
         }
 
     def _opened(self, change: OpenedChange) -> None:
+        if change.event.at is None:
+            self._opened_without_time(change)
         if not change.others:
             return
         if (evaluated := self._evaluated.get(change.user)) is not None:
@@ -203,6 +210,24 @@ class MultipleConnections(Rule):
         if change.user not in self._overlap_since and change.user not in self._nodes.suspects:
             # A timestamp in whole seconds may be up to a second too early: the latest possible start counts.
             self._overlap_since[change.user] = change.event.at + change.event.resolution
+
+    def _opened_without_time(self, change: OpenedChange) -> None:
+        """Report the connections of a user who already has several and opens one more, by the order of a log's lines.
+
+        Another user must have connected since the first of them opened. Otherwise the connections may be namespaces of
+        one connection, or the server may be replacing one.
+        """
+        self._latest_lines[change.user] = change.event.line or 0
+        if len(self._latest_lines) > 2:
+            del self._latest_lines[min(self._latest_lines, key=self._latest_lines.__getitem__)]
+        openings = self._openings(change.user)
+        if len(openings) < MIN_WITHOUT_TIMES or len(openings) <= self._reported_count.get(change.user, 0):
+            return
+        first = openings[0]
+        is_one_log = all(one is not None and is_logged(one) and one.path == change.event.path for one in openings)
+        others = [line for user, line in self._latest_lines.items() if user != change.user]
+        if is_one_log and first is not None and any(line > (first.line or 0) for line in others):
+            self._report_overlap(change.user, None, Confidence.MEDIUM)
 
     def _refused(self, event: Refused) -> None:
         # Attempts with a `credential` are a scenario's, refused on purpose.

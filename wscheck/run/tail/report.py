@@ -234,6 +234,8 @@ def _evidence(watch: LogWatch) -> Evidence:
         unreadable=watch.unreadable,
         ledger=watch.judge.ledger,
         timed=watch.counts.are_timed,
+        ordered=len(watch.logs) == 1,
+        max_attempts=watch.judge.max_attempts,
         anonymous=sum(log.levels[ANONYMOUS] for log in watch.logs),
         gaps=watch.judge.gaps,
     )
