@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.observe.logs.test_wording import PREFIXES, conversation, read, told
+from tests.observe.logs.test_wording import PREFIXES, conversation, life, read, sid, told
 from wscheck.model.events import Connected, Refused
 
 DOMAINS = {
@@ -59,6 +59,100 @@ def test_ends_of_users_are_read_whatever_their_reasons(words: tuple[str, str]) -
 def test_unknown_words_are_only_a_guess() -> None:
     log, _ = conversation(PREFIXES["iso"], DOMAINS["kiosks"])
     assert read(log) == []
+
+
+AT_ONCE = {
+    "a label": ('{{"msg":"attendee admitted","attendee":"{u}","sock":"{i}"}}',
+                '{{"msg":"attendee dismissed","attendee":"{u}","sock":"{i}"}}'),
+    "a logger": ("INFO leitstand.ws Leitung {i} steht: {u}", "INFO leitstand.ws Leitung {i} abgebaut: {u}, Grund 7"),
+    "a module": ('{{"mod":"rt.Hub","msg":"{u} beamed","no":"{i}"}}', '{{"mod":"rt.Hub","msg":"{u} faded","no":"{i}"}}'),
+    "a noun": ("info: {u} strapped on session {i}", "info: session {i} of {u} unstrapped"),
+    "a room as well": ("Desk {u} listens to the waiting room (connection {i})", "Desk {u} is mute (connection {i})"),
+    "a place of servers": ("INFO net.Wire - node {u} spliced as {i}", "INFO net.Wire - node {u} unspliced as {i}"),
+    "opposites with particles": ("{u} sat down at the table, session {i}", "{u} stood up, session {i}"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", AT_ONCE)
+def test_ids_that_begin_and_end_once_are_connections_if_anything_says_so(words: str) -> None:
+    users = ("q.lee", "m.kim", "zed7")
+    events = told(read(life(*AT_ONCE[words], users)))
+    assert {(sign, user) for sign, user, _ in events if sign == "+"} == {("+", user) for user in users}
+    assert [sign for sign, *_ in events] == ["+", "-"] * 9
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("INFO bikes.rental bike {i} lent to {u}", "INFO bikes.rental bike {i} returned by {u}"),
+        ('{{"msg":"render picked up","by":"{u}","render":"{i}"}}', '{{"msg":"render handed over","render":"{i}"}}'),
+        ("INFO ws.Hub {u} began upload {i}", "INFO ws.Hub upload {i} done"),
+        ("INFO ws.Hub socket {i} joined room {u}", "INFO ws.Hub socket {i} went from room {u}"),
+    ],
+)
+def test_other_things_with_ids_that_begin_and_end_once_are_no_connections(words: tuple[str, str]) -> None:
+    assert read(life(*words, ("q.lee", "m.kim", "zed7"))) == []
+
+
+def test_connections_of_a_loop_are_read_although_most_of_them_are_brief() -> None:
+    lines = [(60.0 * n + half * 50, f"[rt.Hub] {word} u-{n % 4} as {sid(n)}") for n in range(4)
+             for half, word in enumerate(("boarded", "unboarded"))]  # fmt: skip
+    lines += [(300 + n + half / 5, f"[rt.Hub] {word} u-1 as {sid(n + 10)}") for n in range(60)
+              for half, word in enumerate(("boarded", "unboarded"))]  # fmt: skip
+    log = "".join(f"2026-05-11 12:{int(at) // 60:02}:{at % 60:06.3f} {text}\n" for at, text in sorted(lines))
+    assert [sign for sign, *_ in told(read(log))].count("-") == 64
+
+
+HANDOVERS = {
+    "in one line": ("hub: {u} anew on leg {i}, severing stale leg {old}", "", True),
+    "in a line before": ("hub: {u} lands on leg {i}", "hub: {u} is already up on leg {old}, severing that one", False),
+    "in other words": ("hub: {u} put on leg {i}", "hub: {u} already holds leg {old}: dropping it", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", HANDOVERS)
+def test_a_replacement_is_told_from_an_ordinary_end(form: str) -> None:
+    again, before, opens = HANDOVERS[form]
+    first = "hub: {u} landed on leg {i}" if opens else again
+    lines = list[tuple[float, str]]()
+    for number, user in enumerate(("u-1", "u-2", "u-3", "u-1", "u-2")):
+        lines += [(100 * number, first.format(u=user, i=f"L{number}")),
+                  (100 * number + 60, f"hub: leg L{number} of {user} ceased")]  # fmt: skip
+    lines.append((600, first.format(u="u-3", i="L600")))
+    for at in range(602, 640, 2):
+        ids = {"u": "u-3", "i": f"L{at}", "old": f"L{at - 2}"}
+        lines += [(at - 0.001, before.format(**ids))] if before else []
+        lines += [(at, again.format(**ids)), (at + 0.01, f"hub: leg L{at - 2} of u-3 ceased")]
+    log = "".join(f"2026-05-11 12:{int(at) // 60:02}:{at % 60:06.3f} {text}\n" for at, text in sorted(lines))
+    events = told(read(log))
+    assert [user for sign, user, *_ in events if sign == "+"].count("u-3") == 21
+    assert [(sign, user, old) for sign, user, old, *_ in events if sign == "!"] == [
+        ("!", "u-3", f"L{at - 2}") for at in range(602, 640, 2)
+    ]
+
+
+def test_a_thread_in_the_line_is_no_user() -> None:
+    log = life(
+        "(worker-{n}) rt.Hub node {u} spliced as {i}", "(worker-1) rt.Hub node {u} unspliced as {i}", ("b7", "b8")
+    )
+    assert {user for sign, user, _ in told(read(log)) if sign == "+"} <= {"b7", "b8"}
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        ("lvl=info at=ws.open who={u} cid={i} page=/live", "lvl=info at=ws.close who={u} cid={i} code=1001"),
+        ("l=info evt=feed.subscribe acct={u} sub={i}", "l=info evt=feed.unsubscribe acct={u} sub={i}"),
+        ("level=info op=userAttached member={u} link={i}", "level=info op=userDetached member={u} link={i}"),
+    ],
+)
+def test_the_event_in_a_key_of_a_line_of_pairs_is_its_message(begin: str, end: str) -> None:
+    log = life(f"ts=2026-05-11 {begin}", f"ts=2026-05-11 {end}", ("q.lee", "m.kim", "zed7")).replace(
+        "ts=2026-05-11 ", ""
+    )
+    events = told(read(log.replace("2026-05-11T", "ts=2026-05-11T")))
+    assert [user for sign, user, _ in events if sign == "+"] == ["q.lee", "m.kim", "zed7"] * 3
+    assert len(events) == 18
 
 
 def test_known_words_that_the_structure_confirms_are_read() -> None:

@@ -14,7 +14,7 @@ from wscheck.observe.logs.wording import statements
 from wscheck.observe.logs.wording.messages import ParsedMessage, parse
 from wscheck.observe.logs.wording.scout import _LIKELY, _UNUSUAL, WordingScout
 from wscheck.observe.logs.wording.statements import Reading, Row, Wording, fit, group_rows
-from wscheck.observe.logs.wording.words import EVENT_VERBS, reports_event
+from wscheck.observe.logs.wording.words import EVENT_VERBS, find_meaning, reports_event, word_parts
 
 USERS = ("mia", "noor", "will")
 _CHARACTERS = string.ascii_letters + string.digits + "-_"
@@ -733,11 +733,45 @@ def test_the_random_id_of_a_subscriber_is_that_of_the_connection(fields: str) ->
 
 
 @pytest.mark.parametrize("words", [("linked", "unlinked"), ("docked", "undocked"), ("ensconced", "disensconced")])
-def test_opposites_tell_of_the_connections_of_people_with_an_address_of_mail(words: tuple[str, str]) -> None:
+def test_ids_that_begin_and_end_once_tell_of_connections_in_any_words(words: tuple[str, str]) -> None:
     begin, end = (f"INFO s.Dispo - dispatcher {{u}} {word}, session {{v}}, x" for word in words)
-    people = ("mia@spedi.example", "ben.o@spedi.example", "eve@spedi.example")
-    assert len(told(read(life(begin, end, people)))) == 18
+    assert len(told(read(life(begin, end, ("truck-7", "truck-8", "truck-9"))))) == 18
+    begin, end = (f"INFO s.Dispo - dispatcher {{u}} {word}, parcel {{v}}, x" for word in words)
     assert told(read(life(begin, end, ("truck-7", "truck-8", "truck-9")))) == []
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [("client {u} is conected, sid {i}", "client {u} is disconected, sid {i}"),
+     ("user {u} atached on socket {i}", "user {u} dettached from socket {i}")],
+)  # fmt: skip
+def test_a_misspelled_verb_is_recognised(begin: str, end: str) -> None:
+    assert [sign for sign, *_ in told(read(life(begin, end, ("mia", "ben", "eve"))))] == ["+", "-"] * 9
+
+
+def test_a_different_word_is_no_misspelling() -> None:
+    assert [word_parts(word) for word in ("attacked", "connector", "accented")] == [
+        ["attacked"],
+        ["connector"],
+        ["accented"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ann stood up", "disconnected"),
+        ("ann sat down", "connected"),
+        ("desk no longer listens", "disconnected"),
+        ("editor is already editing, detaching that one", "replaced"),
+        ("connection already closed", "disconnected"),
+        ("ann was thrown out", "replaced"),
+        ("viewer tuned in", "connected"),
+        ("courier let go of the channel", "disconnected"),
+    ],
+)
+def test_verbs_with_particles_report_events(text: str, kind: str) -> None:
+    assert find_meaning([part for word in text.split() for part in word_parts(word.strip(","))]).kind == kind
 
 
 def test_the_finer_of_two_equal_times_is_read() -> None:

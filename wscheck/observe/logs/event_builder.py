@@ -129,6 +129,8 @@ class EventBuilder:
         if record.kind not in (RESTARTED, REFUSED):
             self.levels[AMBIGUOUS if record.ambiguous else completeness(record.kind, ids)] += 1
         self.add_event(record.kind, ids, record.at, record.line)
+        if record.opens and NEW in ids:
+            self.add_event(CONNECTED, {SID: ids[NEW], USER: ids.get(USER, "")}, record.at, record.line)
 
     def add_websockets(self, spans: Iterable[WebSocketSpan]) -> None:
         """Add the start and the end of each WebSocket of an access log. One line contains both."""

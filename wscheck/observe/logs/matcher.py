@@ -61,6 +61,7 @@ class RecordStart(msgspec.Struct):
     maybe_prose     the line may be an ordinary sentence, so it counts only if ids are found
     has_unclear_id  an id was left out because its end is ambiguous
     is_learned      the line contains no marker; its meaning was learned from the log (see the package `wording`)
+    opens           the line about a replacement also reports the start of the newer connection
     """
 
     kind: str
@@ -74,6 +75,7 @@ class RecordStart(msgspec.Struct):
     maybe_prose: bool = False
     has_unclear_id: bool = False
     is_learned: bool = False
+    opens: bool = False
 
 
 class LearnedWording(Protocol):

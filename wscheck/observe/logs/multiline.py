@@ -92,6 +92,7 @@ class OpenRecord(msgspec.Struct, eq=False):
     object_is_separate   the object started on a line of its own and may belong to something else
     nested_object        object inside the record that is not closed yet
     has_unclear_id       an id was left out because its end is ambiguous
+    opens                the record of a replacement is also that of the newer connection's opening
     contested_roles      roles of ids on lines that could also belong to other open records
     competitors          the other records to which these lines could belong
     """
@@ -116,6 +117,7 @@ class OpenRecord(msgspec.Struct, eq=False):
     object_is_separate: bool = False
     nested_object: NestedObject | None = None
     has_unclear_id: bool = False
+    opens: bool = False
     contested_roles: set[str] = msgspec.field(default_factory=set)
     competitors: list["OpenRecord"] = msgspec.field(default_factory=list)
 
@@ -166,6 +168,7 @@ class OpenRecords:
             in_object=record_start.opens_object or record_start.in_object,
             maybe_prose=record_start.maybe_prose,
             has_unclear_id=record_start.has_unclear_id,
+            opens=record_start.opens,
             complete=record_start.complete,
         )
         if record.has_required_ids and not record.in_object:

@@ -217,9 +217,10 @@ def word_set(text: str) -> frozenset[str]:
 
 
 _USER_STEMS = word_set(
-    "user users account member customer player owner sub subject username login email mail clerkuser employee driver "
-    "patient student teacher person participant subscriber viewer visitor guest operator uid principal identity who "
-    "nick nickname handle author"
+    "user users account acct acc member customer player owner sub subject username login email mail clerkuser employee "
+    "driver patient student teacher person participant subscriber viewer visitor guest operator uid principal identity "
+    "who nick nickname handle author editor rider courier waiter waitress bidder buyer seller trader dealer pupil "
+    "nurse doctor passenger caller clerk cashier dispatcher picker attendee spectator moderator gamer resident"
 )
 """Nouns that name a user, without "id"."""
 

@@ -142,8 +142,9 @@ def sid_place(group: Group, ends: Collection[str], openings: Collection[str]) ->
     return best[0][1], alone and best[0][0] >= 3
 
 
-_PASSING = frozenset(["subscriber", "viewer", "visitor", "participant", "guest"])
+_PASSING = frozenset(["subscriber", "sub", "viewer", "visitor", "participant", "guest", "handle"])
 """Nouns for a person who has one connection, whose id may be that of the connection."""
+_RANDOM_FORM = lazy_pattern(r"(?=.*\d)(?=.*[A-Za-z])[\w-]{8,64}")
 
 
 def names_connections(label: str, values: Sequence[str]) -> bool:
@@ -155,7 +156,16 @@ def names_connections(label: str, values: Sequence[str]) -> bool:
         label_stem(label) in _PASSING
         and len(values) >= MIN_COUNTED
         and len(set(values)) == len(values)
-        and (_has_form(values, _LONG_FORM) or has_socket_form(values))
+        and (_has_form(values, _LONG_FORM) or has_socket_form(values) or are_mostly_random(values))
+    )
+
+
+def are_mostly_random(values: Sequence[str]) -> bool:
+    """Return whether nearly all values consist of eight or more letters and digits, and none begins like another."""
+    heads = {value[:4] for value in values}
+    return (
+        sum(_RANDOM_FORM.fullmatch(value) is not None for value in values) >= MOST_COUNTED * len(values)
+        and len(heads) > len(values) / 2
     )
 
 

@@ -349,13 +349,22 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
         )
     found = _without_repeats(found, opened)
     if any(reading.certain for _, reading in found):
-        return [pair for pair in found if pair[1].certain]
+        return _without_faint_ends([pair for pair in found if pair[1].certain])
     bare = [
         (group, make_reading(group, group.kind, {}, certain=True))
         for group in departures
         if group.is_plain and is_bare(group.statement[1])
     ]
     return found or bare
+
+
+def _without_faint_ends(found: _Read) -> _Read:
+    """Return the readings without those whose words may mean the end of something else: "token removed", of a user.
+
+    They name only the user, while other statements name the connections that end, or end them in plain words.
+    """
+    is_told = any(SID in reading.places or group.is_plain for group, reading in found)
+    return [pair for pair in found if pair[0].is_plain or SID in pair[1].places or not is_told]
 
 
 MIN_REPEATED = 2

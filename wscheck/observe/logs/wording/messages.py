@@ -175,6 +175,7 @@ _OWN_IDS = {
     "stream": lazy_pattern(r"(?!stdout$|stderr$).+"),
     "channel": lazy_pattern(r".*\d.*"),
     "pid": lazy_pattern(r".*[^\d<>.].*"),
+    "line": lazy_pattern(r".*[^\d].*"),
 }
 """Keys of loggers that servers use too, and the form of the values that are ids of connections."""
 
@@ -426,6 +427,10 @@ def _split_pairs(text: str) -> tuple[str, dict[str, str]]:
         message = next((pair.value for pair in pairs if pair.key in MESSAGE_KEYS), "")
         if message:
             return message, {pair.key: pair.value for pair in pairs if pair.key not in MESSAGE_KEYS}
+    if "=" in text and _ONLY_PAIRS.fullmatch(text) is not None:
+        fields = {pair.key: pair.value for pair in find_key_values(text) if not pair.depth}
+        event = next((key for key, value in fields.items() if _is_event_name(value)), "")
+        return fields.pop(event, ""), fields
     text = _ROCKET.sub(r"\2: ", text) if "=>" in text else text
     object_at = _OBJECT.search(text)
     if object_at is None:
@@ -441,8 +446,16 @@ def _split_pairs(text: str) -> tuple[str, dict[str, str]]:
 
 _ROCKET = lazy_pattern(r"""(?<=[{,\s]):?(["']?)([A-Za-z_]\w*)\1\s*=>\s*(?=["'\d:])""")
 """Key of a hash of Ruby or an array of PHP: `:user => "ann"`."""
+_ONLY_PAIRS = lazy_pattern(r"""\s*(?:[A-Za-z_][\w.-]{0,40}=(?:"(?:[^"\\]|\\.)*"|[^\s"=]*)(?:\s+|$)){3,}""")
+_EVENT_NAME = lazy_pattern(r"[a-zA-Z]{2,20}(?:[._:-][a-zA-Z]{2,20}){1,3}|[a-z]{2,20}(?:[A-Z][a-z]{1,20}){1,3}")
 _LOGFMT = lazy_pattern(r"(?:^|\s)(?:msg|message|event)=")
 _OBJECT = lazy_pattern(r"""(?<=\s)(?P<object>\{\s*["']?[A-Za-z_$@][\w$.@-]*["']?\s*[:=].*\})\s*(?:\[\]|\{\})?\s*$""")
+
+
+def _is_event_name(value: str) -> bool:
+    """Return whether the value of a key is the name of an event in known words: "ws.open", "user_left", "tabClosed"."""
+    is_name = _EVENT_NAME.fullmatch(value) is not None and is_ordinary(value)
+    return is_name and not EVENT_VERBS.isdisjoint(word_parts(value))
 
 
 def _csv_columns(text: str) -> tuple[str, str] | None:
@@ -464,7 +477,10 @@ def _message_in(record: Mapping[str, Any]) -> str:
 
 
 def _longest_text(fields: Mapping[str, str]) -> str:
-    """Return the longest value with several words: the message of a record in which no usual key names the message."""
+    """Return the message of a nested record, or the longest value with several words if no key names the message."""
+    nested = (value for key, value in fields.items() if "." in key and key.rpartition(".")[2] in MESSAGE_KEYS)
+    if (message := next(nested, None)) is not None:
+        return message
     texts = (value for value in fields.values() if " " in value and STAMP.fullmatch(value) is None)
     return max(texts, key=len, default="")
 
@@ -475,7 +491,10 @@ def _time_in(fields: Mapping[str, str]) -> str:
 
 
 def _is_reason(key: str) -> bool:
-    return normalize_key(key.rpartition(".")[2]) in {"reason", "disconnectreason", "closereason", "cause"}
+    return normalize_key(key.rpartition(".")[2]) in _REASON_KEYS
+
+
+_REASON_KEYS = word_set("reason disconnectreason closereason cause because why err error errmsg explanation")
 
 
 def _is_logger_key(key: str, value: str) -> bool:

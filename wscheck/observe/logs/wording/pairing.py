@@ -24,6 +24,8 @@ from wscheck.observe.logs.vocabulary import (
     SID,
     USER,
     is_user_label,
+    label_stem,
+    word_set,
 )
 from wscheck.observe.logs.wording.id_places import (
     counts_up,
@@ -67,6 +69,9 @@ NEAR = 4
 MIN_LIFE_S = 1.0
 """Half of the connections live at least this long (seconds). A shorter time is that of a request, or of one event told
 twice."""
+
+MIN_LASTING = 0.04
+"""Share of connections from which on they live long enough, although those of a client in a loop do not."""
 
 MIN_ORDERED = 0.9
 """Smallest share of ids whose start comes before their end."""
@@ -236,6 +241,13 @@ class StatementPair(NamedTuple):
     ids: int
 
 
+class Opening(NamedTuple):
+    """Statement that reports the start of connections: the values at the places of connection id and user."""
+
+    sids: Column
+    users: Column
+
+
 class Pairing:
     """Search of a log for pairs of statements: one reports the start of something, the other reports its end.
 
@@ -260,6 +272,11 @@ class Pairing:
         """Ids of attempts that were refused: such an attempt was never a connection, and ends at once."""
         self._by_group = {id(group): tuple(self._find_columns(group)) for group in self.groups}
         self._columns = [column for columns in self._by_group.values() for column in columns]
+        self._first: dict[str, int] = {}
+        for column in self._columns:
+            for value, lines in column.lines.items():
+                self._first[value] = min(lines[0], self._first.get(value, lines[0]))
+        self.pairs = self._find_pairs()
 
     def id_columns(self, group: Group) -> tuple[Column, ...]:
         """Return a column (the values at one place) for each place in the lines of `group` that may contain ids."""
@@ -282,7 +299,7 @@ class Pairing:
             if lines:
                 yield Column(group, place, lines)
 
-    def pairs(self) -> list[StatementPair]:
+    def _find_pairs(self) -> list[StatementPair]:
         """Return the pairs of statements that may report starts and ends. The pair with most shared ids comes first."""
         holders = defaultdict[str, list[int]](list)
         for number, column in enumerate(self._columns):
@@ -299,8 +316,15 @@ class Pairing:
 
     def _as_pair(self, one: Column, other: Column, ids: int) -> Iterator[StatementPair]:
         for start, end in ((one, other), (other, one)):
-            if self._is_ordered(start, end) and 2 * ids >= len(end.lines) and self._lives(start, end):
+            if self._is_ordered(start, end) and self._are_begun(end, start, ids) and self._lives(start, end):
                 yield StatementPair(start, end, ids)
+
+    def _are_begun(self, end: Column, start: Column, ids: int) -> bool:
+        """Return whether at least half of the ids in `end` occur before: in `start`, or in any other statement."""
+        if 2 * ids >= len(end.lines):
+            return True
+        earlier = sum(self._first[each] < lines[0] for each, lines in end.lines.items() if each not in start.lines)
+        return 2 * (ids + earlier) >= len(end.lines)
 
     def _is_ordered(self, start: Column, end: Column) -> bool:
         """Return whether start and end lines alternate for most ids that occur in both columns, beginning with a start.
@@ -321,7 +345,8 @@ class Pairing:
     def _lives(self, start: Column, end: Column) -> bool:
         """Return whether the time between the start and the end of an id is usually long enough for a connection.
 
-        In a log without times, there must usually be another line between the start line and the end line.
+        In a log without times, there must usually be another line between the start line and the end line. If the lines
+        name connections, a few that live so long suffice: a client in a loop opens most of them, and only briefly.
         """
         spans = [
             (self._since(begun[0], end.lines[value][0]), end.lines[value][0] - begun[0])
@@ -329,9 +354,9 @@ class Pairing:
             if value in end.lines and end.lines[value][0] > begun[0]
         ]
         timed = [seconds for seconds, _ in spans if seconds is not None]
-        if not spans:
-            return False
-        return _median(timed) >= MIN_LIFE_S if timed else _median([lines for _, lines in spans]) >= 2
+        lasting = [seconds >= MIN_LIFE_S for seconds in timed] if timed else [lines >= 2 for _, lines in spans]
+        least = MIN_LASTING if names_connection_ids(start) else 0.5
+        return sum(lasting) >= max(MIN_PAIRS if len(lasting) > MIN_PAIRS else 1, least * len(lasting))
 
     def _since(self, begin: int, end: int) -> float | None:
         one, other = self._times[begin], self._times[end]
@@ -342,6 +367,7 @@ class Pairing:
     def find_user(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
         """Return the place of the user in the statement of `sid` (None if it has none), and whether this is certain."""
         ended = _attributes(end) if end is not None else {}
+        named_at_end = {value for values in ended.values() for value in values}
         best = list[tuple[int, str]]()
         for column in self.id_columns(sid.group):
             place, label = column.place, sid.group.label(column.place)
@@ -357,12 +383,18 @@ class Pairing:
                 continue
             of = _owner(sid, column)
             repeats = [value for value, user in of.items() if user in ended.get(value, ())]
-            if place[0] == "#" and len(repeats) < max(MIN_PAIRS, MOST * sum(value in ended for value in of)):
-                continue  # the name of a thread, for example, which is the same at the end by chance
             points = 4 * is_user_label(label) + 2 * is_weak_user_label(label) - 3 * (is_sid_label(label))
-            points += 3 * (len(repeats) >= MIN_PAIRS) + 2 * (len(column.lines) < column.count)
+            common = sum(value in ended for value in of)
+            is_kept = len(repeats) >= max(MIN_PAIRS, MOST * common)
+            # The name of a thread, for example, is also on lines about ends, but seldom the same one.
+            varies = 2 * len(repeats) < common and not named_at_end.isdisjoint(column.lines)
+            points += 3 * is_kept - 5 * varies + 2 * (len(column.lines) < column.count)
+            if place[0] == "#" and not is_kept:
+                continue
             points -= 3 * (_ADDRESS.fullmatch(next(iter(column.lines))) is not None) + (place[0] == "#")
-            points -= 4 * (label in _PLACES_OF_SERVERS)
+            is_other_thing = label in _PLACES_OF_SERVERS or label_stem(label) in FOREIGN_NOUNS | WORK_NOUNS
+            if is_other_thing and (end is None or self.is_usually_shared(StatementPair(sid, end, len(repeats)), place)):
+                points -= 4
             best.append((points, place))
         best.sort(key=lambda pair: -pair[0])
         if not best or best[0][0] < 1:
@@ -371,6 +403,34 @@ class Pairing:
         if end is not None and self.names_user_at_end(sid, end) and (is_address or _names_users(end, best[0][1], sid)):
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
+
+    def ends(self, start: Column, *first: Column) -> list[Column]:
+        """Return the ids in the statements that may report the end of what `start` begins, `first` before others."""
+        return [*first, *(pair.end for pair in self.pairs if pair.start is start and pair.end not in first)]
+
+    def further_openings(self, first: Opening) -> Iterator[Opening]:
+        """Yield each further statement that starts connections.
+
+        A server may report the start of some connections in other words, for example of those that take the place of an
+        older one. Such a statement names connections of the same users in the same way, but no connection of `first`.
+        """
+        known, met, named = set(first.sids.lines), {id(first.sids.group)}, set(first.users.lines)
+        label, users_label = (one.group.label(one.place) for one in first)
+        for start in (pair.start for pair in self.pairs):
+            is_new = start.count <= MOST_ONCE * len(start.lines) and share(list(start.lines), known) < 1 - MOST
+            if id(start.group) in met or not is_new or start.group.label(start.place) != label:
+                continue
+            users = [
+                one
+                for one in self.id_columns(start.group)
+                if one.place != start.place
+                and (share(list(one.lines), named) >= MOST or one.group.label(one.place) == users_label != "")
+            ]
+            ended = {value for end in self.ends(start) for value in end.lines}
+            if users and share(list(start.lines), ended) >= MOST_ENDED:
+                met.add(id(start.group))
+                known.update(start.lines)
+                yield Opening(start, users[0])
 
     def is_same_user(self, start: Column, user: str) -> bool:
         """Return whether the values in `start` and the values at the place `user` are two names of the same users.
@@ -414,17 +474,27 @@ class Pairing:
         named = all(any(map(str.isalpha, value)) for value in start.lines) and not _are_addresses(start)
         return named and all(self._is_alternating(value, start, end) for value in start.lines)
 
-    def are_told_by_opposites(self, pair: StatementPair, user: str) -> bool:
-        """Return whether the words of a pair are opposites, such as "linked" and "unlinked".
+    def is_decisive(self, openings: Sequence[Opening], pair: StatementPair) -> bool:
+        """Return whether the structure alone leaves no doubt that statements start and end connections, in any words.
 
-        The result is True only if the ids also have the label of a connection id, and the users are e-mail addresses.
+        The server gives each connection an id of its own, which begins once and ends at most once. Several users have
+        such connections and come back with new ones. A label, a word or the name of the program's part says that the
+        ids are of connections.
 
-        user  place of the user in the start lines of the pair
+        openings  the statements that report the start of connections; the first is that of `pair`
         """
-        start, end = pair.start.group, pair.end.group
-        words = {f"{sign}{word}" for sign in _OPPOSITES for word in start.words}
-        is_sid = is_sid_label(start.label(pair.start.place)) and pair.ids > MIN_PAIRS
-        return is_sid and not words.isdisjoint(end.words) and all(map(_EMAIL.fullmatch, self.column(start, user).lines))
+        started = {value for sids, _ in openings for value in sids.lines}
+        users = {value for _, own in openings for value in own.lines}
+        user = openings[0].users
+        are_ids = all(one.count <= len(one.lines) * MOST_ONCE for one in (pair.end, *(sids for sids, _ in openings)))
+        return (
+            are_ids
+            and len(started & pair.end.lines.keys()) >= MIN_DECISIVE
+            and 1 < len(users) < len(started)
+            and any(map(names_connection_ids, (pair.start, pair.end)))
+            and all(one.group.words.isdisjoint(REFUSALS) for one in (pair.start, pair.end))
+            and (is_user_label(user.group.label(user.place)) or not self.is_usually_shared(pair, user.place))
+        )
 
     def _is_alternating(self, value: str, start: Column, end: Column) -> bool:
         lines = sorted([*((at, 0) for at in start.lines[value]), *((at, 1) for at in end.lines.get(value, ()))])
@@ -530,33 +600,43 @@ class Pairing:
     # --- replacements -------------------------------------------------------------------------------------------------
 
     def replacements(
-        self, sids: Column, users: Column, ends: Sequence[Column]
+        self, openings: Sequence[Opening], ends: Sequence[Column]
     ) -> Iterator[tuple[Group, dict[str, str]]]:
         """Yield the statements that report that a newer connection replaced an older one, with the places of the ids.
 
         A statement about the end of a connection reports a replacement if it contains the ids of both connections, or
         if it always follows the opening of the newer connection.
 
-        sids, users  socket ids and users in the lines that report the start of connections
-        ends         ids in the lines of each statement that may report the end of connections
+        openings  the statements that report the start of connections
+        ends      ids in the lines of each statement that may report the end of connections
         """
-        owner = _owner(sids, users)
-        opened = {value: lines[0] for value, lines in sids.lines.items()}
+        owner = {value: user for sids, users in openings for value, user in _owner(sids, users).items()}
+        opened = {value: lines[0] for sids, _ in openings for value, lines in sids.lines.items()}
         by_user = defaultdict[str, list[tuple[int, str]]](list)
         for value, user in owner.items():
             by_user[user].append((opened[value], value))
 
-        def follows_newer(old: Column) -> float:
-            follows = [self._follows_newer(value, lines[0], owner, by_user) for value, lines in old.lines.items()]
-            return sum(follows) / max(1, len(follows))
+        told = set[str]()
+        """Ids of the connections whose replacement a statement reports in plain words, or with the newer one."""
+
+        def follows_newer(old: Column, *, or_precedes: bool = False) -> float:
+            lines = {value: lines[0] for value, lines in old.lines.items() if value not in told}
+            near = [self._is_near_newer(each, at, owner, by_user, or_precedes) for each, at in lines.items()]
+            return sum(near) / max(1, len(near))
 
         others = {id(end.group): follows_newer(end) <= MAX_ORDINARY for end in ends}
-        for group in self.groups:
+        for group in sorted(self.groups, key=lambda group: group.kind != REPLACED):
             columns = [one for one in self.id_columns(group) if share(list(one.lines), opened) >= MOST]
-            found = self._old_and_new(columns, opened, owner) if group is not sids.group else {}
-            is_told = any(other for each, other in others.items() if each != id(group)) or replaces(group.words)
-            if NEW in found or (OLD in found and is_told and follows_newer(found[OLD]) >= MOST):
+            found = self._old_and_new(columns, opened, owner) if group is not openings[0].sids.group else {}
+            if any(group is sids.group for sids, _ in openings) and NEW not in found:
+                continue
+            is_told = replaces(group.words) or group.kind == REPLACED
+            is_apart = any(other for each, other in others.items() if each != id(group))
+            is_old = OLD in found and follows_newer(found[OLD], or_precedes=is_told) >= MOST
+            if NEW in found or (is_old and (is_told or is_apart)):
                 known = [one.place for one in self.id_columns(group) if share(list(one.lines), by_user) >= MOST]
+                if is_told or NEW in found:
+                    told.update(found[OLD].lines)
                 yield group, {role: one.place for role, one in found.items()} | dict(zip([USER], known, strict=False))
 
     def _old_and_new(
@@ -579,15 +659,62 @@ class Pairing:
         first_is_older = sum(opened[a] < opened[b] for a, b in both) >= len(both) / 2
         return {OLD: columns[not first_is_older], NEW: columns[first_is_older]}
 
-    def _follows_newer(
-        self, old: str, at: int, owner: Mapping[str, str], by_user: Mapping[str, Sequence[tuple[int, str]]]
+    def _is_near_newer(
+        self, old: str, at: int, owner: Mapping[str, str], by_user: Mapping[str, Sequence[tuple[int, str]]], after: bool
     ) -> bool:
-        """Return whether the user of the connection `old` opened a newer one shortly before the line `at`."""
-        newer = [since for since, sid in by_user.get(owner.get(old, ""), ()) if sid != old and since < at]
-        if not newer:
+        """Return whether the user of the connection `old` opened a newer one shortly before the line `at`.
+
+        after  the newer one may also open shortly after this line
+        """
+        own = by_user.get(owner.get(old, ""), ())
+        opened = next((since for since, sid in own if sid == old), -1)
+        others = [since for since, sid in own if sid != old and since > opened]
+        newer = [each for each in others if each < at]
+        later = [each for each in others if each > at] if after else []
+        return self._is_short(max(newer, default=None), at) or self._is_short(at, min(later, default=None))
+
+    def _is_short(self, first: int | None, last: int | None) -> bool:
+        """Return whether two lines, None for one that does not exist, are as near as a replacement and its cause."""
+        if first is None or last is None:
             return False
-        seconds = self._since(max(newer), at)
-        return seconds <= HANDOVER_S if seconds is not None else at - max(newer) <= 2
+        seconds = self._since(first, last)
+        return seconds <= HANDOVER_S if seconds is not None else last - first <= 2
+
+
+MOST_ENDED = 0.5
+"""Share of the ids that end, for a further statement that starts connections."""
+
+MIN_DECISIVE, MOST_ONCE = 4, 1.05
+"""Number of ids with a start and an end, and lines per id, up to which the structure alone shows connections."""
+
+
+def names_connection_ids(column: Column) -> bool:
+    """Return whether the label of the values, the words around them, or the name of the logger speak of connections."""
+    group, label = column.group, column.group.label(column.place)
+    if is_sid_label(label) or label_stem(label) in _CONNECTION_LABELS:
+        return True
+    message = group.rows[0].message
+    named = (text for found in _PROGRAM_PART.finditer(group.rows[0].text) for text in found.groups() if text)
+    words = (part for text in (message.stamp, *named) for word in _SPOKEN.findall(text) for part in word_parts(word))
+    return not {*group.words, *words}.isdisjoint(_CONNECTION_WORDS) and not is_user_label(label)
+
+
+_CONNECTION_WORDS = CONNECTION_NOUNS - {"tab", "tabs", "peer", "login", "logins", "transport", "io"} | word_set(
+    "hub gateway realtime live sse eventsource emitter signalr presence link line uplink longpoll pubsub subscriber "
+    "subscribers subscription subscriptions cable lobby sock wire feed push streams channels stomp sockjs centrifugo "
+    "pusher endpoint handshake upgrade notifier tunnel pipe"
+)
+"""Words, also in names of modules, for a connection or for the part of a server that holds connections."""
+_CONNECTION_LABELS = word_set(
+    "sock skt cid conn connection socket ws channel stream link line wire feed sub subscription emitter pipe tunnel "
+    "uplink sse eventsource handle transport peer"
+)
+"""Labels of ids that a server gives to connections."""
+_PROGRAM_PART = lazy_pattern(
+    r"""(?ix)["']?\b(?:mod|module|logger|log|target|component|comp|scope|subsystem|context|ctx|category|source|src|caller
+    |file|class|area|unit|sourcecontext|logger_name|logger\.name|log\.logger)["']?\s*[=:]\s*(?:"([^"]{1,120})"|([\w./:$-]{1,120}))"""
+)
+"""Name of the part of the program that wrote a line, as a field."""
 
 
 _ATTEMPTED = CONNECTION_NOUNS - {"channel", "tab", "tabs", "peer"} | {"connect", "connecting", "reconnect", "handshake"}
@@ -628,7 +755,16 @@ def _is_about_other_things(group: Group) -> bool:
         return True
     opening = len(pattern) - pattern[::-1].index("(") - 1 if pattern[-1:] == (")",) and "(" in pattern else 0
     words = pattern[:opening] if SLOT in pattern[:opening] and "=" in pattern[opening:] else pattern
-    return not spoken_words(words).isdisjoint(FOREIGN_NOUNS | WORK_NOUNS)
+    foreign = spoken_words(words) & (FOREIGN_NOUNS | WORK_NOUNS)
+    if not foreign:
+        return False
+    labels = {group.label(place) for place in group.columns}
+    named = {label_stem(label) for label in labels if label}
+    is_connection = any(
+        is_sid_label(group.label(place)) and len(set(values := group.values(place))) == len(values) >= MIN_PAIRS
+        for place in group.columns
+    )
+    return not is_connection or not named.isdisjoint(foreign) or not foreign.isdisjoint(WORK_NOUNS)
 
 
 def _names_connection(group: Group) -> bool:
@@ -690,20 +826,24 @@ def learn_structure(
         return pairing.living()
     pair, user, sure = chosen
     is_by_user = user == pair.start.place
-    sure = sure or (not is_by_user and pairing.are_told_by_opposites(pair, user))
-    roles = {USER: user} if is_by_user else {SID: pair.start.place, USER: user}
-    certain = sure and (_tells_of_connections(pair) or pairing.are_told_by_opposites(pair, user))
-    found = {
-        pair.start.group.statement: make_reading(pair.start.group, CONNECTED, roles, certain=certain, by_structure=True)
-    }
-    ends = [pair.end, *(each.end for each in pairing.pairs() if each.start is pair.start and each.end is not pair.end)]
-    ends = _without_errors(ends, pair, None if is_by_user else pairing.column(pair.start.group, user))
-    if not is_by_user:
-        users = pairing.column(pair.start.group, user)
-        for group, places in pairing.replacements(pair.start, users, ends):
-            found[group.statement] = make_reading(group, REPLACED, places, certain=certain, by_structure=True)
+    openings, ends = ([], pairing.ends(pair.start, pair.end)) if is_by_user else _openings(pairing, pair, user)
+    certain = sure and (_tells_of_connections(pair) or (not is_by_user and pairing.is_decisive(openings, pair)))
+    found = dict[Statement, Reading]()
+
+    def add(group: Group, kind: str, places: Mapping[str, str | None]) -> None:
+        opens = group.statement in found and kind == REPLACED
+        reading = make_reading(group, kind, places, certain=certain, by_structure=True)
+        found[group.statement] = reading._replace(opens=opens)
+
+    if is_by_user:
+        add(pair.start.group, CONNECTED, {USER: user})
+    for sids, users in openings:
+        add(sids.group, CONNECTED, {SID: sids.place, USER: users.place})
+    ends = _without_errors(ends, pair, openings[0].users if openings else None)
+    for group, places in pairing.replacements(openings, ends) if openings else ():
+        add(group, REPLACED, places)
     for group, place in pairing.refusals(pair.start.group, user):
-        found[group.statement] = make_reading(group, REFUSED, {USER: place}, certain=certain, by_structure=True)
+        add(group, REFUSED, {USER: place})
     ended = defaultdict[str, list[int]](list)
     for end in ends:
         fresh = [
@@ -716,15 +856,24 @@ def learn_structure(
             for value, at in fresh:
                 ended[value].append(at)
             places = {USER if is_by_user else SID: end.place}
-            found[end.group.statement] = make_reading(
-                end.group, DISCONNECTED, places, certain=certain, by_structure=True
-            )
+            add(end.group, DISCONNECTED, places)
             for group in pairing.with_reasons(end.group):
                 if group.statement not in found:
-                    found[group.statement] = make_reading(
-                        group, DISCONNECTED, places, certain=certain, by_structure=True
-                    )
+                    add(group, DISCONNECTED, places)
     return found
+
+
+def _openings(pairing: Pairing, pair: StatementPair, user: str) -> tuple[list[Opening], list[Column]]:
+    """Return the statements that start connections, that of `pair` first, and the ids in those that may end them."""
+    first = Opening(pair.start, pairing.column(pair.start.group, user))
+    ends = {id(end.group): end for end in pairing.ends(pair.start, pair.end)}
+    openings = [first]
+    for opening in pairing.further_openings(first):
+        openings.append(opening)
+        for end in pairing.ends(opening.sids):
+            ends.setdefault(id(end.group), end)
+    starts = {id(sids.group) for sids, _ in openings}
+    return openings, [end for end in ends.values() if id(end.group) not in starts]
 
 
 def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
@@ -734,7 +883,7 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
     """
     best: tuple[tuple[int, ...], StatementPair, str, bool] | None = None
     shared = set[tuple[int, int]]()
-    for pair in pairing.pairs():
+    for pair in pairing.pairs:
         start, end = pair.start.group, pair.end.group
         if (start.kind == DISCONNECTED and start.is_plain) or (end.kind == CONNECTED and end.is_plain):
             continue
@@ -743,7 +892,8 @@ def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
             shared.add((id(start), id(end)))
         if (id(start), id(end)) in shared:
             continue
-        user = None if user is not None and pairing.is_same_user(pair.start, user) else user
+        if user is not None and (pairing.is_same_user(pair.start, user) or _is_returning_user(pair.start)):
+            user = None
         by_user = user is None and _may_be_user(pair.start)
         if by_user and pair.start.place.endswith("@") and pairing.names_user_at_end(pair.start, pair.end):
             continue
@@ -797,6 +947,12 @@ def _may_be_user(column: Column) -> bool:
         return False
     label = column.group.label(column.place)
     return is_user_label(label) or is_weak_user_label(label) or not counts_up(column.group.values(column.place))
+
+
+def _is_returning_user(column: Column) -> bool:
+    """Return whether the label of the values names users, and values return: these are no ids of connections."""
+    is_user = is_user_label(column.group.label(column.place))
+    return is_user and column.count > MOST_ONCE * len(column.lines)
 
 
 def _are_addresses(column: Column) -> bool:

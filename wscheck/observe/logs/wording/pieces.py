@@ -8,7 +8,7 @@ from typing import NamedTuple
 from wscheck.observe.logs.formats.key_values import value_or_none
 from wscheck.observe.logs.formats.timestamps import STAMP
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import normalize_key, word_set
+from wscheck.observe.logs.vocabulary import label_stem, normalize_key, word_set
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     COUNT_WORDS,
@@ -50,6 +50,7 @@ _NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
 """Part of a person's name: "Ann"."""
 _OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
 """Room that has the id of a socket as its name."""
+_HEXADECIMAL = lazy_pattern(r"[0-9a-f]{2,64}")
 _OWN_NUMBERS = word_set("pid tid port line code status attempt retry version room")
 """Labels of numbers that are no ids."""
 _COUNT_LABELS = word_set(
@@ -240,9 +241,14 @@ def may_be_id(slot: Slot) -> bool:
         and not (slot.label in _OWN_NUMBERS and slot.value.isdigit())
         and value_or_none(slot.value) is not None
         and len(slot.value) <= 128
-        and _NO_ID.fullmatch(slot.value) is None
+        and (_NO_ID.fullmatch(slot.value) is None or _is_hexadecimal_id(slot))
         and STAMP.fullmatch(slot.value) is None
     )
+
+
+def _is_hexadecimal_id(slot: Slot) -> bool:
+    """Return whether the value looks like a size ("378b"), but the noun in front of it is one for a connection."""
+    return label_stem(slot.label) in CONNECTION_NOUNS and _HEXADECIMAL.fullmatch(slot.value) is not None
 
 
 def core_length(pieces: Sequence[Piece]) -> int:

@@ -15,6 +15,7 @@ from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
     CONNECTED,
     DISCONNECTED,
+    NEW,
     SID,
     USER,
     LogVocabulary,
@@ -71,7 +72,7 @@ _MESSAGE_LINE = lazy_pattern(
 _UNUSUAL = (
     b"eplac", b"upersed", b"icking", b"icked", b"vict", b"isplac", b"umped", b"usted", b"lready ", b"uplic",
     b"favo", b"umping", b"kick", b"xisting", b"revious ", b" old ", b"verrid", b"taken over", b"took over", b"akeover",
-    b"isconnecting ", b"losing ", b"nother ", b"econd ",
+    b"isconnecting ", b"losing ", b"nother ", b"econd ", b"ejected", b"ejecting",
 )  # fmt: skip
 """Words for replacements, for which a log is searched even if its other events are known."""
 
@@ -205,7 +206,7 @@ class WordingScout:
 
         Return those of the first `before` lines that can be read now.
         """
-        messages = [(line, text, unwrap(text, self._timestamps)) for line, text in self._lines]
+        messages = [(line, text, unwrap(text, self._timestamps, self._table)) for line, text in self._lines]
         first = [parsed for _, _, message in messages if (parsed := parse(message, EveryWord())) is not None]
         words = fixed_words(first)
         rows, times = list[Row](), list[float | None]()
@@ -241,7 +242,7 @@ class WordingScout:
             if not self._is_explained(self.likely):
                 self.likely, self._likely_rows = dict(found), rows
             return {}
-        if self._is_explained(self.wording.readings):
+        if self._is_explained(self.wording.readings) and not _names_more(found, self.wording.readings, rows):
             known = {row.message.statement for row in rows if row.line in told}
             further = {each: reading for each, reading in found.items() if agrees and each not in known}
             further = {each: reading for each, reading in further.items() if not self._repeats(each, reading, rows)}
@@ -419,6 +420,22 @@ def _end_otherwise(statement: Statement, reading: Reading, rows: Sequence[Row], 
         if role == SID
     }
     return bool(own) and 2 * len(own & ended) > len(own)
+
+
+def _names_more(found: Mapping[Statement, Reading], told: Mapping[Statement, Reading], rows: Sequence[Row]) -> bool:
+    """Return whether only the certain readings in `found` know the connections, and those in `told` only the users.
+
+    Each opening in `rows` must then name another connection.
+    """
+    openings = [each for each in found.values() if (each.kind == CONNECTED or each.opens) and each.certain]
+    told_lines = sum(each.lines for each in told.values() if each.kind == CONNECTED)
+    are_all = sum(each.lines for each in openings) >= MIN_AGREEMENT * told_lines
+    if not openings or not are_all or any(SID in each.places for each in told.values()):
+        return False
+    own = ((row, found.get(row.message.statement)) for row in rows)
+    opened = [dict(ids_in(row.message, each)) for row, each in own if each is not None and each in openings]
+    sids = [ids.get(NEW if NEW in ids else SID) for ids in opened if USER in ids]
+    return None not in sids and len(sids) == len(opened) and len(set(sids)) >= MIN_AGREEMENT * len(sids)
 
 
 def _same_roles(one: Reading, other: Reading) -> bool:

@@ -54,6 +54,7 @@ class Reading(NamedTuple):
     by_structure  the structure of the log shows the event (see the package `wording`), not the words of the statement
     spelling  regular expression of the statement, in which each value is any text without blanks
     shows_life  further lines show that earlier connections of users stay in use after newer ones have opened
+    opens    lines about a replacement also report the start of the newer connection: no other line does
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Reading(NamedTuple):
     by_structure: bool = False
     spelling: str = ""
     shows_life: bool = False
+    opens: bool = False
 
     def reports(self, parsed: ParsedMessage) -> bool:
         """Return whether a line of the statement reports the event of this reading.
@@ -145,6 +147,7 @@ class Wording:
             unprefixed=not parsed.prefix,
             complete=True,
             is_learned=True,
+            opens=reading.opens,
         )
 
     def _with_unclear_id(self, parsed: ParsedMessage) -> RecordStart | None:
@@ -349,10 +352,14 @@ MOSTLY = 0.95
 """Share of the values at one place that decides what the place contains: a random id may look like a size ("4378b")."""
 
 
+MIN_MOSTLY = 5
+"""Number of values from which on one of them may be different."""
+
+
 def are_mostly(is_alike: Callable[[Slot], bool], slots: Iterable[Slot | None]) -> bool:
-    """Return whether `is_alike` is true for nearly all values at one place."""
+    """Return whether `is_alike` is true for nearly all values at one place: for all but one of a few."""
     known = [is_alike(slot) for slot in slots if slot is not None]
-    return sum(known) >= MOSTLY * len(known)
+    return sum(known) >= min(MOSTLY * len(known), len(known) - (len(known) >= MIN_MOSTLY))
 
 
 def spoken_words(pattern: Sequence[str]) -> frozenset[str]:

@@ -1,11 +1,19 @@
 """English words of connection logs, and the kind of event that a sentence of such words reports."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, word_set
+
+
+def _inflected(verbs: str) -> frozenset[str]:
+    """Return the forms of regular verbs: for "evict", these are "evict", "evicts", "evicted" and "evicting"."""
+    stems = [(verb, verb.removesuffix("e")) for verb in verbs.split()]
+    return frozenset(f for verb, stem in stems for f in (verb, f"{verb}s", f"{stem}ed", f"{stem}ing"))
+
 
 CONNECT_VERBS = word_set(
     "connected connects connect reconnected join joined joins opened opens open online established accepted attached"
@@ -32,17 +40,21 @@ CONNECTION_NOUNS = word_set(
 )
 HOLDER_NOUNS = word_set(
     "user users client clients member player customer account device host viewer agent operator visitor subscriber "
-    "participant guest worker terminal browser person employee driver author"
+    "participant guest worker terminal browser person employee driver author editor rider courier waiter waitress "
+    "bidder buyer seller trader dealer teacher student pupil patient nurse doctor passenger caller staff clerk cashier "
+    "dispatcher picker attendee spectator moderator gamer tenant resident"
 )
 """Nouns for users and clients that have a connection."""
 
-_REPLACE_VERBS = word_set(
-    "replace replaced replaces replacing supersede superseded supersedes superseding kick kicked kicks kicking "
-    "evict evicting displaced displacing displaces bumped bumping ousted takeover overrides overriding overridden "
-    "override"
+_REPLACE_VERBS = _inflected("replace supersede kick displace override") | word_set(
+    "evict evicting bumped bumping ousted ejected ejecting takeover overridden"
 )
-_CLOSING = END_VERBS | word_set(
-    "disconnection terminate dropping drop removing remove ending end logging force forced forcing invalidating"
+_FORCE_VERBS = _inflected("push force boot knock squeeze") | word_set("throw throws throwing threw thrown")
+"""Verbs that report a replacement if "out" or "off" follows them: "thrown out"."""
+_CLOSING = (
+    END_VERBS
+    | _inflected("terminate remove end force invalidate detach close disconnect release retire sever")
+    | word_set("disconnection dropping drop logging")
 )
 _TAKE_VERBS = word_set("take takes taken taking took")
 OLDER_WORDS = word_set("old older previous prior existing earlier duplicate other stale another former first")
@@ -55,7 +67,7 @@ REFUSALS = word_set(
 )
 """Words with which a sentence reports that an attempt to connect was refused."""
 
-USER_NOUNS = HOLDER_NOUNS - word_set("client clients device host agent worker terminal browser viewer")
+USER_NOUNS = HOLDER_NOUNS - word_set("client clients device host agent worker terminal browser viewer tenant")
 """Nouns for persons."""
 
 NEGATIONS = word_set(
@@ -111,8 +123,24 @@ OTHER_WORDS = word_set(
     "unexpected unknown unload upgrade upgraded url using version visitor window with worker reload navigated "
     "service system admin anonymous dashboard closed close closing error going abnormal clean peer reset heartbeat "
     "idle inactivity inactive missed switch mid policy violation overload normally gracefully immediately manually "
-    "remotely second third twice elsewhere went completed completes"
+    "remotely second third twice elsewhere went completed completes longer anymore"
 )
+
+_IN, _OUT = frozenset(("in", "on")), frozenset(("out", "off", "away"))
+_MOVEMENTS = word_set(
+    "sign signs signed log logs logged check checks checked clock clocks clocked dial dials dialed dialled tune tunes "
+    "tuned switch switches switched plug plugs plugged step steps stepped walk walks walked hop hops hopped jump jumps "
+    "jumped drop drops dropped come comes came go goes went"
+)
+_PHRASES = (
+    {(verb, particle): CONNECTED for verb in _MOVEMENTS for particle in _IN}
+    | {(verb, "down"): CONNECTED for verb in ("sit", "sits", "sat")}
+    | {(verb, away): DISCONNECTED for verb in _MOVEMENTS | {"fall", "falls", "fell", "cut", "cuts"} for away in _OUT}
+    | {(verb, "up"): DISCONNECTED for verb in ("stand", "stands", "stood", "hang", "hangs", "hung", "got", "gave")}
+    | {(verb, "down"): DISCONNECTED for verb in ("shut", "shuts", "went", "goes", "taken", "torn")}
+    | {("let", "go"): DISCONNECTED, ("lets", "go"): DISCONNECTED, ("no", "longer"): DISCONNECTED}
+)
+"""Verbs with a particle, and the kind of event that the two report if ids confirm it."""
 
 VOCABULARY = (
     CONNECT_VERBS
@@ -131,6 +159,8 @@ VOCABULARY = (
     | COUNT_WORDS
     | FOREIGN_NOUNS
     | OTHER_WORDS
+    | frozenset(verb for verb, _ in _PHRASES)
+    | _FORCE_VERBS
 )
 """Words that are part of a sentence and never an id."""
 
@@ -142,7 +172,38 @@ def word_parts(word: str) -> list[str]:
     if not word.isascii():
         return [word.lower()]
     parts = _PART.findall(word.replace("WebSocket", "Websocket").replace("webSocket", "websocket"))
-    return [each for part in parts for each in _without_ws(part.lower())]
+    return [_spelled(each) for part in parts for each in _without_ws(part.lower())]
+
+
+SHORTEST_MISSPELLED = 7
+"""Fewest letters of a word in which a missing, doubled or exchanged letter is recognised."""
+
+
+def _spelled(word: str) -> str:
+    """Return the verb that a word is if one letter of it is missing, doubled or exchanged: "disconected"."""
+    if len(word) < SHORTEST_MISSPELLED or word in VOCABULARY or word in WORK_NOUNS:
+        return word
+    known = _misspellings()
+    shorter = (each for each in _with_one_letter_less(word) if known.get(each) == each)
+    return known.get(word) or next(shorter, word)
+
+
+@cache
+def _misspellings() -> dict[str, str]:
+    """Return a dict of verbs, their forms with one letter less or with two letters exchanged, to the verb."""
+    verbs = [
+        verb for verb in sorted(CONNECT_VERBS | END_VERBS | DEPARTURES | ARRIVALS) if len(verb) > SHORTEST_MISSPELLED
+    ]
+    found = {verb: verb for verb in verbs}
+    for verb in verbs:
+        exchanged = (f"{verb[:at]}{verb[at + 1]}{verb[at]}{verb[at + 2 :]}" for at in range(1, len(verb) - 1))
+        for form in (*_with_one_letter_less(verb), *exchanged):
+            found.setdefault(form, verb)
+    return found
+
+
+def _with_one_letter_less(word: str) -> list[str]:
+    return [word[:at] + word[at + 1 :] for at in range(1, len(word))]
 
 
 def _without_ws(part: str) -> list[str]:
@@ -177,8 +238,13 @@ def find_meaning(words: Sequence[str]) -> Meaning:
         return NO_MEANING
     if _is_replacement(words, known):
         return Meaning(REPLACED, is_plain=True)
-    if not known.isdisjoint(_REPLACE_VERBS) or _is_taken_over(known):
+    if not known.isdisjoint(_REPLACE_VERBS) or any(
+        (_is_taken_over(known), _is_forced_out(words), "already" in known and _closes_that_one(words))
+    ):
         return Meaning(REPLACED, is_plain=False)
+    phrase = next((kind for pair in pairwise(words) if (kind := _PHRASES.get(pair)) is not None), None)
+    if phrase is not None and known.isdisjoint(CONNECT_VERBS | END_VERBS):
+        return Meaning(phrase, is_plain=False)
     found = (
         _first_kind(words, END_VERBS, CONNECT_VERBS, is_plain=True)
         or _first_kind(words, DEPARTURES, ARRIVALS, is_plain=False)
@@ -223,11 +289,24 @@ def _is_replacement(words: Sequence[str], known: frozenset[str]) -> bool:
     return (
         not known.isdisjoint(_REPLACE_VERBS)
         or was_there
+        or ("already" in known and _closes_that_one(words))
         or (is_closing and not known.isdisjoint(OLDER_WORDS) and _qualifies_connection(words))
         or (is_closing and not known.isdisjoint(_FAVOUR))
         or _opens_and_closes(words)
         or (_is_taken_over(known) and not known.isdisjoint(CONNECTION_NOUNS))
     )
+
+
+def _closes_that_one(words: Sequence[str]) -> bool:
+    """Return whether words such as "closing it" or "detaching that one" are about a connection named before them."""
+    return any(verb.endswith("ing") and verb in _CLOSING and that in _THAT for verb, that in pairwise(words))
+
+
+_THAT = OLDER_WORDS | {"that", "it", "this", "the"}
+
+
+def _is_forced_out(words: Sequence[str]) -> bool:
+    return any(verb in _FORCE_VERBS and particle in _OUT for verb, particle in pairwise(words))
 
 
 def _is_taken_over(known: frozenset[str]) -> bool:
@@ -275,7 +354,7 @@ _REPORTS = lazy_pattern(
     r"exited|quit|abort|complet|purg|regist|creat|added|auth|identif|subscri|start|\bup\b|arriv|enter|new |incoming|"
     r"logged|signed|mapp|"
     r"associat|bound|assign|handshak|ready|hello|back|remov|destroy|delet|finish|down|stopp|expir|releas|cleanup|bye|logout|"
-    r"beg[ai]n|\bends?\b|replac|supersed|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
+    r"beg[ai]n|\bends?\b|longer|\bsat\b|stood|hung|replac|supersed|eject|kick|evict|displac|bump|oust|take|took|duplic|overr|already|favou?r"
 )
 
 
