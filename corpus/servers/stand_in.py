@@ -85,10 +85,12 @@ async def _socketio(socket: web.WebSocketResponse, request: web.Request) -> None
     if request.query.get("EIO") == "3":
         await socket.send_str("40")
     async for message in socket:
-        if message.data == "2":
+        said = message.data if message.type is WSMsgType.TEXT else ""
+        if said == "2":
             await socket.send_str("3")
-        elif message.data == "40":
-            await socket.send_str(f'40{{"sid":"{uuid4().hex}"}}')
+        elif said.startswith("40"):
+            namespace = said.partition("{")[0]
+            await socket.send_str(f'{namespace}{{"sid":"{uuid4().hex}"}}')
 
 
 async def _yjs(socket: web.WebSocketResponse, _: web.Request) -> None:
