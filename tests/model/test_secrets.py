@@ -5,12 +5,14 @@ import html
 import json
 import re
 import time
+from unittest.mock import patch
 from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wscheck.model import secrets
 from wscheck.model.errors import Unreachable
 from wscheck.model.events import Connected, Delivered, Disconnected, PhaseStarted, Refused
 from wscheck.model.findings import Confidence, Finding, Severity, Verdict
@@ -264,3 +266,44 @@ def test_a_secret_is_hidden_if_every_character_is_an_escape_of_json(secret: str,
     for digits in (units, units.upper()):
         escaped = "".join("\\" * backslashes + "u" + digits[at : at + 4] for at in range(0, len(digits), 4))
         assert Redactor([Secret(secret)]).redact(f"bad token {escaped}!") == "bad token hidden-1!"
+
+
+ESCAPES = ("\\u00{:02x}", "\\\\u00{:02X}", "\\x{:02x}", "%{:02x}", "%25{:02X}", "&#{};", "&#x{:x};", "%5Cu00{:02x}")
+
+
+def escaped(form: str, char: str) -> str:
+    return form.format(ord(char))
+
+
+@pytest.mark.parametrize("secret", ["token_of_user-1", "Pa5s/w+rd=42", "s%3Aab4cdef.12", "12-34-56", "dG9r+ZW4/x1y2=="])
+@pytest.mark.parametrize("form", ESCAPES)
+def test_a_secret_is_hidden_if_some_of_its_characters_are_escaped(secret: str, form: str) -> None:
+    redactor = Redactor([Secret(secret), Secret("another one")])
+    for every in (2, 3, 7):
+        text = "".join(
+            escaped(form, char) if char.isalnum() and not (at + every) % every else char
+            for at, char in enumerate(secret)
+        )
+        assert redactor.redact_known(f'%41 "{text}" is \\u0041') == '%41 "hidden-1" is \\u0041', text
+
+
+@given(st.text(min_size=4), st.text(), st.text(), st.sampled_from(ESCAPES), st.integers(0, 3))
+def test_a_known_secret_with_one_escaped_character_never_survives(
+    secret: str, before: str, after: str, form: str, place: int
+) -> None:
+    if secret[place].isascii() and secret[place].isalnum() and not set(before + secret) & set("\\%&"):
+        text = f"{before}{secret[:place]}{escaped(form, secret[place])}{secret[place + 1 :]}{after}"
+        assert Redactor([Secret(secret)]).redact_known(text) != text
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["token-of-user-{}-of-the-shop", "{0}-{0}", "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyIjoi{}", "s%3A{}%2Bab", "\\a{}"],
+)
+def test_a_text_is_compared_with_few_of_many_secrets(secret: str) -> None:
+    values = [secret.format(number) for number in range(100_000, 103_000)]
+    redactor = Redactor(map(Secret, values))
+    with patch.object(secrets, "_words", wraps=secrets._words) as compared:
+        for number in (0, 1, 1_500, 2_999):
+            assert redactor.redact_known(f"value={values[number]}; rest") == f"value=hidden-{number + 1}; rest"
+    assert compared.call_count < 200

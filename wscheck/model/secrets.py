@@ -9,12 +9,12 @@ import html.entities
 import os
 import re
 import string
-from bisect import insort
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from functools import cache, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -129,9 +129,19 @@ _OWN_REASONS = frozenset(
 )
 """Reasons that rules compare when they evaluate a recording."""
 
-_RUN = re.compile("[A-Za-z0-9]{3,}")
-
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "_")
+_ESCAPE = re.compile(
+    r"""(?xi)(?:\\|%(?:25)*5C){1,15}(?:u00|x)(?P<json>[0-9a-f]{2})|%(?:25)*(?P<percent>[0-9a-f]{2})
+    |&\#(?:0*(?P<decimal>\d{2,3})|x0*(?P<hexadecimal>[0-9a-f]{2}));"""
+)
+"""One ASCII character, percent-encoded or as an escape of JSON, JavaScript or HTML."""
+_ESCAPE_OR_SIGN = re.compile(r"(?ai)\\u[0-9a-f]{4}|%(?:25)*[0-9a-f]{2}|&\#?[a-z0-9]+;|[^a-z0-9\\%&]+|[\\%&]")
+_SIGN_RUN = re.compile("[^A-Za-z0-9]+")
+
+_GRAM_LENGTHS = (8, 4)
+"""Lengths of the parts of secrets that a search looks up."""
+_FEW_SECRETS = 8
+"""Number of secrets that may have the same part without more work for its rarity."""
 _ESCAPED_LETTERS = {"\n": "n", "\r": "r", "\t": "t"}
 
 T = TypeVar("T")
@@ -189,7 +199,7 @@ class Redactor:
         self._numbers: dict[str, int] = {}
         self._prefix = _STAND_INS[0]
         self._short: list[str] = []
-        self._long: list[str] = []
+        self._long = _LongSecrets()
         self._data: _DataRedaction | None = None
         for secret in secrets:
             if secret is not None:
@@ -204,8 +214,10 @@ class Redactor:
         if secret in self._prefix:  # no stand-in contains a secret
             usable = (each for each in _STAND_INS if not any(secret in each for secret in self._numbers))
             self._prefix = next(usable, "*")
-        # The longest secrets are replaced first, because one secret may contain another.
-        insort(self._short if len(secret) < SHORTEST_SECRET else self._long, secret, key=lambda each: -len(each))
+        if len(secret) < SHORTEST_SECRET:
+            self._short.append(secret)
+        else:
+            self._long.add(secret)
         self._data = None
 
     def redact(self, text: str) -> str:
@@ -249,9 +261,9 @@ class Redactor:
 
     def cut(self, text: str, limit: int) -> str:
         """Return the first `limit` characters of `text`, and the rest of a known secret that would be cut in two."""
-        if len(text) <= limit or not self._long:
+        if len(text) <= limit:
             return text[:limit]
-        start = text[: limit + 12 * len(self._long[0])]
+        start = text[: limit + 12 * self._long.longest]
         for begin, end, _ in self._found(start):
             if begin < limit < end:
                 return text[:end]
@@ -277,27 +289,25 @@ class Redactor:
             error.args = (f"{error.problem} {error.next_step}",)
             raise
 
-    def _candidates(self, text: str) -> tuple[str, ...]:
-        """Return the long secrets that `text` may contain, the longest first.
-
-        A run can learn thousands of secrets, and a pattern of them all would be slow.
-        """
-        lower = text.lower()
-        if "\\u" in lower:
-            lower += lower.replace("\\", "")  # any number of backslashes may be before each escape
-        return tuple(each for each in self._long if _may_contain(text, lower, each))
-
     def _found(self, text: str) -> Iterator[tuple[int, int, str]]:
         """Yield start, end and text of each known secret in `text`, in order.
 
         If several secrets start at the same position, yield only the longest.
         """
-        secrets = [*self._candidates(text), *self._short]
+        plain = _Unescaped(text)
+        # The longest secrets are replaced first, because one secret may contain another.
+        secrets = sorted((*self._long.candidates(text, plain.text), *self._short), key=len, reverse=True)
         spans = [
             (found.start(), rank, found.end(), secret)
             for rank, secret in enumerate(secrets)
             for found in _pattern(secret).finditer(text)
         ]
+        if plain.text != text:
+            spans += [
+                (plain.original(found.start()), rank, plain.original(found.end()), secret)
+                for rank, secret in enumerate(secrets)
+                for found in _pattern(secret).finditer(plain.text)
+            ]
         last = 0
         for begin, _, end, secret in sorted(spans):
             if begin >= last:
@@ -420,44 +430,94 @@ def _pattern(secret: str) -> re.Pattern[str]:
     return re.compile(_short_pattern(secret) if len(secret) < SHORTEST_SECRET else _long_pattern(secret))
 
 
-class _Needles(NamedTuple):
-    """Parts of a secret that no encoding changes, for a fast search.
+class _LongSecrets:
+    """Index of the secrets that may be parts of a text. A run can learn tens of thousands of them.
 
-    If a text contains the secret in any encoding, one of two things is true: the text contains every part of one
-    sequence in `exact`, or the text in lower case contains one item of `lower`.
-
-    exact  runs of letters and digits: one sequence from the secret itself, and one from each base64 encoding of it
-    lower  the secret in hexadecimal digits, in percent-encoding, and as JSON escapes without backslashes (lower case)
+    In every encoding of a secret, its letters and digits, or those of its base64 or hexadecimal digits, follow one
+    another if escapes and signs are left out. Each of these words is indexed by one part of it that few others contain.
     """
 
-    exact: tuple[tuple[str, ...], ...]
-    lower: tuple[str, ...]
+    def __init__(self) -> None:
+        self.longest = 0
+        self._by_gram: dict[str, list[str]] = {}
+        self._others: list[str] = []
+
+    def add(self, secret: str) -> None:
+        self.longest = max(self.longest, len(secret))
+        words = _words(secret)
+        if any(len(word) < _GRAM_LENGTHS[-1] for word in words):
+            self._others.append(secret)
+            return
+        for gram in {self._rarest_gram(word) for word in words}:
+            self._by_gram.setdefault(gram, []).append(secret)
+
+    def _rarest_gram(self, word: str) -> str:
+        length = next(each for each in _GRAM_LENGTHS if each <= len(word))
+        last = len(word) - length
+        # Most words differ nearly everywhere: some places are enough. All are tried if these are in many others.
+        for places in (range(last, -1, -max(1, last // 8)), range(last + 1)):
+            gram = min((word[at : at + length] for at in places), key=self._count)
+            if self._count(gram) < _FEW_SECRETS:
+                break
+        return gram
+
+    def _count(self, gram: str) -> int:
+        return len(self._by_gram.get(gram, ()))
+
+    def candidates(self, *texts: str) -> list[str]:
+        """Return the secrets that the spellings `texts` of one text may contain."""
+        if not self._by_gram:
+            return self._others
+        patterns = (_SIGN_RUN, _ESCAPE_OR_SIGN)
+        words = " ".join({pattern.sub("", text) for text in texts for pattern in patterns}).lower()
+        if len(self._by_gram) < len(words):
+            grams = {gram for gram in self._by_gram if gram in words}
+        else:
+            grams = {
+                words[at : at + length] for length in _GRAM_LENGTHS for at in range(len(words) - length + 1)
+            } & self._by_gram.keys()
+        found = dict.fromkeys(secret for gram in grams for secret in self._by_gram[gram])
+        return [secret for secret in found if any(word in words for word in _words(secret))] + self._others
 
 
-@lru_cache(maxsize=1 << 16)
-def _needles(secret: str) -> _Needles | None:
-    """Return the parts by which to search for a secret.
+@lru_cache(maxsize=4096)
+def _words(secret: str) -> tuple[str, ...]:
+    """Return lower-case letters and digits of which every text with the secret contains one sequence, without signs.
 
-    Return None if one of its encodings has no run of three letters or digits.
+    The first is of the secret itself, the others are its base64 and hexadecimal digits. Escapes that are part of the
+    secret may be escaped once more or not, so that only what is between them is certain.
     """
     data = secret.encode("utf-8", "surrogatepass")
-    exact = tuple(tuple(_RUN.findall(part)) for part in (secret, *_base64_cores(data)))
-    escapes = "".join(f"u{unit}" for unit in _utf16_units(secret))
-    lower = (data.hex(), "".join(f"%{byte:02x}" for byte in data), escapes)
-    return _Needles(exact, lower) if all(exact) else None
+    is_escaped = any(sign in secret for sign in "\\%&\n\r\t")
+    own = max(_ESCAPE_OR_SIGN.split(secret), key=len) if is_escaped else _SIGN_RUN.sub("", secret)
+    return own.lower(), *(_SIGN_RUN.sub("", core).lower() for core in _base64_cores(data)), data.hex()
 
 
-def _may_contain(text: str, lower: str, secret: str) -> bool:
-    needles = _needles(secret)
-    if needles is None:
-        return True
-    for runs in needles.exact:
-        for run in runs:
-            if run not in text:
-                break
-        else:
-            return True
-    return any(each in lower for each in needles.lower)
+class _Unescaped:
+    """A text in which escapes of letters, digits and underscores are replaced by these characters.
+
+    No encoder makes such escapes, but a decoder reads them: `s\\u0065cret` is `secret`.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._places, self._shifts = [0], [0]
+        if "\\" not in text and "%" not in text and "&#" not in text:
+            return
+        parts, length, at = list[str](), 0, 0
+        for found in _ESCAPE.finditer(text):
+            digits = found["json"] or found["percent"] or found["hexadecimal"]
+            if (char := chr(int(digits, 16) if digits else int(found["decimal"]))) in _UNRESERVED:
+                parts += text[at : found.start()], char
+                length += found.start() - at + 1
+                at = found.end()
+                self._places.append(length)
+                self._shifts.append(at - length)
+        self.text = "".join([*parts, text[at:]])
+
+    def original(self, place: int) -> int:
+        """Return the place in the original text of the character at `place`, or of the start of its escape."""
+        return place + self._shifts[bisect_right(self._places, place) - 1]
 
 
 def _short_pattern(secret: str) -> str:
@@ -469,10 +529,7 @@ def _short_pattern(secret: str) -> str:
 def _long_pattern(secret: str) -> str:
     """Return the pattern of a secret in every encoding. It contains no capturing group."""
     data = secret.encode("utf-8", "surrogatepass")
-    percent = "".join(f"%{byte:02x}" for byte in data)
-    escapes = "".join(rf"\\{{1,15}}u{unit}" for unit in _utf16_units(secret))
-    encodings = [_spelled(secret), f"(?i:{percent}|{data.hex()}|{escapes})", *map(_base64_pattern, _base64_cores(data))]
-    return "|".join(encodings)
+    return "|".join([_spelled(secret), f"(?i:{data.hex()})", *map(_base64_pattern, _base64_cores(data))])
 
 
 def _spelled(secret: str) -> str:
