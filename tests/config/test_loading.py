@@ -1,5 +1,6 @@
 """Where a value comes from, and what becomes of a configuration that cannot be read: the place, and what to do."""
 
+import time
 import tomllib
 from collections.abc import Mapping
 from importlib.resources import files
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.counted_calls import counted_calls
 from wscheck.config.event_contract import DOCUMENTED_CONTRACT
-from wscheck.config.loading import DEFAULT_ORIGIN, Config, _warn_once, load_config
+from wscheck.config.loading import DEFAULT_ORIGIN, Config, _key_lines, _warn_once, load_config
 from wscheck.config.settings import NEXT_PUBLIC_VARIABLE, SETTINGS
 from wscheck.model.errors import UsageError
 from wscheck.model.secrets import Secret
@@ -310,3 +312,20 @@ def test_the_starter_file_lists_every_setting_with_its_default(tmp_path: Path) -
 
 def test_no_two_settings_share_a_variable() -> None:
     assert len({setting.variable for setting in SETTINGS.values()}) == len(SETTINGS)
+
+
+def test_a_file_with_many_tables_is_searched_once_for_their_lines(tmp_path: Path) -> None:
+    calls = dict[int, int]()
+    for many in (100, 400):
+        text = "".join(f'[[allow]]\nrule = "event-leaked"\nuser = "u{number}"\n' for number in range(many))
+        (tmp_path / "wscheck.toml").write_text(text)
+        with counted_calls() as count:
+            assert len(load_config({}, directory=tmp_path, environ={}).allow.entries) == many
+        calls[many] = count.calls
+    assert calls[400] < 6 * calls[100]
+
+
+def test_a_key_of_blanks_does_not_make_the_search_slow() -> None:
+    began = time.process_time()
+    _key_lines("[" + " " * 100_000 + "\n" + "a " * 100_000)
+    assert time.process_time() - began < 5

@@ -1,11 +1,12 @@
 """The allow-list and the baseline, applied to findings by the verdict."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from wscheck.detect.allowed_findings import IN_BASELINE, allow_notes, finding_key
+from wscheck.detect.allowed_findings import IN_BASELINE, _Pattern, allow_notes, finding_key
 from wscheck.detect.verdict import Decision, verdict
 from wscheck.model.allow_list import AllowEntry, AllowList
 from wscheck.model.events import CodeLocation, Connected, Subscribed
@@ -98,3 +99,21 @@ def test_an_expired_entry_is_a_warning_and_an_unused_one_a_note() -> None:
             "the allow-list entry for event-leaked user x* matched nothing: remove it if the problem is solved",
         ),
     ]
+
+
+@pytest.mark.parametrize("pattern", ["u{}", "u{}*", "u{}-?"])
+def test_a_finding_is_compared_with_few_of_many_entries(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    compared = list[str]()
+
+    def matches(self: _Pattern, user: str, files: Sequence[str]) -> bool:
+        compared.append(user)
+        return original(self, user, files)
+
+    original = _Pattern.matches
+    monkeypatch.setattr(_Pattern, "matches", matches)
+    entries = [AllowEntry(rule="multiple-connections", user=pattern.format(n)) for n in range(10_000, 10_300)]
+    found = [finding(user=entry.user.replace("*", "x").replace("?", "x")) for entry in entries if entry.user]
+    decision = decide(*found, finding(user="ann"), entries=(*entries, AllowEntry(rule="event-leaked")))
+    assert len(decision.allowed) == 300 and [each.user for each in decision.findings] == ["ann"]
+    assert len(allow_notes(found, AllowList(entries=tuple(entries)))) == 0
+    assert len(compared) < 1000

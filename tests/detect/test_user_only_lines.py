@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from tests.conversation import Conversation, log_of, user
+from tests.counted_calls import counted_calls
 from wscheck.detect.engine import Judge
 from wscheck.detect.ledger import Ledger
 from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.detect.socket_ids import is_logged
-from wscheck.model.events import SOURCE_SERVER_LOG, Connected
+from wscheck.model.events import SOURCE_SERVER_LOG, Connected, Disconnected
 from wscheck.model.findings import Finding
 
 
@@ -114,3 +115,17 @@ def test_a_replacement_without_sockets_ends_the_older_connection(line_first: boo
 def test_the_end_of_a_replaced_connection_without_socket_closes_no_other() -> None:
     said = log_of("A").connects(None, at=0).is_replaced(None, None, at=5).connects(None, at=5).disconnects(None, at=5)
     assert len(ledger_after(said).open_connections("A")) == 1
+
+
+def test_an_end_without_a_socket_id_does_not_read_all_connections_of_the_user() -> None:
+    calls = dict[int, int]()
+    for many in (250, 1000):
+        ledger = Ledger()
+        for number in range(many):
+            ledger.apply(Connected(at=float(number), user="ann", sid=f"s{number}", source=SOURCE_SERVER_LOG))
+        with counted_calls() as count:
+            for number in range(many // 2):
+                ledger.apply(Disconnected(at=float(many + 9 * number), user="ann", source=SOURCE_SERVER_LOG))
+        calls[many] = count.calls
+        assert len(ledger.open_connections("ann")) == many // 2
+    assert calls[1000] < 6 * calls[250]

@@ -10,9 +10,9 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -334,30 +334,59 @@ def _parse_value(setting: Setting, raw: Any, place: str) -> Any:
         raise UsageError(f"{place}: {error}.", f"Correct it. {setting.name}: {setting.help}.") from None
 
 
-_HEADER = re.compile(r"^\s*\[\[?\s*([^\[\]#]+?)\s*\]")
-_KEY = re.compile(r"""^\s*([\w."' -]+?)\s*=""")
+_HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]")
+_KEY = re.compile(r"""([\w."'\s-]+)=""")
+
+_MAX_KEY_PARTS = 8
+"""Largest number of parts of a dotted name that is located, such as `tool.wscheck.browser.step.click`."""
 
 
 def _line_number(text: str, name: str, occurrence: int = 0) -> int:
     """Return the 1-based line of the table or key with the dotted name `name`, 1 if the line is not found."""
-    table, tables, hits = "", Counter[str](), []
+    lines = _key_lines(text)
+    hits, first = lines.named.get(name, []), lines.first_part.get(name)
+    if keys := lines.in_table.get((name, occurrence)):
+        hits = sorted([*hits, *keys])
+    if first is not None and (not hits or first < hits[0]):  # [event.x] and event.x = 1 start `event` too
+        hits = [first, *hits[: occurrence + 1]]
+    if not hits:
+        return 1
+    return hits[occurrence] if len(hits) > occurrence else hits[-1]
+
+
+class _KeyLines(NamedTuple):
+    """Lines of the tables and keys of a file, by dotted name.
+
+    named       lines of tables, and of keys outside of tables
+    in_table    lines of keys, by name and number of the table with the same name (from 0)
+    first_part  first line of a table or key within a name
+    """
+
+    named: dict[str, list[int]]
+    in_table: dict[tuple[str, int], list[int]]
+    first_part: dict[str, int]
+
+
+@lru_cache(maxsize=4)
+def _key_lines(text: str) -> _KeyLines:
+    table, tables, lines = "", Counter[str](), _KeyLines({}, {}, {})
     for number, line in enumerate(text.splitlines(), start=1):
         if header := _HEADER.match(line):
             found = table = _normalize_key(header[1])
             tables[table] += 1
+            lines.named.setdefault(found, []).append(number)
         elif key := _KEY.match(line):
             found = f"{table}.{_normalize_key(key[1])}".lstrip(".")
-            if found == name and table and tables[table] != occurrence + 1:
-                continue
+            if table:
+                lines.in_table.setdefault((found, tables[table] - 1), []).append(number)
+            else:
+                lines.named.setdefault(found, []).append(number)
         else:
             continue
-        if found == name:
-            hits.append(number)
-        elif found.startswith(f"{name}."):  # [event.x] and event.x = 1 start `event` too
-            hits[:] = hits or [number]
-    if not hits:
-        return 1
-    return hits[occurrence] if len(hits) > occurrence else hits[-1]
+        parts = found.split(".", _MAX_KEY_PARTS)
+        for length in range(1, len(parts)):
+            lines.first_part.setdefault(".".join(parts[:length]), number)
+    return lines
 
 
 def _normalize_key(name: str) -> str:

@@ -1,7 +1,10 @@
 """Application of the allow-list and the baseline to findings."""
 
-from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import translate
+from functools import lru_cache
 
 import msgspec
 
@@ -10,6 +13,8 @@ from wscheck.model.events import AttemptOutcome, CodeLocation, ConnectionEvent, 
 from wscheck.model.findings import AllowNote, Finding, Severity
 
 IN_BASELINE = "in the baseline"
+
+_WILDCARD = re.compile(r"[*?\[]")
 
 
 def split_findings(findings: Iterable[Finding], allow: AllowList) -> tuple[list[Finding], list[Finding]]:
@@ -28,8 +33,8 @@ def split_findings(findings: Iterable[Finding], allow: AllowList) -> tuple[list[
 
 
 def _reason(finding: Finding, allow: AllowList) -> str | None:
-    for entry in allow.entries:
-        if not allow.has_expired(entry) and _matches(entry, finding):
+    for entry in _index(allow.entries).matching(finding):
+        if not allow.has_expired(entry):
             until = f" (until {entry.until})" if entry.until is not None else ""
             return f"{entry.reason or 'in the allow-list'}{until}"
     return IN_BASELINE if allow.baseline and finding_key(finding) in allow.baseline else None
@@ -37,9 +42,10 @@ def _reason(finding: Finding, allow: AllowList) -> str | None:
 
 def allow_notes(findings: Iterable[Finding], allow: AllowList) -> list[AllowNote]:
     """Return a warning for each expired allow-list entry, and a note for each entry that matches no finding."""
-    findings, notes = list(findings), list[AllowNote]()
+    index, notes = _index(allow.entries), list[AllowNote]()
+    counts = Counter(entry for finding in findings for entry in index.matching(finding))
     for entry in allow.entries:
-        count = sum(_matches(entry, finding) for finding in findings)
+        count = counts[entry]
         if allow.has_expired(entry):
             still = "1 finding still matches it" if count == 1 else f"{count} findings still match it"
             matched = f", and {still}" if count else ""
@@ -51,12 +57,43 @@ def allow_notes(findings: Iterable[Finding], allow: AllowList) -> list[AllowNote
     return notes
 
 
-def _matches(entry: AllowEntry, finding: Finding) -> bool:
-    if entry.rule != finding.rule:
-        return False
-    if entry.user is not None and not fnmatchcase(finding.user or "", entry.user):
-        return False
-    return entry.file is None or any(fnmatchcase(file, entry.file) for file in _files(finding))
+class _EntryIndex:
+    """Entries of an allow-list by their rule and by the text with which their pattern of the user begins.
+
+    Without an index, each of thousands of entries would be compared with each of thousands of findings.
+    """
+
+    def __init__(self, entries: Sequence[AllowEntry]) -> None:
+        self._by_start: dict[tuple[str, str], list[_Pattern]] = {}
+        for number, entry in enumerate(dict.fromkeys(entries)):
+            start = _WILDCARD.split(entry.user or "", maxsplit=1)[0]
+            self._by_start.setdefault((entry.rule, start), []).append(_Pattern(number, entry))
+
+    def matching(self, finding: Finding) -> list[AllowEntry]:
+        """Return the entries that match the finding, in the order of the allow-list."""
+        user = finding.user or ""
+        starts = ((finding.rule, user[:length]) for length in range(len(user) + 1))
+        patterns = [pattern for start in starts for pattern in self._by_start.get(start, ())]
+        files = list(_files(finding)) if any(pattern.file is not None for pattern in patterns) else []
+        found = (pattern for pattern in patterns if pattern.matches(user, files))
+        return [pattern.entry for pattern in sorted(found, key=lambda each: each.number)]
+
+
+class _Pattern:
+    """An entry of an allow-list with compiled patterns."""
+
+    def __init__(self, number: int, entry: AllowEntry) -> None:
+        self.number, self.entry = number, entry
+        self.user = re.compile(translate(entry.user)) if entry.user is not None else None
+        self.file = re.compile(translate(entry.file)) if entry.file is not None else None
+
+    def matches(self, user: str, files: Sequence[str]) -> bool:
+        return (self.user is None or self.user.match(user) is not None) and (
+            self.file is None or any(map(self.file.match, files))
+        )
+
+
+_index = lru_cache(maxsize=4)(_EntryIndex)
 
 
 def _files(finding: Finding) -> Iterator[str]:

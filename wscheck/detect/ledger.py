@@ -9,6 +9,7 @@ complete.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from wscheck.detect.bounded_dict import BoundedDict
@@ -363,16 +364,18 @@ class Ledger:
             self._stored_counts(user).disconnects += event.source != SOURCE_SERVER_LOG
             return ()
         lines.names_ends = True
-        sids = [sid for sid in self.open_connections(user) if is_logged(self._openings.get(sid))]
-        if not sids or lines.ends_replaced(user, event):
+        # Each end of thousands of connections would take long if it read them all.
+        logged = (sid for sid in self.open_connections(user) if is_logged(self._openings.get(sid)))
+        oldest, next_oldest = next(logged, None), next(logged, None)
+        if oldest is None or lines.ends_replaced(user, event):
             self._stored_counts(user).disconnects += 1
             return ()
-        if len(sids) > 1 and self._has_ended_sids:
+        if next_oldest is not None and self._has_ended_sids:
             lines.assume_ended(user, None, event, None)
             return ()
-        if len(sids) > 1 and not all(map(lines.is_substitute, sids)):
-            lines.assume_ended(user, sids[0], event, self._openings.get(sids[0]))
-        return self._close(sids[0], event)
+        if next_oldest is not None and not all(map(lines.is_substitute, chain((oldest, next_oldest), logged))):
+            lines.assume_ended(user, oldest, event, self._openings.get(oldest))
+        return self._close(oldest, event)
 
     def _compare_with_user_only_lines(self, sid: str, event: Disconnected) -> None:
         """Compare the logged end of `sid` with a line without a socket id about the same end.

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conversation import Conversation, judged, one, user
+from tests.counted_calls import counted_calls
 from wscheck.detect.rules.subscription_duplicated import SubscriptionDuplicated
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Confidence, Severity
@@ -76,3 +77,17 @@ def test_without_times_two_open_subscriptions_are_probable() -> None:
     said = user("A", "browser", page="tab-1").connects("s1", at=None, url=URL)
     said.subscribes("1", "orders", at=None).subscribes("2", "orders", at=None)
     assert one(judged(SubscriptionDuplicated, said)).confidence is Confidence.MEDIUM
+
+
+def test_many_equal_subscriptions_are_evaluated_one_by_one() -> None:
+    calls = dict[int, int]()
+    for many in (250, 1000):
+        said = page()
+        for number in range(many):
+            said.subscribes(str(number), "orders", at=1 + number / many)
+        said.watched(until=9)
+        with counted_calls() as count:
+            found = one(judged(SubscriptionDuplicated, said))
+        calls[many] = count.calls
+        assert (found.count, found.message) == (many - 1, f"subscribed to orders {many} times on one connection")
+    assert calls[1000] < 6 * calls[250]
