@@ -79,9 +79,9 @@ only, limits every step in time, and ends what it started.
 - The first run counts the lines of gradio, gradio-3 and jupyterlab as wrong because their expected places had been
   copied wrongly from the bundles. They were corrected afterwards; the other expected results are those of the list.
 - browser-sync, comfyui, dagit, hocuspocus, lona, ng2-cable, plombery, pywebio, react-logviewer, react-websocket,
-  reconnecting-websocket, remi, remix-utils, shiny, sockette, socket-io-client, taipy-gui, use-socket-io-client, viser,
-  voila and y-sweet were added after the fixes that the first entries had led to. Their first run is with the mended
-  program, and the table after the fixes repeats it.
+  reconnecting-websocket, remi, remix-utils, shiny, sockette, socket-io-client, subscriptions-transport-ws, taipy-gui,
+  use-socket-io-client, viser, voila and y-sweet were added after the fixes that the first entries had led to. Their
+  first run is with the mended program, and the table after the fixes repeats it.
 - The figure for right causes is low for libraries whose page calls them twice: the page opens two connections, but the
   fault is in the library, which keeps or opens the one that the page has closed.
 - The fault of marimo is a race of two renders, in three of four loads on an idle machine. In the run after the fixes,
@@ -119,6 +119,7 @@ websockets. `scan` is listed where the package contains source code, and `loop` 
 ## Other tools
 
 The same inputs. A linter has found a fault if a message names a connection, a subscription, a listener or a cleanup.
+Of a library whose package has no source code it reads the page only.
 `count` is a test of twenty lines with Playwright: two websockets of one page to one address that are open together for
 more than 300 ms.
 

@@ -64,10 +64,11 @@ async def _zigbee2mqtt(socket: web.WebSocketResponse, request: web.Request) -> N
 
 
 async def _graphql(socket: web.WebSocketResponse, _: web.Request) -> None:
-    """Acknowledge the connection of a GraphQL client, and answer no subscription."""
+    """Acknowledge the connection of a GraphQL client, answer no subscription, and restart when the client says so."""
     async for message in socket:
-        said = json.loads(message.data) if message.type is WSMsgType.TEXT else {}
-        if said.get("type") == "connection_init":
+        if message.data == "restart":
+            await socket.close(code=1012)
+        elif message.type is WSMsgType.TEXT and json.loads(message.data).get("type") == "connection_init":
             await socket.send_str('{"type":"connection_ack"}')
 
 
