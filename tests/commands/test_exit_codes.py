@@ -1,8 +1,10 @@
 """Signals that end a run."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import time
 
 import pytest
 
@@ -24,6 +26,23 @@ def test_a_run_with_partial_results_returns_them(number: signal.Signals) -> None
         return "all"
 
     assert exit_codes.run_until_signal(work()) == "partial"
+
+
+@pytest.mark.parametrize("number", ACTIVE)
+def test_code_that_occupies_the_event_loop_sees_that_the_run_is_cancelled(number: signal.Signals) -> None:
+    async def work() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        os.kill(os.getpid(), number)
+        deadline = time.monotonic() + 60
+        while not task.cancelling() and time.monotonic() < deadline:
+            pass
+        seen = task.cancelling()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return seen
+
+    assert exit_codes.run_until_signal(work()) == 1
 
 
 def test_a_run_without_results_is_interrupted() -> None:

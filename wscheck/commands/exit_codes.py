@@ -52,6 +52,8 @@ def run_until_signal(work: Coroutine[Any, Any, T]) -> T:
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 with contextlib.suppress(NotImplementedError):
                     loop.add_signal_handler(number, end, name)
+                    # Code that occupies the loop sees at once that its task is cancelled. The loop still wakes.
+                    signal.signal(number, lambda *_, name=name: end(name))
         return await work
 
     try:

@@ -1,6 +1,8 @@
 """Original names of functions in a minified bundle, from the position of the caller."""
 
+import asyncio
 import base64
+import contextlib
 import json
 from typing import Any
 
@@ -121,3 +123,26 @@ def test_code_that_takes_too_long_to_read_is_left_out_with_a_note(monkeypatch: p
     code, notes = read_code("src/sesame-4711.jsx", LEAKS)
     assert code is None
     assert notes == ["The code in src/hidden-1.jsx takes too long to read: causes may be missing."]
+
+
+def test_an_interrupted_run_reads_code_for_a_short_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opener, "MAX_INTERRUPTED_S", -1.0)
+    stack = DevToolsStack("s", {"callFrames": [{"scriptId": "1", "lineNumber": 0, "columnNumber": 0}]})
+    reader = OpenerCodeReader(OneFile("src/feed.jsx", LEAKS), TrafficRedactor())
+    reader.interrupt()
+    assert reader.resolve_origin(stack).code is None
+    assert reader.notes == ["The code in src/feed.jsx takes too long to read: causes may be missing."]
+
+
+def test_a_cancelled_run_reads_no_more_code() -> None:
+    async def work() -> tuple[OpenerCode | None, list[str]]:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        found = read_code("src/feed.jsx", LEAKS)
+        task.uncancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        return found
+
+    assert asyncio.run(work())[0] is None

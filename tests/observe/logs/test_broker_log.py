@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.rules import OF_LOGS
@@ -169,11 +170,34 @@ def test_takeovers_in_a_row_are_a_finding() -> None:
     assert findings(lost_network) == ["connection-replaced pump-1 warning"]
 
 
-def test_markers_of_the_user_come_first() -> None:
-    wording = LogVocabulary(markers=(("connected", "connected from {sid} as {user} ("),))
-    extractor = LogExtractor("a.log", wording=wording)
-    events = [*extractor.feed(TAKEOVER.encode()), *extractor.flush(at_end=True)]
+def read_with_marker(marker: str, text: str, size: int) -> list[Event]:
+    extractor, data = LogExtractor("a.log", wording=LogVocabulary(markers=(("connected", marker),))), text.encode()
+    events = [each for at in range(0, len(data), size) for each in extractor.feed(data[at : at + size])]
+    return [*events, *extractor.flush(at_end=True)]
+
+
+@pytest.mark.parametrize("size", [1, 40, 1 << 16])
+def test_markers_of_the_user_come_first(size: int) -> None:
+    events = read_with_marker("New client connected from {sid} as {user} (", TAKEOVER, size)
     assert not any(isinstance(each, Connected) and each.protocol for each in events)
+    assert told(events) == [
+        ("Connected", "dash", "127.0.0.1:37800"),
+        ("Connected", "dash", "127.0.0.1:37810"),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 40, 1 << 16])
+@pytest.mark.parametrize("marker", ["Socket opened", "link of {user} is up ({sid})"])
+def test_markers_for_another_log_change_nothing(marker: str, size: int) -> None:
+    assert read_with_marker(marker, TAKEOVER, size) == [
+        replace(each, path="a.log") if each.path else each for each in read(TAKEOVER)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 40, 1 << 16])
+def test_a_marker_in_a_later_line_of_a_broker_is_read(size: int) -> None:
+    events = read_with_marker("link of {user} is up ({sid})", f"{TAKEOVER}1796081270: link of ann is up (s1)\n", size)
+    assert told(events) == [*told(read(TAKEOVER)), ("Connected", "ann", "s1")]
 
 
 @pytest.mark.parametrize("line", ["Client ann connected", "msg=terminate clientid=7", "a new connection from ann"])

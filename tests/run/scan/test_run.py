@@ -105,10 +105,11 @@ def test_a_file_that_takes_too_long_is_missing_evidence(tmp_path: Path, monkeypa
     assert [gap.reason for gap in report.gaps if gap.reason.endswith("a.js is too complex to be read")]
 
 
-def test_a_pipe_is_no_source_file_and_utf_16_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_pipe_is_no_source_file_and_utf_16_is_read(tmp_path: Path, encoding: str) -> None:
     root = write(tmp_path, {"a.js": SHARED})
     os.mkfifo(root / "pipe.js")
-    (root / "wide.js").write_bytes("new WebSocket('ws://wide')\n".encode("utf-16"))
+    (root / "wide.js").write_bytes("new WebSocket('ws://wide')\n".encode(encoding))
     report = run_scan(ScanPlan(root=root))
     assert (report.verdict, report.files) == (Verdict.PASSED, 2)
     assert [call.location.file for call in report.openings if call.location.file.endswith("wide.js")]

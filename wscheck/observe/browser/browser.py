@@ -387,6 +387,10 @@ class Browser:
         shown = [page for page in pages if page.url != "about:blank"]
         return BrowserObservation(events, shown, notes, [*loads, *obstacles])
 
+    def interrupt(self) -> None:
+        """Let `observation` return soon, if necessary without some facts about the code: the run was interrupted."""
+        self._code.interrupt()
+
     def _stop_scripts(self) -> None:
         """Let the pages run no further script, so that a busy page does not delay the last commands.
 

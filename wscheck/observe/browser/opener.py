@@ -4,6 +4,7 @@ A timer or an event handler inside the client library opens a reconnection. The 
 the code that called io() for the first connection.
 """
 
+import asyncio
 import re
 import time
 from collections import defaultdict
@@ -28,7 +29,7 @@ MAX_STACK_DEPTH = 80
 MAX_CANDIDATES = 200
 """Earlier connections of one document that a reconnection may continue, of which the latest are looked at."""
 
-MAX_FILE_S, MAX_TOTAL_S = 3.0, 9.0
+MAX_FILE_S, MAX_TOTAL_S, MAX_INTERRUPTED_S = 3.0, 9.0, 1.0
 """Longest time to read the code of one opener, and of all. Code that people write takes a fraction of a second."""
 
 _IO_FUNCTION_FILE = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+)*\.js$")
@@ -224,21 +225,25 @@ class OpenerCodeReader:
         diff = self._redactor.redact_known(found_code.patch.diff)
         return msgspec.structs.replace(found_code, patch=msgspec.structs.replace(found_code.patch, diff=diff))
 
+    def interrupt(self) -> None:
+        """Read code for `MAX_INTERRUPTED_S` seconds at most from now on: the user waits for the end of the run."""
+        self._left_s = min(self._left_s, MAX_INTERRUPTED_S)
+
     def _facts(self, sources: Sequence[tuple[CodeLocation, bytes]], origin: ConnectionOrigin) -> OpenerCode | None:
         code = opener_code([(place, self._parse(place.file, text)) for place, text in sources])
         return _with_patch(code, sources[0], origin) if code is not None else None
 
     def _within_limit(self, places: Sequence[CodeLocation], read: Callable[[], T | None]) -> T | None:
-        """Return the result of `read()`, None if it takes too long.
+        """Return the result of `read()`, None if it takes too long or the run is cancelled meanwhile.
 
         Return None at once if an earlier read of a file in `places` took too long.
         """
         if any(place.file in self._too_complex for place in places):
             return None
-        begin = time.perf_counter()
+        begin, task = time.perf_counter(), _current_task()
         deadline = begin + min(MAX_FILE_S, self._left_s)
         try:
-            with limited(lambda: time.perf_counter() > deadline):
+            with limited(lambda: time.perf_counter() > deadline or (task is not None and task.cancelling() > 0)):
                 return read()
         except TooComplex:
             self._too_complex |= dict.fromkeys(place.file for place in places)
@@ -251,6 +256,13 @@ class OpenerCodeReader:
         if source is None:
             source = self._parsed[file, content] = parse_source(file, content)
         return source
+
+
+def _current_task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # a HAR file is read without an event loop
+        return None
 
 
 def _with_patch(code: OpenerCode, opener: tuple[CodeLocation, bytes], origin: ConnectionOrigin) -> OpenerCode:

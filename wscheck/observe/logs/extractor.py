@@ -32,6 +32,7 @@ from wscheck.observe.logs.matcher import RecordMatcher
 from wscheck.observe.logs.vocabulary import START_NEEDLES, LogVocabulary
 from wscheck.observe.logs.wording.scout import WordingScout
 from wscheck.observe.tailing.read_buffer import ReadBuffer
+from wscheck.observe.utf_16 import DETECTION_BYTES, utf_16_name
 
 MAX_LINE = 1 << 20
 """Maximum size in bytes of a line that is read. A longer line counts as unreadable if it contains a marker."""
@@ -52,15 +53,8 @@ NEWLINE = ord("\n")
 
 TOO_LONG = "the line is longer than 1 MiB"
 
-_BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
-_DETECTION_BYTES = 8
-"""Bytes at the start of a log by which UTF-16 is detected."""
-
 _FIRST_LINE_END = lazy_pattern(rb"\n|\r(?=[^\r\n])")
 _LONE_RETURN = lazy_pattern(rb"\r(?!\n)")
-_MIN_ZEROS = 2
-"""Zeros in the first `_DETECTION_BYTES` bytes, all at even or all at odd positions, that show UTF-16 without a mark."""
-
 _JOURNAL_KEY = lazy_pattern(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"')
 _NUMBER_LIST_NEEDLES = (b"111,99,107,101,116,32,", b"111, 99, 107, 101, 116, 32,")
 """The text "ocket " as numbers: journald exports a message with colours or invalid characters as a list of bytes."""
@@ -124,7 +118,10 @@ class LogExtractor:
         self._scout, self._learned_needles, self._learned_markers = scout, set[bytes](), 0
         self._data = bytearray()
         self.access_log: AccessLog | None = None
+        custom = wording.custom_needles()
+        self._custom_needle = re.compile(b"|".join(map(re.escape, custom))) if custom else None
         self._broker_log: BrokerLog | None = None
+        self._is_no_broker_log = False
         self.is_printed_json = False
         self._buffer: ReadBuffer | None = None
         self._dropped = self._position = self._retained_from = 0
@@ -320,8 +317,11 @@ class LogExtractor:
         """Read the lines up to `end` if this is the log of an MQTT broker; return whether it is one.
 
         The lines before the first line that only a broker writes are read like the lines of other logs. If they
-        contain events, the log is not taken for that of a broker.
+        contain events, the log is not taken for that of a broker. Nor is a log with a marker of the user, from the
+        first such line on.
         """
+        if self._is_no_broker_log:
+            return False
         if self._broker_log is None:
             start = self._broker_start(end)
             if start is None:
@@ -331,19 +331,22 @@ class LogExtractor:
                 return False
             self._broker_log = BrokerLog(self._timestamps)
         begin = self._finish_skipped_line(end) if self._skipping else self._position
+        marker = self._custom_needle.search(self._data, begin, end) if self._custom_needle is not None else None
+        if marker is not None:
+            self._is_no_broker_log = True
+            end = self._data.rfind(b"\n", begin, marker.start()) + 1 or begin
         lines = bytes(self._data[begin:end])
         self._broker_log.read(lines, self.lines + 1)
         self._event_builder.add_broker_events(self._broker_log.take_events())
         self._position, self.lines = end, self.lines + lines.count(b"\n")
-        return True
+        return marker is None
 
     def _broker_start(self, end: int) -> int | None:
         """Return the offset of the first line before `end` that only an MQTT broker writes, None if there is none.
 
-        Only the first lines of a log without events are searched. If the user added markers, nothing is searched,
-        because the log then contains records of another kind.
+        Only the first lines of a log without events are searched.
         """
-        if self._skipping or self._wording.markers or self.lines >= MAX_FOREIGN_LINES or self.levels.total():
+        if self._skipping or self.lines >= MAX_FOREIGN_LINES or self.levels.total():
             return None
         stop = self._position
         for _ in range(MAX_FOREIGN_LINES - self.lines):
@@ -613,8 +616,8 @@ class Encoding:
     def convert(self, data: bytes | bytearray | memoryview) -> bytes | bytearray | memoryview:
         """Return `data` as UTF-8. Bytes that cannot be converted yet are buffered for the next call."""
         if self._head is not None:
-            data, self._head = self._head + bytes(data[:_DETECTION_BYTES]) + bytes(data[_DETECTION_BYTES:]), None
-            if len(data) < _DETECTION_BYTES:
+            data, self._head = self._head + bytes(data[:DETECTION_BYTES]) + bytes(data[DETECTION_BYTES:]), None
+            if len(data) < DETECTION_BYTES:
                 self._head = data
                 return b""
             self._recognise(data)
@@ -650,10 +653,7 @@ class Encoding:
         return len(text.decode("utf-8", "replace").encode(self._name)) + len(self._decoder.getstate()[0])
 
     def _recognise(self, data: bytes) -> None:
-        zeros = {parity: data[parity:_DETECTION_BYTES:2].count(0) for parity in (0, 1)}
-        name = _BYTE_ORDER_MARKS.get(data[:2])
-        if name is None and min(zeros.values()) == 0 and max(zeros.values()) >= _MIN_ZEROS:
-            name = "utf-16-le" if zeros[1] else "utf-16-be"
+        name = utf_16_name(data)
         if name:
             self._name = name
             self._decoder = codecs.getincrementaldecoder(self._name)("replace")

@@ -309,6 +309,7 @@ class _BrowserRun:
                 self._add_gap(reason)
         except asyncio.CancelledError:
             self.interrupted = True
+            self._browser.interrupt()
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
         finally:

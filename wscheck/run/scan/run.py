@@ -1,6 +1,5 @@
 """Run of `wscheck scan`: the source files of a folder, the facts about them, and the report."""
 
-import codecs
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Finding
 from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import ScanReport, Scope
+from wscheck.observe.utf_16 import utf_16_name
 
 MAX_FILE_BYTES = 1 << 18
 """Larger files are bundles, which nobody wrote by hand."""
@@ -369,12 +369,12 @@ class SourceFiles:
     def read_original(self, shown: str) -> bytes | None:
         """Return the bytes of a file in which text can be replaced, None if it is in UTF-16 or cannot be read."""
         content = self._bytes(str(Path(shown).absolute()))
-        return None if content is None or content.startswith(_UTF_16) else content
+        return None if content is None or utf_16_name(content) is not None else content
 
     def _content(self, path: str) -> bytes | None:
         content = self._bytes(path)
-        if content is not None and content.startswith(_UTF_16):
-            return content.decode("utf-16", "replace").encode("utf-8", "replace")
+        if content is not None and (encoding := utf_16_name(content)) is not None:
+            return content.decode(encoding, "replace").removeprefix("\ufeff").encode("utf-8", "replace")
         return content
 
     def _bytes(self, path: str) -> bytes | None:
@@ -386,9 +386,6 @@ class SourceFiles:
                 return file.read(MAX_FILE_BYTES + 1) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
         except (OSError, RuntimeError):  # RuntimeError: a loop of links
             return None
-
-
-_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _is_file_or_broken_link(path: Path) -> bool:
