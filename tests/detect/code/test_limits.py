@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.counted_calls import counted_calls
 from wscheck.detect.code.openings import opener_code
+from wscheck.detect.code.source_tree import file_facts
 from wscheck.detect.code.syntax import TooComplex, limited, parse_source
 from wscheck.model.events import CodeLocation
 
@@ -38,3 +40,22 @@ def test_written_code_stays_below_the_limit() -> None:
     text = b"function feed() {\n  if (!socket) socket = io('/x');\n  return socket;\n}\n" * 20
     with limited(over_after(20_000)):
         assert opener_code([(CodeLocation("a.ts", 2, 25), parse_source("a.ts", text))]) is not None
+
+
+@pytest.mark.parametrize(
+    ("before", "each", "after"),
+    [
+        ("useEffect(() => {", "socket.on('e{}', () => {{}});", "}, []);"),
+        ("", "useEffect(() => {{ socket.on('e{}', () => {{}}); }}, []);", ""),
+        ("useEffect(async () => {", "await load(); socket.on('e{}', show);", "}, []);"),
+    ],
+)
+def test_the_code_around_many_listeners_is_searched_once(before: str, each: str, after: str) -> None:
+    calls = dict[int, int]()
+    for many in (40, 160):
+        body = "\n".join(each.format(number) for number in range(many))
+        text = f"import {{socket}} from './s';\nexport function A() {{ {before}\n{body}\n{after} return <a/>; }}\n"
+        with counted_calls() as count:
+            file_facts("a.jsx", text.encode())
+        calls[many] = count.calls
+    assert calls[160] < 6 * calls[40]

@@ -7,11 +7,13 @@ the function. A named function without a role of its own has the role of its cal
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from tree_sitter import Node
 
 from wscheck.detect.code.syntax import (
+    CACHED_NODES,
     FUNCTIONS,
     WRAPPERS,
     SourceCode,
@@ -330,10 +332,15 @@ def _runs_inline(function: Node) -> bool:
 
 def follows_await(node: Node, function: Node) -> bool:
     """Return whether the same function contains an `await` in front of `node`."""
-    return any(
-        each.type == "await_expression" and each.end_byte <= node.start_byte
-        for each in descendants(function, into_functions=False)
-    )
+    first = _first_await(function)
+    return first is not None and first <= node.start_byte
+
+
+@lru_cache(maxsize=CACHED_NODES)
+def _first_await(function: Node) -> int | None:
+    """Return where the first `await` of a function ends, None if it contains none."""
+    ends = (each.end_byte for each in descendants(function, into_functions=False) if each.type == "await_expression")
+    return min(ends, default=None)
 
 
 def _call_sites(source: SourceCode, name: str, function: Node) -> list[Node]:

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from wscheck.detect.code.call_context import Context
 from wscheck.detect.code.cleanups import state_setters
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.syntax import (
+    CACHED_NODES,
     FUNCTIONS,
     SourceCode,
     ancestors,
@@ -255,8 +257,7 @@ class _Effect:
 
     def _free_name(self, *names: str) -> str:
         """Return the first of `names` that the code around the effect does not use, "" if it uses all."""
-        around = self.context.owner or self.source.root
-        used = {node_text(node) for node in descendants(around) if node.type.endswith(("identifier", "_pattern"))}
+        used = _used_names(self.context.owner or self.source.root)
         return next((name for name in names if name not in used), "")
 
     def _registered_by(self) -> tuple[str, str]:
@@ -477,6 +478,12 @@ class _Effect:
 
 def _is_asynchronous(function: Node) -> bool:
     return any(child.type == "async" for child in function.children)
+
+
+@lru_cache(maxsize=CACHED_NODES)
+def _used_names(around: Node) -> frozenset[str]:
+    names = (node for node in descendants(around) if node.type.endswith(("identifier", "_pattern")))
+    return frozenset(map(node_text, names))
 
 
 def _statement_around(node: Node, function: Node) -> Node | None:

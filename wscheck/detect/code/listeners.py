@@ -1,6 +1,7 @@
 """Listeners that pile up: an effect or a component's body registers one at each run, and nothing removes it."""
 
 import re
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from wscheck.detect.code.cleanups import is_root, only_harmless_calls
 from wscheck.detect.code.connection_calls import ConnectionCall, imported_names
 from wscheck.detect.code.guards import conditions_around
 from wscheck.detect.code.syntax import (
+    CACHED_NODES,
     FUNCTIONS,
     SourceCode,
     declares,
@@ -178,14 +180,29 @@ def _removes_listener(source: SourceCode, context: Context, event: str) -> bool:
     """
     around = source.root if source.suffix in (".vue", ".svelte") else context.owner or context.function
     assert around is not None and context.function is not None
-    for node in descendants(around):
-        is_name = node.type in ("property_identifier", "identifier", "shorthand_property_identifier_pattern")
-        if is_name and _REMOVES.fullmatch(node_text(node)) and _removed_event(node) in (None, event):
-            return True
+    if not _removed_events(around).isdisjoint((None, event)):
+        return True
+    return context.kind is CallContext.EFFECT and _has_unclear_cleanup(context.function)
+
+
+@lru_cache(maxsize=CACHED_NODES)
+def _removed_events(around: Node) -> frozenset[str | None]:
+    """Return the events whose listeners the code in a node removes, None among them for events that are unknown."""
+    return frozenset(
+        _removed_event(node)
+        for node in descendants(around)
+        if node.type in ("property_identifier", "identifier", "shorthand_property_identifier_pattern")
+        and _REMOVES.fullmatch(node_text(node))
+    )
+
+
+@lru_cache(maxsize=CACHED_NODES)
+def _has_unclear_cleanup(effect: Node) -> bool:
+    """Return whether the function of an effect returns anything but functions that certainly remove no listener."""
     returned = (
         node.named_children[0]
-        for node in descendants(context.function, into_functions=False)
-        if context.kind is CallContext.EFFECT and node.type == "return_statement" and node.named_children
+        for node in descendants(effect, into_functions=False)
+        if node.type == "return_statement" and node.named_children
     )
     return not all(each.type in FUNCTIONS and only_harmless_calls(each) for each in returned)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import PurePath
 
@@ -230,6 +230,11 @@ def descendants(node: Node, into_functions: bool = True) -> Iterator[Node]:
             waiting += child.named_children[::-1]
 
 
+CACHED_NODES = 64
+"""Number of nodes whose search is remembered, because an effect may contain hundreds of calls that ask for it."""
+
+
+@lru_cache(maxsize=CACHED_NODES)
 def declares(around: Node, name: str, into_functions: bool = True) -> bool:
     """Return whether a node declares a variable or parameter `name`, also inside of a pattern."""
     declared = re.compile(rf"(?<![\w.]){re.escape(name)}(?!\w)")
