@@ -1,5 +1,7 @@
 """Classification of stack frames, also in a bundle without a source map."""
 
+import time
+
 import pytest
 
 from wscheck.detect.stack_frames import (
@@ -316,3 +318,12 @@ def test_the_package_that_used_the_client_opens_without_application_code(
 def test_a_package_is_not_named_where_the_application_has_a_frame() -> None:
     stack = in_package("node_modules/feed-client/i.js", "src/Feed.js")
     assert calling_package(stack) == stack
+
+
+@pytest.mark.parametrize("part", [".socket.io", "socket.io.", "/socket.io", "://", "-socket.io.a"])
+def test_no_path_makes_the_search_for_libraries_slow(part: str) -> None:
+    frame = CodeLocation("c" + part * 20_000, 1)
+    began = time.process_time()
+    assert not is_client_frame(frame)
+    is_library_frame(frame)
+    assert time.process_time() - began < 5

@@ -39,7 +39,9 @@ _PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/de
 # Names of webpack's own functions, and of the function that wraps each module: it is named after the module.
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")
-_CLIENT = re.compile(r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+)*\.js")
+_CLIENT = re.compile(
+    r"(socket\.io|engine\.io)-(client|parser)|socket__io-client|@socket\.io/|socket\.io(\.\w+){0,8}\.js"
+)
 _FRAMEWORK_PACKAGE = re.compile(r"(^|/)@?(react-dom|preact|vue|svelte|angular|solid-js)[-/@]")
 # Packages that are a framework or part of one. A package that extends a framework is none: react-use-websocket.
 _FRAMEWORK_NAME = re.compile(

@@ -1,11 +1,13 @@
 """Tests of access logs whose records show a WebSocket from start to end."""
 
+import time
+
 import pytest
 
 from tests.observe.logs.test_wording import read
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.model.events import Connected, Disconnected, Event, Refused
-from wscheck.observe.logs.access_log import AccessLog
+from wscheck.observe.logs.access_log import AccessLog, _engine_io_query
 from wscheck.observe.logs.formats.timestamps import TimestampParser
 
 BEGIN, END = 1_763_457_243, 1_763_457_303
@@ -118,3 +120,28 @@ def test_the_address_of_the_client_is_read(address: str) -> None:
     line = f'{address} - - [18/Nov/2025:09:15:00 +0000] "GET /socket.io/?EIO=4 HTTP/1.1" 200 41\n'.encode()
     log.read(bytearray(line), 0, len(line), 1)
     assert list(log.clients) == [address]
+
+
+@pytest.mark.parametrize(
+    "opening", [b"/" * 60_000 + b"?EIO", b"/?" * 60_000, b"EIO= " + b"/?\\" * 60_000, b"#Fields:" + b"\t" * 60_000]
+)
+def test_no_line_makes_the_search_for_requests_slow(opening: bytes) -> None:
+    began = time.process_time()
+    AccessLog.recognise(TimestampParser("access.log"), opening)
+    assert _engine_io_query(opening.decode()) is None
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("line", "query"),
+    [
+        ("GET /a?b=1 /socket.io/?EIO=4&t=1 HTTP/1.1", "EIO=4&t=1"),
+        ("a?/b?x=1?EIO=4'", "x=1?EIO=4"),
+        ('"url":"\\/socket.io\\/?EIO=4\\u0026"', "EIO=4"),
+        ("/a?b\\c/d?EIO=3", "EIO=3"),
+        ("?EIO=4", None),
+        ("EIO=4/?", None),
+    ],
+)
+def test_the_query_of_engine_io_is_found(line: str, query: str | None) -> None:
+    assert _engine_io_query(line) == query
