@@ -161,3 +161,10 @@ def test_an_interrupted_run_is_marked_partial() -> None:
 def test_an_inconclusive_run_shows_its_reason() -> None:
     report = Report(schema="wscheck.logs/1", target="app.log", verdict=Verdict.INCONCLUSIVE, reason="No evidence.")
     assert render(report, []) == "wscheck  app.log\n\n? INCONCLUSIVE  after 0 s\n  No evidence.\n"
+
+
+def test_events_at_nearly_the_same_time_have_no_duration() -> None:
+    report, events = runs.looping()
+    report.findings = [msgspec.structs.replace(each, last_at=(each.first_at or 0) + 2e-5) for each in report.findings]
+    text = render(report, events)
+    assert "14 times" in text and "14 times in" not in text

@@ -126,12 +126,16 @@ def fix_text(finding: Finding | Incident) -> str:
     return one_line(rule.fix) if rule is not None else ""
 
 
+SHORTEST_SPAN_S = 0.001
+"""Shortest time between two events that is reported: shorter ones are those of the observation, not of the system."""
+
+
 def format_frequency(finding: Finding) -> str:
     """Return for example `once` or `14 times in 3.9 s (3.6/s)`."""
     if finding.count == 1:
         return "once"
     times, first, last = plural(finding.count, "time"), finding.first_at, finding.last_at
-    if first is None or last is None or last <= first:
+    if first is None or last is None or last - first < SHORTEST_SPAN_S:
         return times
     return f"{times} in {format_duration(last - first)}" + (f" ({format_rate(finding.rate)})" if finding.rate else "")
 
@@ -142,7 +146,7 @@ def format_occurrences(finding: Finding) -> str:
     if first is None or last is None:
         return format_frequency(finding)
     start, end = format_clock_time(first), format_clock_time(last)
-    span = f"{start} to {end}" if last > first else f"at {start}"
+    span = f"{start} to {end}" if start != end else f"at {start}"
     return f"{format_frequency(finding)}, {span} UTC"
 
 

@@ -11,6 +11,7 @@ from wscheck.model.events import Event
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.har import read_har_files
+from wscheck.run.har.run import HarPlan, run_har
 from wscheck.run.page_report import evaluate_pages
 
 START = 1_795_449_939.0
@@ -119,3 +120,23 @@ def test_other_requests_are_no_streams(tmp_path: Path) -> None:
     )
     _, told = report(tmp_path, asked, entry("http://h/api", "fetch", 200))
     assert told.connections == [] and told.verdict is Verdict.INCONCLUSIVE
+
+
+class Ended(Exception):
+    pass
+
+
+@pytest.mark.parametrize("what", ["messages", "events"])
+def test_the_reading_and_the_evaluation_of_a_long_file_can_be_ended(tmp_path: Path, what: str) -> None:
+    frames = [("send", f'{{"type":"t{number}"}}') for number in range(1000)]
+    report(tmp_path, websocket("ws://h/live", *frames))
+    told = list[str]()
+
+    def progress(text: str, done: int, total: int) -> None:
+        told.append(text)
+        if done and text.endswith(what):
+            raise Ended
+
+    with pytest.raises(Ended):
+        run_har(HarPlan(files=(tmp_path / "page.har",)), progress)
+    assert len(told) < 30

@@ -4,6 +4,6 @@ har_file (typed entries) -> events (steps in the order of time) -> TrafficDemux 
         `-> scripts and source maps -> the line that opened a connection
 """
 
-from wscheck.observe.har.events import HarContents, read_har_files
+from wscheck.observe.har.events import PROGRESS_EVERY, HarContents, read_har_files
 
-__all__ = ["HarContents", "read_har_files"]
+__all__ = ["PROGRESS_EVERY", "HarContents", "read_har_files"]

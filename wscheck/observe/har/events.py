@@ -200,10 +200,18 @@ class HarScripts:
         return None
 
 
+PROGRESS_EVERY = 200
+"""Number of messages or events after which progress is reported again."""
+
+
 def read_har_files(
-    paths: Sequence[Path], identity: IdentityRule | None = None, source_map_dirs: Sequence[Path] = (), root: str = ""
+    paths: Sequence[Path],
+    identity: IdentityRule | None = None,
+    source_map_dirs: Sequence[Path] = (),
+    root: str = "",
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> HarContents:
-    """Read HAR files of one application, each with its own tabs.
+    """Read HAR files of one application, each with its own tabs. An error of `progress` ends the reading.
 
     source_map_dirs  folders that contain .map files
     root             folder of the frontend within the repository, empty if it is the repository's root
@@ -219,7 +227,9 @@ def read_har_files(
         tab_count = reader.label_tabs(tab_count)
         document_count = reader.number_documents(document_count)
     steps = sorted((step for reader in readers for step in reader.steps()), key=lambda step: step[:2])
-    for _, _, call in steps:
+    for number, (_, _, call) in enumerate(steps):
+        if not number % PROGRESS_EVERY:
+            progress(f"{number:,} of {len(steps):,} messages", number, len(steps))
         call()
     code = OpenerCodeReader(scripts, traffic.redactor)
     events = _events(traffic, code, readers)

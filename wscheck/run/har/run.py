@@ -1,6 +1,6 @@
 """Run of `wscheck har`: the plan, the HAR files, and the outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -8,12 +8,15 @@ import msgspec
 from wscheck.config.loading import Config
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.errors import UsageError
+from wscheck.model.events import Event
 from wscheck.model.findings import Bar
 from wscheck.model.report import Scope
-from wscheck.observe.har import read_har_files
+from wscheck.observe.har import PROGRESS_EVERY, read_har_files
 from wscheck.observe.traffic import IdentityRule
 from wscheck.run import page_report
 from wscheck.run.page_report import PageOutcome
+
+ReportProgress = Callable[[str, int, int], None]
 
 SCOPE = Scope(
     checked="the traffic that the browser recorded",
@@ -57,15 +60,22 @@ def plan_har_run(config: Config, files: Sequence[Path], source_map_dirs: Sequenc
     )
 
 
-def run_har(plan: HarPlan) -> PageOutcome:
-    """Read the HAR files and evaluate their connections.
+def _with_progress(events: Sequence[Event], progress: ReportProgress) -> Iterator[Event]:
+    for number, event in enumerate(events):
+        if not number % PROGRESS_EVERY:
+            progress(f"{number:,} of {len(events):,} events", number, len(events))
+        yield event
+
+
+def run_har(plan: HarPlan, progress: ReportProgress = lambda what, done, total: None) -> PageOutcome:
+    """Read the HAR files and evaluate their connections. An error of `progress` ends the run.
 
     Raises:
         BadEvidence: A file is missing, truncated or not a HAR file.
     """
-    contents = read_har_files(plan.files, plan.identity, plan.source_map_dirs, plan.root)
+    contents = read_har_files(plan.files, plan.identity, plan.source_map_dirs, plan.root, progress)
     report = page_report.evaluate_pages(
-        contents.events,
+        _with_progress(contents.events, progress),
         plan.options,
         plan.bar,
         target=", ".join(map(str, plan.files)),

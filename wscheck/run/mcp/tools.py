@@ -231,7 +231,7 @@ class EvaluateHar(Arguments):
         config = _config(access, {"browser.identity": self.identity}, self.connections)
         plan = plan_har_run(config, paths, folders)
         run.progress(plural(len(paths), "file"), 0, 1)
-        outcome = await run.in_thread(partial(run_har, plan))
+        outcome = await run.in_thread(partial(run_har, plan, run.progress))
         return _result(config, outcome.report, outcome.events)
 
 
