@@ -54,7 +54,8 @@ def page(entries: list[Entry], first: Results, now: Results, tools: Results) -> 
 
 Published applications and libraries in fixed versions, checked by wscheck and by other tools. {faults} have a known
 fault ({applications} are applications with their own frontend, the others libraries on a page that uses them as their
-documentation says); each of these is also checked in its fixed version. {len(entries) - faults} have no known fault.
+documentation says); each of these is also checked in its fixed version, or with a patch where the project has not fixed
+it. {len(entries) - faults} have no known fault.
 `corpus/apps/` contains the versions, the commands and the expected results, which were written down before the first
 run: from the code of both versions, their public reports, and a count of open sockets.
 
@@ -81,7 +82,8 @@ only, limits every step in time, and ends what it started.
 - browser-sync, comfyui, dagit, hocuspocus, lona, ng2-cable, plombery, pywebio, react-logviewer, react-websocket,
   reconnecting-websocket, remi, remix-utils, shiny, sockette, socket-io-client, subscriptions-transport-ws, taipy-gui,
   use-socket-io-client, viser, voila and y-sweet were added after the fixes that the first entries had led to. Their
-  first run is with the mended program, and the table after the fixes repeats it.
+  first run is with the mended program, and the table after the fixes repeats it. A second run of all of them but
+  browser-sync had the same results.
 - The figure for right causes is low for libraries whose page calls them twice: the page opens two connections, but the
   fault is in the library, which keeps or opens the one that the page has closed.
 - The fault of marimo is a race of two renders, in three of four loads on an idle machine. In the run after the fixes,
