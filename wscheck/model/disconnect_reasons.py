@@ -80,6 +80,9 @@ SERVER_SPELLINGS = frozenset(
 )
 """Every reason that a Socket.IO server (Node.js) gives."""
 
+MAX_REASON = 1000
+"""Characters of a reason that are searched. Hostile clients can send longer ones, but no server writes them."""
+
 _SILENCE = re.compile(
     r"(?i)\b(?:no|missed|missing|lost|without)\b.*\b(?:ping|pong|heart-?beats?|keep-?alives?)\b"
     r"|\b(?:idle|inactivity|read|receive|i/o)\b.*\btime(?:d[ -]?)?[ -]?out\b"
@@ -91,7 +94,7 @@ _SILENCE = re.compile(
 
 def reports_silent_client(reason: str | None) -> bool:
     """Return whether the reason means that the client did not answer for too long, in the words of any server."""
-    return reason is not None and (reason == PING_TIMEOUT or _SILENCE.search(reason) is not None)
+    return reason is not None and (reason == PING_TIMEOUT or _SILENCE.search(reason, 0, MAX_REASON) is not None)
 
 
 _REPLACEMENT = re.compile(
@@ -107,7 +110,7 @@ _REPLACEMENT = re.compile(
 
 def reports_replacement(reason: str | None) -> bool:
     """Return whether the reason means that a newer connection of the user took the place of the ended one."""
-    return reason is not None and _REPLACEMENT.search(reason) is not None
+    return reason is not None and _REPLACEMENT.search(reason, 0, MAX_REASON) is not None
 
 
 _HANDOVER = re.compile(
@@ -118,4 +121,4 @@ _HANDOVER = re.compile(
 
 def reports_handover(reason: str | None) -> bool:
     """Return whether the reason means that the server moved the client to another process or node."""
-    return reason is not None and _HANDOVER.search(reason) is not None
+    return reason is not None and _HANDOVER.search(reason, 0, MAX_REASON) is not None

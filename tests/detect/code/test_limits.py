@@ -1,10 +1,12 @@
 """Limits of reading source code that a page or a HAR file contains: any text may be there."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.counted_calls import counted_calls
+from wscheck.detect.code.cleanups import CLOSES
 from wscheck.detect.code.openings import opener_code
 from wscheck.detect.code.source_tree import file_facts
 from wscheck.detect.code.syntax import TooComplex, limited, parse_source
@@ -59,3 +61,9 @@ def test_the_code_around_many_listeners_is_searched_once(before: str, each: str,
             file_facts("a.jsx", text.encode())
         calls[many] = count.calls
     assert calls[160] < 6 * calls[40]
+
+
+def test_no_name_makes_the_search_for_a_closing_function_slow() -> None:
+    began = time.process_time()
+    assert CLOSES.fullmatch("shutdown" + "socket" * 100_000 + "$") is None
+    assert time.process_time() - began < 5

@@ -49,7 +49,7 @@ Vue unmounts such a component only with the place that keeps it, so its other ho
 
 CLOSES = re.compile(
     r"\b(?:disconnect\w*|(?:close|destroy|terminate|dispose|shutdown|teardown|cleanup|unsubscribe|stop|leave|release"
-    r"|deactivate)(?:\w*(?:socket|connection|client|stream|source|channel|ws|all|everything)\w*)?)\b",
+    r"|deactivate)(?:(?=\w*(?:socket|connection|client|stream|source|channel|ws|all|everything))\w*)?)\b",
     re.I,
 )
 """Names of functions that may close a connection. `closeModal` and `stopPropagation` close none."""
