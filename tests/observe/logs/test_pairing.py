@@ -5,8 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.counted_calls import counted_calls
 from tests.observe.logs.test_wording import PREFIXES, conversation, life, read, sid, told
 from wscheck.model.events import Connected, Refused
+from wscheck.observe.logs.vocabulary import LogVocabulary
+from wscheck.observe.logs.wording.scout import WordingScout
 
 DOMAINS = {
     "kiosks": ("docked kiosk {u} slot {i}", "undocked kiosk {u} slot {i}"),
@@ -513,3 +516,19 @@ def test_connections_that_stay_in_use_need_no_ends(form: str, until: int, every:
     events = told(read(log))
     assert len(events) == (8 if until == 900 else 0)
     assert all(user and each for _, user, each in events)
+
+
+def test_many_statements_that_are_logged_once_are_compared_with_few_others() -> None:
+    letters, calls = "abcdefghij", dict[int, int]()
+    for many in (250, 1000):
+        words = ("".join(letters[int(digit)] for digit in f"{number:04}") for number in range(many))
+        lines = (
+            f"2026-01-15T09:30:{number % 60:02}Z Socket opened word{word} uid={number} sid=S{number:019}\n"
+            for number, word in enumerate(words)
+        )
+        scout = WordingScout(LogVocabulary(), guesses=None)
+        text = bytearray("".join(lines).encode())
+        with counted_calls() as count:
+            scout.search(text, 0, len(text), 1)
+        calls[many] = count.calls
+    assert calls[1000] < 6 * calls[250]

@@ -8,6 +8,7 @@ and later in a line of the other. These lines also contain the user: a value tha
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
@@ -541,15 +542,20 @@ class Pairing:
                     return {group.statement: reading._replace(shows_life=True)}
         return {}
 
+    @cached_property
+    def _repeating_columns(self) -> list[Column]:
+        """Places whose values return often enough to be signs of life."""
+        return [column for column in self._columns if column.count >= MIN_SIGNS * len(column.lines)]
+
     def _stay_in_use(self, sid: Column, users: Column) -> bool:
         """Return whether most users who opened a newer connection go on to use an earlier one."""
         signs = [
             column
-            for column in self._columns
-            if column.group is not sid.group
-            and share(list(column.lines), sid.lines) >= MOST
-            and column.count >= MIN_SIGNS * len(column.lines)
+            for column in self._repeating_columns
+            if column.group is not sid.group and share(list(column.lines), sid.lines) >= MOST
         ]
+        if not signs:
+            return False
         last = {value: max((at for one in signs for at in one.lines.get(value, ())), default=0) for value in sid.lines}
         by_user = defaultdict[str, list[str]](list)
         for value, user in _owner(sid, users).items():
@@ -561,7 +567,7 @@ class Pairing:
             return seconds is not None and seconds > MAX_DEAD_S
 
         used = sum(any(is_used(one, other) for one, other in pairwise(each)) for each in returning)
-        return bool(signs) and used >= MIN_PAIRS and used >= MOST * len(returning)
+        return used >= MIN_PAIRS and used >= MOST * len(returning)
 
     # --- refusals -----------------------------------------------------------------------------------------------------
 
