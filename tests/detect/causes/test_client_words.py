@@ -58,6 +58,11 @@ def test_no_fix_of_a_page_speaks_of_another_client(protocol: str, cause: str) ->
         assert not any(word in fix for word in foreign)
 
 
+def test_a_client_that_does_not_reconnect_is_not_said_to() -> None:
+    one = OpeningCall(location=APP, api=Api.EVENT_SOURCE, constructor="SSE", library="sse.js")
+    assert "`autoReconnect: true`" in fix_for_opening(one, "opened-on-disconnect", "the fix of the catalogue")
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_a_library_has_fixes_for_known_causes(library: str) -> None:
     for cause, fix in LIBRARIES[library].items():

@@ -4,7 +4,7 @@ import pytest
 
 from wscheck.detect.code.connection_calls import connection_calls
 from wscheck.detect.code.listeners import MAX_LISTENERS
-from wscheck.detect.code.openings import opening_call
+from wscheck.detect.code.openings import opening_call, opens_at_once
 from wscheck.detect.code.source_tree import MAX_CALLS, file_facts, may_have_facts
 from wscheck.detect.code.syntax import parse_source
 from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall
@@ -86,6 +86,16 @@ def test_every_way_to_name_socket_io_is_found(code: str) -> None:
             Api.EVENT_SOURCE,
             "A",
         ),
+        ('import { EventSource } from "eventsource"; new EventSource(A)', Api.EVENT_SOURCE, "A"),
+        ('const Feed = require("eventsource"); new Feed("/live")', Api.EVENT_SOURCE, "/live"),
+        ('const { EventSource: Feed } = require("eventsource"); new Feed(A)', Api.EVENT_SOURCE, "A"),
+        ('import { EventSourcePolyfill as ES } from "event-source-polyfill"; new ES(A)', Api.EVENT_SOURCE, "A"),
+        ('import * as es from "event-source-polyfill"; new es.EventSourcePolyfill(A)', Api.EVENT_SOURCE, "A"),
+        ('const es = require("event-source-polyfill"); new es.NativeEventSource(A)', Api.EVENT_SOURCE, "A"),
+        ('import Prices from "reconnecting-eventsource"; new Prices("/p")', Api.EVENT_SOURCE, "/p"),
+        ('import { SSE } from "sse.js"; new SSE(A, { method: "POST" })', Api.EVENT_SOURCE, "A"),
+        ("new EventSourcePolyfill(A)", Api.EVENT_SOURCE, "A"),
+        ('const sr = require("@microsoft/signalr"); new sr.HubConnectionBuilder()', Api.SIGNALR, ""),
     ],
 )
 def test_other_clients_are_listed(code: str, api: Api, url: str) -> None:
@@ -112,12 +122,43 @@ def test_other_clients_are_listed(code: str, api: Api, url: str) -> None:
             "@microsoft/fetch-event-source",
         ),
         ('const mqtt = require("mqtt/dist/mqtt.min"); mqtt.connect(URL)', "", "mqtt"),
+        ('import { EventSource } from "eventsource"; new EventSource(A)', "EventSource", "eventsource"),
         ('import X from "sockjs-client"; new (X as any)(URL)', "", ""),
     ],
 )
 def test_the_library_and_the_class_of_an_opening_are_known(code: str, constructor: str, library: str) -> None:
     call = opened(code)
     assert (call.constructor, call.library) == (constructor, library)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'import { SSE } from "./sse.js"; new SSE(A)',
+        'import { EventSource } from "./fake"; new EventSource(A)',
+        'import { ErrorEvent } from "eventsource"; new ErrorEvent("a")',
+        'const es = require("eventsource"); new es.Parser(A)',
+        "class EventSourcePolyfill {}; new EventSourcePolyfill(A)",
+    ],
+)
+def test_other_classes_open_no_event_stream(code: str) -> None:
+    assert not opening_calls("src/app.tsx", code.encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"), [("", True), (", { start: true }", True), (", { headers: {}, start: false }", False)]
+)
+def test_an_event_stream_may_be_started_later(options: str, at_once: bool) -> None:
+    source = parse_source("src/app.js", f'import {{ SSE }} from "sse.js"; new SSE(A{options})'.encode())
+    assert [opens_at_once(call) for call in connection_calls(source)] == [at_once]
+
+
+@pytest.mark.parametrize("module", ["eventsource", "reconnecting-eventsource"])
+@pytest.mark.parametrize(("rest", "cleanup"), [("", Cleanup.MISSING), ("return () => c.close();", Cleanup.CLOSES)])
+def test_an_event_stream_of_a_package_is_closed_in_the_cleanup(module: str, rest: str, cleanup: Cleanup) -> None:
+    effect = f"useEffect(() => {{ const c = new Feed(A); c.onmessage = show; {rest} }}, [])"
+    call = opened(f'import Feed from "{module}"; function Moves() {{ {effect}; return <p/> }}')
+    assert (call.api, call.context, call.cleanup) == (Api.EVENT_SOURCE, CallContext.EFFECT, cleanup)
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,11 @@ LIBRARIES: dict[str, dict[str, str]] = {
     },
     "@supabase/realtime-js": _ONE_SUPABASE_CLIENT,
     "@supabase/phoenix": _ONE_SUPABASE_CLIENT,
+    "sse.js": {
+        "opened-on-disconnect": "Pass `autoReconnect: true` to SSE, and remove the constructor from the handler.",
+        "reconnect-on-kick": "Call `close()` in the error handler for the status codes with which the server refuses: "
+        "`autoReconnect` connects again otherwise, without limit unless `maxRetries` is set.",
+    },
     "@microsoft/fetch-event-source": {
         "unmount-without-cleanup": "Pass the `signal` of an AbortController to fetchEventSource, and call its "
         "`abort()` when the component leaves.",

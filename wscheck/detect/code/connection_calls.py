@@ -12,6 +12,8 @@ from wscheck.model.code_facts import Api
 CANDIDATE = re.compile(
     rb"\bio\s*(?:\.connect\s*)?\(|(?i:socket\.io-client)|socket\.io(?:\.esm)?(?:\.min)?\.js"
     rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b|\bSockJS\b|\bfetchEventSource\b"
+    rb"|\b(?:EventSourcePolyfill|ReconnectingEventSource)\b|[\"'](?:reconnecting-)?eventsource[\"']"
+    rb"|[\"'](?:event-source-polyfill|sse\.js)\b"
     rb"|\b(?:sockjs-client|reconnecting-websocket|partysocket|isomorphic-ws)\b"
     rb"|\buse(?:WebSocket|SocketIO|EventSource)\b|@stomp/|\b(?:pusher-js|laravel-echo|graphql-ws|actioncable|centrifuge)\b"
     rb"|[\"']phoenix[\"']|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\(|@supabase/"
@@ -35,6 +37,13 @@ _CONSTRUCTORS = {
     ("subscriptions-transport-ws", "SubscriptionClient"): Api.GRAPHQL,
     ("centrifuge", "Centrifuge"): Api.CENTRIFUGE,
     ("centrifuge", "default"): Api.CENTRIFUGE,
+    ("eventsource", "EventSource"): Api.EVENT_SOURCE,
+    ("eventsource", "default"): Api.EVENT_SOURCE,  # up to version 2
+    ("event-source-polyfill", "EventSourcePolyfill"): Api.EVENT_SOURCE,
+    ("event-source-polyfill", "NativeEventSource"): Api.EVENT_SOURCE,
+    ("event-source-polyfill", "EventSource"): Api.EVENT_SOURCE,
+    ("reconnecting-eventsource", "default"): Api.EVENT_SOURCE,
+    ("sse.js", "SSE"): Api.EVENT_SOURCE,
 }
 """(module, export) of a class to the interface that its instances open."""
 
@@ -77,6 +86,8 @@ _DECLARATIONS = {
 _GLOBAL_CONSTRUCTORS = {
     "WebSocket": Api.WEBSOCKET,
     "EventSource": Api.EVENT_SOURCE,
+    "EventSourcePolyfill": Api.EVENT_SOURCE,
+    "ReconnectingEventSource": Api.EVENT_SOURCE,
     "ReconnectingWebSocket": Api.WEBSOCKET,
     "SockJS": Api.WEBSOCKET,
 }
@@ -322,7 +333,7 @@ def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozens
             node_text(constructor.child_by_field_name("object")),
             constructor.child_by_field_name("property"),
         )
-        if holder in bindings and bindings[holder].export == "*":
+        if holder in bindings and bindings[holder].export in ("*", "default"):  # a CommonJS module is its default
             return _CONSTRUCTORS.get((bindings[holder].module, node_text(member)))  # new signalR.HubConnectionBuilder()
         name = node_text(member) if holder in _GLOBALS else name
     binding = bindings.get(name)

@@ -61,7 +61,7 @@ _ORDER = (
     CallContext.FUNCTION,
 )
 
-_OPENS_LATER = re.compile(r"\bautoConnect\s*(?::\s*(?!true\b)|[,}])|\bstartClosed\s*:\s*true\b")
+_OPENS_LATER = re.compile(r"\bautoConnect\s*(?::\s*(?!true\b)|[,}])|\bstartClosed\s*:\s*true\b|\bstart\s*:\s*false\b")
 
 MAX_FRAMES = 12
 MAX_TEXT, MAX_DEPENDENCIES = 80, 20
