@@ -1,6 +1,7 @@
 """Test that an id with a meaning for an output is read completely, so that nobody takes another user's name."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.observe.logs.test_wording import read
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import Connected, Disconnected, Event, Unreadable
+from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.options import reader_factory
 from wscheck.observe.logs.sources import FollowedLog
 from wscheck.run.tail.watch import LogWatch
@@ -80,3 +82,12 @@ def test_an_id_with_signs_is_not_cut_in_words_that_were_learned(form: str, odd: 
 def test_ids_that_all_have_signs_are_read_as_before() -> None:
     events = learned("client {user} {word} with conn {sid}", *(f"<{name}>" for name in ("ann", "bob", "cyd", "dan")))
     assert {event.user for event in events} == {"ann", "bob", "cyd", "dan"}
+
+
+@pytest.mark.parametrize("spans", ["x{" + "a=aa" * 60 + "{}: x", "_" * 60_000 + "}: x", "x{" + "." * 60_000 + "}: x"])
+def test_no_fields_of_spans_make_reading_slow(spans: str) -> None:
+    began = time.process_time()
+    extractor = LogExtractor("app.log")
+    extractor.feed(f"2026-01-15T09:30:00.000Z {spans} WebSocket client connected {{ socketId: 's1' }}\n".encode())
+    extractor.flush(at_end=True)
+    assert time.process_time() - began < 5

@@ -78,10 +78,10 @@ _KLOG = lazy_pattern(
 _LABELS = lazy_pattern(r'(?P<head>[^{}"]*)\{(?P<labels>[\w.]+="[^"]*"(?:,\s*[\w.]+="[^"]*")*)\} (?=\s*\S)')
 """Label set of a log store in front of a line, as a query tool for Loki prints it: {app="gateway", pod="gateway-1"}."""
 _SPANS = lazy_pattern(
-    r"""(?P<head>[^{}"]*?)(?P<spans>(?:[A-Za-z_][\w:.-]*\{(?:[\w.]+=(?:"[^"]*"|[^\s{}"]+)\s?)+\}:)+)\s+(?P<rest>\S.*)"""
+    r"""(?P<head>[^{}"]*?)(?P<spans>(?:[A-Za-z_][\w:.-]{0,100}\{(?:[\w.]++=(?:"[^"]*"|[^\s{}"]++)\s?)+\}:)+)\s+(?P<rest>\S.*)"""
 )
 """Spans with their fields in front of a message, as tracing libraries for Rust print them."""
-_SPAN_FIELD = lazy_pattern(r"""([\w.]+)=("[^"]*"|[^\s{}"]+)""")
+_SPAN_FIELD = lazy_pattern(r"""(?<![\w.])([\w.]+)=("[^"]*"|[^\s{}"]+)""")
 _PAIR_BEGIN = lazy_pattern(r"(?<!\S)[A-Za-z_]\w*: ")
 _PAIRS_MESSAGE = lazy_pattern(r"(?<!\S)(?:msg|message|event): ")
 _NEXT_PAIR = lazy_pattern(r", (?=[A-Za-z_]\w*: )")
