@@ -68,6 +68,48 @@ def test_websockets_without_a_user_are_counted_for_each_address() -> None:
     assert (client.client, client.handshakes, client.upgrades) == ("192.0.2.8", 3, 3)
 
 
+ALB = (
+    "wss 2025-11-18T09:15:03.119282Z app/edge/50dc6c495c0c9188 {} 10.4.2.9:9000 0.001 0.003 0.000 {} 218 587 "
+    '"GET https://rt.example.org:443/live?{} HTTP/1.1" "-" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2 arn:aws:tg/live '
+    '"Root=1-58337364-23a8c76965a2ef7629b185e1" "-" "-" 1 2025-11-18T09:14:03.000000Z "forward" "-" "-" "10.4.2.9:9000"'
+)
+
+
+@pytest.mark.parametrize(
+    ("record", "client"),
+    [
+        (ALB.format("192.0.2.8:40730", "101 101", "room=1"), "192.0.2.8"),
+        (ALB.format("192.0.2.9:1025", "101 -", "user=ann"), "ann"),
+        (
+            ALB.replace("https://rt.example.org:443", "ws://10.1.1.1:80").format("192.0.2.7:1", "101 101", "v=2"),
+            "192.0.2.7",
+        ),
+    ],
+)
+def test_a_websocket_of_a_load_balancer_is_an_attempt_of_its_client(record: str, client: str) -> None:
+    log = AccessLog.recognise(TimestampParser(""), record.encode())
+    assert log is not None
+    log.read(bytearray(record.encode()), 0, len(record), 1)
+    (counted,) = log.clients.values()
+    assert (counted.client, counted.handshakes, counted.upgrades) == (client, 1, 1)
+    assert (log.spans, log.unattributed) == ([], 1)  # which connections were open is not known
+
+
+@pytest.mark.parametrize(
+    "record", [ALB.format("192.0.2.8:1", "200 200", "a=1"), ALB.format("192.0.2.8:1", "502 101", "a=1")]
+)
+def test_a_load_balancer_that_answers_otherwise_opened_no_websocket(record: str) -> None:
+    assert AccessLog.recognise(TimestampParser(""), record.encode()) is None
+
+
+def test_the_page_that_links_to_a_websocket_names_no_user() -> None:
+    record = '{"referer":"https://a.example/p?user=bob","remote_addr":"192.0.2.8","uri":"/live?user=ann","status":101}'
+    log = AccessLog.recognise(TimestampParser(""), record.encode())
+    assert log is not None
+    log.read(bytearray(record.encode()), 0, len(record), 1)
+    assert list(log.clients) == ["ann"]
+
+
 def test_the_log_of_the_application_counts_if_both_are_in_one_file() -> None:
     line = "2025-11-18T09:14:03.000Z WebSocket client connected { socketId: 's1', userId: 'ann' }\n"
     events = read(f"{line}{RECORDS['nginx']}\n")

@@ -25,6 +25,7 @@ UPGRADE = b"101"
 
 _UPGRADED = lazy_pattern(
     rb"""HTTP/1\.1"\s+101\s|"(?:status|DownstreamStatus|statusCode)":\s?"?101\b|\s101 \d+ \S+ \S+ [\w-]{4} """
+    rb"""|\s101 (?:101|-) -?\d+ -?\d+ "GET """
 )
 """Status 101 (WebSocket opened) in the forms of `_STATUS` and `_STATUS_KEYS`."""
 
@@ -34,7 +35,9 @@ MAX_SESSIONS = 100_000
 """Maximum numbers of clients and of sessions that are stored. No counts are kept for further clients."""
 
 _WORD = lazy_pattern(r"""[^\s"']+""")
-_ANY_QUERY = lazy_pattern(r"""["'\s](?P<path>/[^\s"'?]*)(?:\?(?P<query>[^\s"'\\]*))?""")
+_ANY_QUERY = lazy_pattern(
+    r"""(?:["'\s]|"GET (?:https?|wss?)://[^\s"'/?]++)(?P<path>/[^\s"'?]*)(?:\?(?P<query>[^\s"'\\]*))?"""
+)
 _METHOD = lazy_pattern(r"""["\s'](GET|POST|OPTIONS)["\s']""")
 _STATUS = (
     lazy_pattern(r'HTTP/\d(?:\.\d)?"\s+(\d{3})\b'),
