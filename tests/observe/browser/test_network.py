@@ -1,5 +1,6 @@
 """Order of network events: events without a time must not seem later than they were."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -163,3 +164,19 @@ def test_an_unknown_user_has_a_note_about_identity_rules() -> None:
     assert network_events.notes == [
         "The user of tab 1 is unknown: say where the traffic names the user, as in --identity 'auth.token|jwt:sub'."
     ]
+
+
+async def test_the_wait_for_events_ends_although_a_page_feeds_further_ones() -> None:
+    network_events, loop = NetworkEvents(time.time()), asyncio.get_running_loop()
+
+    def feed_next() -> None:
+        answered = loop.create_future()
+        loop.call_soon(answered.set_result, None)
+        network_events.network._enqueue(feed_next, answered)
+
+    feed_next()
+    try:
+        async with asyncio.timeout(20):
+            await network_events.network.drain()
+    finally:
+        network_events.network.close()

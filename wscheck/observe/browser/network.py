@@ -106,11 +106,13 @@ class NetworkFeed:
         return [f"{page} {WEBTRANSPORT}" for page in sorted(self._webtransport_pages)]
 
     async def drain(self) -> None:
-        """Wait until all events that were fed so far are processed."""
-        joined = asyncio.ensure_future(self._queue.join())
-        await asyncio.wait([joined, self._worker], return_when=asyncio.FIRST_COMPLETED)
-        if not joined.done():
-            joined.cancel()
+        """Wait until all events that were fed so far are processed. A busy page may feed further ones without end."""
+        reached = asyncio.Event()
+        self._enqueue(reached.set)
+        waiting = asyncio.ensure_future(reached.wait())
+        await asyncio.wait([waiting, self._worker], return_when=asyncio.FIRST_COMPLETED)
+        if not reached.is_set():
+            waiting.cancel()
             # The worker task ends only with an exception: raise the exception here.
             self._worker.result()
 
@@ -121,12 +123,9 @@ class NetworkFeed:
     async def _work(self) -> None:
         while True:
             step, awaited = await self._queue.get()
-            try:
-                if awaited is not None:
-                    await asyncio.wait([awaited], timeout=RESPONSE_BODY_TIMEOUT_S)
-                step()
-            finally:
-                self._queue.task_done()
+            if awaited is not None:
+                await asyncio.wait([awaited], timeout=RESPONSE_BODY_TIMEOUT_S)
+            step()
 
     def _enqueue(self, step: TrafficStep, awaited: "asyncio.Future[Any] | None" = None) -> None:
         self._queue.put_nowait((step, awaited))
