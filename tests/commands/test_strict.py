@@ -34,9 +34,13 @@ def check(arguments: list[str | Path], code: int, verdict: str, reason: str, cwd
 
 @STRICT
 def test_tail_logs_without_a_connection(tmp_path: Path, flags: list[str], code: int, verdict: str) -> None:
-    (tmp_path / "app.log").write_text('{"msg": "server is up"}\n')
     arguments: list[str | Path] = ["tail-logs", "--no-follow", "app.log", *flags]
-    check(arguments, code, verdict, "no connection event was found", cwd=tmp_path)
+    for content, detail in (
+        ('{"msg": "server is up"}\n', "nothing that was read is about a connection"),
+        ("", "there was nothing to read"),
+    ):
+        (tmp_path / "app.log").write_text(content)
+        check(arguments, code, verdict, f"no connection event was found: {detail}", cwd=tmp_path)
 
 
 @STRICT

@@ -179,10 +179,17 @@ def gaps_of(
     unreadable: int = 0,
     timed: bool = True,
     anonymous: int = 0,
+    empty: bool = False,
     gaps: tuple[Gap, ...] = (),
 ) -> list[str]:
     evidence = Evidence(
-        connections=connections, unreadable=unreadable, ledger=ledger, timed=timed, anonymous=anonymous, gaps=gaps
+        connections=connections,
+        unreadable=unreadable,
+        ledger=ledger,
+        timed=timed,
+        anonymous=anonymous,
+        empty=empty,
+        gaps=gaps,
     )
     return [gap.reason for gap in evidence_gaps(evidence)]
 
@@ -194,6 +201,11 @@ def test_one_timed_connection_with_user_and_sid_has_no_gap() -> None:
 def test_nothing_about_connections_is_the_first_gap() -> None:
     first, *_ = gaps_of(Ledger(), connections=0, unreadable=2, timed=False)
     assert first == "no connection event was found: nothing that was read is about a connection"
+
+
+def test_an_empty_source_is_not_said_to_be_about_something_else() -> None:
+    first, *_ = gaps_of(Ledger(), connections=0, timed=False, empty=True)
+    assert first == "no connection event was found: there was nothing to read"
 
 
 def test_unreadable_lines_precede_unknown_ids() -> None:

@@ -141,6 +141,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     ordered      without times, the order of the events is that in which they happened
     max_attempts  connection attempts of one user that are permitted in a short time
     anonymous    number of connections for which the source says that nobody is their user ("anonymous")
+    empty        the source contained nothing at all, for example a log without a line
     gaps         missing evidence that the source or the rules reported
     """
 
@@ -151,6 +152,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool = False
     max_attempts: int = 0
     anonymous: int = 0
+    empty: bool = False
     gaps: Sequence[Gap] = ()
 
 
@@ -161,12 +163,8 @@ def evidence_gaps(evidence: Evidence) -> list[Gap]:
     """Return the gaps (missing evidence) of `evidence`, the most important first."""
     gaps = []
     if not evidence.connections:
-        gaps.append(
-            Gap(
-                id="no-connection-event",
-                reason="no connection event was found: nothing that was read is about a connection",
-            )
-        )
+        detail = "there was nothing to read" if evidence.empty else "nothing that was read is about a connection"
+        gaps.append(Gap(id="no-connection-event", reason=f"no connection event was found: {detail}"))
     if evidence.unreadable:
         gaps.append(
             Gap(

@@ -51,6 +51,10 @@ def test_a_fault_fails_and_a_folder_without_connections_is_inconclusive(tmp_path
         "no call that opens a connection was found in 1 source file",
     )
     assert run_scan(ScanPlan(root=tmp_path / "b", bar=Bar(strict=True))).verdict is Verdict.FAILED
+    (nothing := tmp_path / "c").mkdir()
+    assert run_scan(ScanPlan(root=nothing)).reason == (
+        "no call that opens a connection was found in 0 files: there is no JavaScript or TypeScript to scan here"
+    )
 
 
 def test_an_empty_folder_passes_where_that_is_allowed(tmp_path: Path) -> None:

@@ -276,9 +276,10 @@ def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCa
 def _gaps(sources: "SourceFiles", facts: list[FileFacts], plan: ScanPlan) -> Iterator[Gap]:
     if not any(file.openings for file in facts):
         permitted = plan.allow_empty and not sources.unreadable
+        where = _files(sources.files) if sources.files else "0 files: there is no JavaScript or TypeScript to scan here"
         yield Gap(
             id="no-opening-call",
-            reason=f"no call that opens a connection was found in {_files(sources.files)}",
+            reason=f"no call that opens a connection was found in {where}",
             closes_with="" if permitted else "wscheck scan DIR",
             blocks=not permitted,
         )

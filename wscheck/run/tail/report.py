@@ -237,6 +237,7 @@ def _evidence(watch: LogWatch) -> Evidence:
         ordered=len(watch.logs) == 1,
         max_attempts=watch.judge.max_attempts,
         anonymous=sum(log.levels[ANONYMOUS] for log in watch.logs),
+        empty=not watch.bytes,
         gaps=watch.judge.gaps,
     )
 
