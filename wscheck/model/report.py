@@ -177,11 +177,14 @@ class MarkerSuggestion(msgspec.Struct, kw_only=True):
 
 
 class AccessClient(msgspec.Struct, kw_only=True):
-    """Requests of one Socket.IO client in an access log.
+    """Requests of one client in an access log.
 
-    client            user in the query of the requests, otherwise the address
-    handshakes        new Engine.IO sessions that were requested
+    client            user in the query of the requests or whom the web server authenticated, otherwise the address
+    handshakes        new Engine.IO sessions, WebSockets or event streams that were requested
     upgrades          WebSocket connections that were accepted (101), or requested if the log has no status
+    streams           event streams (Server-Sent Events) that were opened
+    most_open         most WebSockets or streams to one path that were open at once, 0 if the log has no durations
+    long_requests     long requests that may be event streams, because the log has no content types
     polls             requests of sessions over HTTP long-polling
     unknown_sessions  requests that were answered with 400, because the process did not know the session
     first, last       time of the first and of the last handshake, None without times
@@ -190,6 +193,9 @@ class AccessClient(msgspec.Struct, kw_only=True):
     client: str
     handshakes: int = 0
     upgrades: int = 0
+    streams: int = 0
+    most_open: int = 0
+    long_requests: int = 0
     polls: int = 0
     unknown_sessions: int = 0
     first: float | None = None

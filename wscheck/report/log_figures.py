@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from shlex import quote
 
-from wscheck.model.report import AssumedSentence, LogsReport, LogUserSummary, suggested_options
+from wscheck.model.report import AccessClient, AssumedSentence, LogsReport, LogUserSummary, suggested_options
 from wscheck.report.formatting import format_bytes, on_one_line, one_line, plural
 
 USERS_SHOWN = 10
@@ -37,13 +37,7 @@ def log_facts(report: LogsReport) -> list[str]:
 
 def _requests(report: LogsReport) -> Iterator[str]:
     """Yield sentences about the requests of each client in an access log."""
-    for client in report.access[:CLIENTS_SHOWN]:
-        rate = f" ({client.per_second:.2f}/s)" if client.per_second else ""
-        unknown = f", {client.unknown_sessions:,} answered with 400: unknown session" if client.unknown_sessions else ""
-        yield (
-            f"{one_line(client.client)}: {plural(client.handshakes, 'handshake')}{rate}, "
-            f"{client.upgrades:,} upgrades to WebSocket, {client.polls:,} polls{unknown}"
-        )
+    yield from (f"{one_line(each.client)}: {_requests_of(each)}" for each in report.access[:CLIENTS_SHOWN])
     if len(report.access) > CLIENTS_SHOWN:
         yield f"and {len(report.access) - CLIENTS_SHOWN:,} more clients"
     if any(client.unknown_sessions > 1 for client in report.access):
@@ -53,6 +47,24 @@ def _requests(report: LogsReport) -> Iterator[str]:
         )
     if any(client.polls for client in report.access) or report.polling_share:
         yield f"{report.polling_share:.0%} of the sessions have no WebSocket connection in the log"
+
+
+def _requests_of(client: AccessClient) -> str:
+    """Return the numbers of a client's requests, of each kind that it made."""
+    rate = f" ({client.per_second:.2f}/s)" if client.per_second else ""
+    parts = [f"{plural(client.handshakes, 'handshake')}{rate}"] if client.handshakes else []
+    is_other = client.streams or client.long_requests
+    if client.upgrades or client.polls or not is_other:
+        parts += [f"{client.upgrades:,} upgrades to WebSocket", f"{client.polls:,} polls"]
+    if client.streams:
+        parts.append(plural(client.streams, "event stream"))
+    if client.long_requests:
+        parts.append(f"{plural(client.long_requests, 'long request')} that may be event streams")
+    if client.most_open > 1:
+        parts.append(f"up to {client.most_open:,} open at once on one path")
+    if client.unknown_sessions:
+        parts.append(f"{client.unknown_sessions:,} answered with 400: unknown session")
+    return ", ".join(parts)
 
 
 def _assumptions(report: LogsReport) -> Iterator[str]:
@@ -117,7 +129,11 @@ def marker_hints(report: LogsReport) -> Iterator[str]:
         yield f"{lines} in an unknown wording; to read them, add {options}: {one_line(suggestion.example)}"
     proposed = {*(each.kind for each in report.suggested), *(each.kind for each in report.guessable)}
     opened = "connected" in proposed or bool(report.events.get("connected"))
-    if not opened and not report.access and (report.events.get("replaced") or _has_no_connection_event(report)):
+    if (
+        not opened
+        and not _is_access_log(report)
+        and (report.events.get("replaced") or _has_no_connection_event(report))
+    ):
         yield (
             f"no line reports an opened connection: none contains '{_DEFAULT_SENTENCE}' or a configured marker; "
             f"if your server uses another wording, add {_EXAMPLE_OPTION}"
@@ -138,10 +154,16 @@ def command_with_markers(report: LogsReport) -> str:
     """
     if report.access or not (_has_no_connection_event(report) or _has_proposed_openings(report)):
         return ""
+    if _is_access_log(report) and not _has_proposed_openings(report):
+        return ""
     names = [quote(one_line(name)) if name != "<stdin>" else "-" for name in report.sources]
     paths = " ".join(names) if len(names) < 4 else "..."
     options = "--guess" if report.guessable else suggested_options(report.suggested) or _EXAMPLE_OPTION
     return on_one_line(f"wscheck tail-logs --no-follow {options} {paths}")
+
+
+def _is_access_log(report: LogsReport) -> bool:
+    return bool(report.access) or any(gap.id in {"access-log-only", "access-log-fields"} for gap in report.gaps)
 
 
 def _has_no_connection_event(report: LogsReport) -> bool:

@@ -16,7 +16,7 @@ from wscheck.model.events import (
     Unreadable,
 )
 from wscheck.model.secrets import Redactor
-from wscheck.observe.logs.access_log import LostSession, WebSocketSpan
+from wscheck.observe.logs.access_log import ConnectionSpan, LostSession
 from wscheck.observe.logs.formats.key_values import NOTHING
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.multiline import OpenRecord
@@ -132,12 +132,15 @@ class EventBuilder:
         if record.opens and NEW in ids:
             self.add_event(CONNECTED, {SID: ids[NEW], USER: ids.get(USER, "")}, record.at, record.line)
 
-    def add_websockets(self, spans: Iterable[WebSocketSpan]) -> None:
-        """Add the start and the end of each WebSocket of an access log. One line contains both."""
+    def add_spans(self, spans: Iterable[ConnectionSpan]) -> None:
+        """Add the start and the end of each WebSocket and stream of an access log. One line contains both.
+
+        Connections are counted for each path, so the path is the namespace of the events.
+        """
         earlier, self.events = self.events, []
         for span in spans:
             sid = f"request in line {span.line}"
-            self._connected(span.line, span.begin, span.user, sid, "", "", "", "")
+            self._connected(span.line, span.begin, span.user, sid, span.path, "", "", "")
             self._disconnected(span.line, span.end, span.user, sid, "")
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 

@@ -309,7 +309,7 @@ class LogExtractor:
             self.lines += data[position - 1] == NEWLINE
         self._position, self.lines = end, counted
         if self.access_log is not None and (spans := self.access_log.take_spans()) and not self.levels.total():
-            self._event_builder.add_websockets(spans)
+            self._event_builder.add_spans(spans)
         if self.access_log is not None and (lost := self.access_log.take_lost()) and not self.levels.total():
             self._event_builder.add_lost_sessions(lost)
 
@@ -357,7 +357,7 @@ class LogExtractor:
         return None if found is None else self._position + found
 
     def _read_requests(self, end: int) -> None:
-        """Count the requests of Engine.IO if this is an access log."""
+        """Count the requests of real-time connections if this is an access log."""
         begin = self._position
         if self.access_log is None and not self.lines:
             opening = bytes(self._data[begin : min(end, begin + RETAINED)])

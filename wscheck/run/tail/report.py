@@ -11,11 +11,13 @@ from wscheck.detect.verdict import Evidence, evidence_gaps, verdict
 from wscheck.model.findings import Bar
 from wscheck.model.gaps import Gap
 from wscheck.model.report import AccessClient, LogsReport, LogUserSummary, Scope
+from wscheck.observe.logs.access_log import LONG_S
 from wscheck.observe.logs.event_builder import ANONYMOUS
 from wscheck.observe.logs.extractor import read_events
 from wscheck.observe.logs.proposals import excerpt, guessable, proposals, sentences
 from wscheck.observe.logs.sources import FollowedLog
 from wscheck.observe.logs.wording.scout import WordingScout
+from wscheck.report.formatting import plural
 from wscheck.run.tail.watch import LogWatch
 
 SCHEMA = "wscheck.logs/1"
@@ -48,8 +50,8 @@ def build_logs_report(
         [
             *_unread(watch, partial=partial),
             *doubts,
-            *_access_gaps(requests),
-            *_websocket_gaps(watch),
+            *_access_gaps(watch, requests),
+            *_span_gaps(watch),
             *_format_gaps(watch),
             *evidence_gaps(_evidence(watch)),
         ],
@@ -171,30 +173,54 @@ def _format_gaps(watch: LogWatch) -> list[Gap]:
     ]
 
 
-def _access_gaps(requests: Requests) -> list[Gap]:
-    if not requests.clients:
+def _access_gaps(watch: LogWatch, requests: Requests) -> list[Gap]:
+    """Return a gap for access logs that do not show which connections each user had open."""
+    if any(watch.counts.by_type.get(kind) for kind in ("connected", "replaced", "disconnected")):
         return []
-    handshakes = sum(client.handshakes for client in requests.clients)
-    told = f"this is an access log with {handshakes} handshakes of {len(requests.clients)} clients"
-    return [
-        Gap(
-            id="access-log-only",
-            reason=f"{told}: it shows HTTP requests per client, not which connections are open at the same time",
-            closes_with="the log of the application, with a line for each connect and disconnect",
+    logs = [log for each in watch.logs for log in each.access_logs]
+    if not logs:
+        return []
+    if not requests.clients:
+        reason = (
+            "this is an access log, and none of its requests is one of Socket.IO, a WebSocket (status 101) or, by its "
+            "content type, an event stream"
         )
-    ]
+        return [Gap(id="access-log-only", reason=reason, closes_with="the log of the application")]
+    clients = requests.clients
+    handshakes = sum(client.handshakes for client in clients)
+    if any(client.most_open for client in clients):
+        missing = "it does not show whose the connections of an address are, nor which are still open"
+    else:
+        missing = "it shows HTTP requests per client, not which connections are open at the same time"
+    told = f"{plural(handshakes, 'handshake')} of {plural(len(clients), 'client')}"
+    only = Gap(
+        id="access-log-only",
+        reason=f"this is an access log with {told}: {missing}",
+        closes_with="the log of the application, with a line for each connect and disconnect",
+    )
+    paths = sorted({path for log in logs for path in log.long_paths})
+    long = sum(client.long_requests for client in clients)
+    if not long:
+        return [only]
+    reason = (
+        f"{plural(long, 'request')} of {', '.join(paths[:3])} lasted {LONG_S:g} s or longer and may be event streams, "
+        "long polls or downloads: the access log has no content type"
+    )
+    closes = "the content type of the response in the log format (nginx: $sent_http_content_type)"
+    unknown = Gap(id="access-log-fields", reason=reason, closes_with=closes)
+    return [only, unknown] if handshakes else [unknown]
 
 
-def _websocket_gaps(watch: LogWatch) -> list[Gap]:
+def _span_gaps(watch: LogWatch) -> list[Gap]:
     """Return a gap for each kind of evidence that access logs lack: open connections, users, ends of long-polling."""
-    logs = [log for each in watch.logs for log in each.access_logs if log.websockets]
+    logs = [log for each in watch.logs for log in each.access_logs if log.connections]
     if not logs:
         return []
     gaps = [
         Gap(id="access-log-only", reason="connections that were open at the end are not in an access log", blocks=False)
     ]
     if unattributed := sum(log.unattributed for log in logs):
-        reason = f"{unattributed} WebSockets in the access log have no user or no duration"
+        reason = f"{unattributed} WebSockets or event streams in the access log have no user or no duration"
         gaps.append(
             Gap(id="access-log-fields", reason=reason, closes_with="the user and the duration in the log format")
         )
