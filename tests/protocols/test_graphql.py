@@ -1,6 +1,7 @@
 """GraphQL over WebSocket: both subprotocols, and which operations are subscriptions."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -168,3 +169,10 @@ def test_any_messages_are_read_and_only_open_subscriptions_end(frames: list[tupl
 @given(st.text(alphabet='{}()"#@ \nquery subscription Afragment'))
 def test_any_document_has_an_operation(document: str) -> None:
     assert find_operation(document).name
+
+
+@pytest.mark.parametrize("document", ['"\\' * 32_000, '"""' + '\\"""' * 16_000, '"' * 65_000, "{a(" + '"' * 65_000])
+def test_quotation_marks_without_end_are_read_once(document: str) -> None:
+    began = time.process_time()
+    find_operation(document)
+    assert time.process_time() - began < 2

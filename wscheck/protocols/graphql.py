@@ -35,8 +35,9 @@ MAX_QUERY = 64 * 1024
 _BEATS = frozenset({"ping", "pong", "ka"})
 _STARTS, _STOPS = frozenset({"subscribe", "start"}), frozenset({"complete", "stop"})
 
-# Strings and comments are tokens, so that braces and keywords in them do not count.
-_TOKEN = re.compile(r'"""(?:\\"""|(?!""").)*"""|"(?:\\.|[^"\\\n])*"|\#[^\n]*|@?[A-Za-z_]\w*|[{}()]', re.S)
+# Strings and comments are tokens, so that braces and keywords in them do not count. A string without its end is a token
+# too: a search that fails at each quotation mark would read the rest of the document again and again.
+_TOKEN = re.compile(r'"""(?:\\"""|(?!""").)*(?:"""|\Z)|"(?:\\.|[^"\\\n])*"?|\#[^\n]*|@?[A-Za-z_]\w*|[{}()]', re.S)
 _KINDS = frozenset({"query", "mutation", "subscription"})
 
 

@@ -32,7 +32,7 @@ MAX_CANDIDATES = 200
 MAX_FILE_S, MAX_TOTAL_S, MAX_INTERRUPTED_S = 3.0, 9.0, 1.0
 """Longest time to read the code of one opener, and of all. Code that people write takes a fraction of a second."""
 
-_IO_FUNCTION_FILE = re.compile(r"socket\.io-client/.*\bindex\.\w+$|socket\.io(\.\w+){0,8}\.js$")
+_IO_FUNCTION_FILE = re.compile(r"socket\.io-client/[^\n]{0,200}\bindex\.\w+$|socket\.io(\.\w+){0,8}\.js$")
 
 
 class ScriptResolver(Protocol):
