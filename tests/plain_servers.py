@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-PING_S, MISSED_PINGS, TICK_S = 0.3, 3, 0.1
+PING_S, MISSED_PINGS, TICK_S, SLOW_S = 0.3, 3, 0.1, 0.5
 
 FORGETS = "keeps the older connection open, and sends nothing on it"
 ANY_TOKEN = "takes everybody for the user mira"
@@ -24,6 +24,9 @@ LATE_REFUSAL = "accepts a connection, and then refuses it with a close code"
 LOGIN = "expects the token in the first message"
 TICKS = "sends news to each connection, unrequested"
 BEATS = "sends heartbeats of its own"
+TWO = "allows a user two connections"
+SLOW = "ends the older connection when the newer one is no longer new"
+ONLY_ONE = "refuses a second stream, and notices late that the first ended"
 TWICE = "sends everything twice to the connection after the first of a user"
 
 Socket = web.WebSocketResponse | web.StreamResponse
@@ -35,6 +38,8 @@ class PlainServer:
     def __init__(self, faults: Collection[str] = ()) -> None:
         self.faults, self.opened = faults, 0
         self._sockets: dict[str, Socket] = {}
+        self._older: dict[str, Socket | None] = {}
+        self._held: set[str] = set()
         self._pongs: dict[Socket, float] = {}
         self._known: set[str] = set()
         self._pushing: list[asyncio.Task[None]] = []
@@ -97,6 +102,9 @@ class PlainServer:
         user = self.owner(request.query.get("token") or request.cookies.get("token"))
         if user is None:
             raise web.HTTPUnauthorized
+        if user in self._held:
+            raise web.HTTPConflict
+        self._held.update([user] if ONLY_ONE in self.faults else [])
         stream = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await stream.prepare(request)
         await stream.write(b": hello\n\n")
@@ -108,6 +116,7 @@ class PlainServer:
                     break
         finally:
             self._leave(user, stream)
+            asyncio.get_running_loop().call_later(SLOW_S, self._held.discard, user)
         return stream
 
     async def hello(self, request: web.Request) -> web.Response:
@@ -125,9 +134,15 @@ class PlainServer:
             self._pushing.append(asyncio.ensure_future(self._push(user, copies)))
         self._known.add(user)
         old, self._sockets[user] = self._sockets.get(user), socket
+        if TWO in self.faults:
+            old, self._older[user] = self._older.get(user), old
         if isinstance(old, web.WebSocketResponse) and FORGETS not in self.faults:
-            closing = asyncio.ensure_future(old.close(code=4000, message=b"replaced"))
+            closing = asyncio.ensure_future(self._end(old))
             closing.add_done_callback(lambda done: done.exception())
+
+    async def _end(self, old: web.WebSocketResponse) -> None:
+        await asyncio.sleep(SLOW_S if SLOW in self.faults else 0)
+        await old.close(code=4000, message=b"replaced")
 
     def _leave(self, user: str, socket: Socket) -> None:
         if self._sockets.get(user) is socket:

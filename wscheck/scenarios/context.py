@@ -506,6 +506,15 @@ class ScenarioContext:
         """Wait for `seconds` (default: `window_s`): long enough for an unwanted event to occur."""
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
 
+    async def watch_endings(self) -> None:
+        """Watch on while the server still ends connections, at most for four times `window_s`."""
+        deadline = time.monotonic() + 4 * self.window_s
+        while (now := time.monotonic()) < deadline:
+            ends = [event.at for event in self.events if isinstance(event, Disconnected) and event.at is not None]
+            if not ends or time.time() - max(ends) > self.settings.grace_s:
+                return
+            await self.observe(min(self.settings.grace_s * 2, deadline - now))
+
     async def observe_loop(self) -> None:
         """While components of a page replace each other's connections, watch until the limit of attempts is exceeded.
 

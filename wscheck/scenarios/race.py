@@ -14,7 +14,7 @@ from wscheck.model.gaps import Gap
 from wscheck.model.policy import PER_USER, POLICY_LINE
 from wscheck.model.report import Control
 from wscheck.scenarios.context import DASHBOARD, WIZARD, ScenarioContext
-from wscheck.scenarios.scenario import Scenario
+from wscheck.scenarios.scenario import PhaseFigures, Scenario
 
 PAGE_COUNT = 5
 
@@ -31,6 +31,7 @@ class Race(Scenario):
         components = [page.add_component(DASHBOARD) for page in pages]
         await asyncio.gather(*(mounted.page.attach(mounted) for mounted in components))
         await context.observe(max(context.window_s / 2, context.settings.grace_s * 2))
+        await context.watch_endings()
         for page in pages if context.settings.policy.is_per_page else pages[:1]:
             context.expect("connected", page)
 
@@ -49,17 +50,31 @@ class Race(Scenario):
     def rule_options(self, options: RuleOptions) -> RuleOptions:
         return options if options.policy.is_set else msgspec.structs.replace(options, connections=PER_USER)
 
-    def policy_gap(self, control: Control, ended: int) -> Gap | None:
+    def policy_gap(self, control: Control, phase: PhaseFigures) -> Gap | None:
         """Return a gap if the server lets a user have several connections, even if they open one after the other.
 
-        A server that kept both connections of the control but replaced some of the simultaneous ones does not allow
-        several: the two connections of the control reached different server processes, and each knows only its own
-        connections.
+        If it kept both connections of the control and some of the simultaneous ones, either it allows a user so many,
+        or they reached different processes, each of which knows only its own. Only the servers' logs show which.
         """
-        if control.connections_opened < 2 or control.replacements or ended:
+        if control.connections_opened < 2 or control.replacements or phase.turned_away or phase.stayed < 2:
+            return None
+        if phase.stayed == phase.opened:
+            reason = (
+                "the server lets a user have several connections, also when they are not opened simultaneously: if "
+                f"that is intended, write {POLICY_LINE}"
+            )
+            return Gap(id="no-policy", reason=reason, closes_with=POLICY_LINE, rules=("multiple-connections",))
+        if phase.processes > 1:
             return None
         reason = (
-            "the server lets a user have several connections, also when they are not opened simultaneously: if that is "
-            f"intended, write {POLICY_LINE}"
+            f"the server keeps {phase.stayed} of {phase.opened} simultaneous connections of a user, and both of two "
+            f"that are opened one after the other: either it allows a user {phase.stayed}, then write connections = "
+            f"{phase.stayed} under [policy] in wscheck.toml, or it has several processes that each keep one "
+            "(--server-log for each of them)"
         )
-        return Gap(id="no-policy", reason=reason, closes_with=POLICY_LINE, rules=("multiple-connections",))
+        closes = f"connections = {phase.stayed} under [policy] in wscheck.toml"
+        return Gap(id="no-policy", reason=reason, closes_with=closes, rules=("multiple-connections",))
+
+    def is_settled(self, phase: PhaseFigures, options: RuleOptions) -> bool:
+        limit = self.rule_options(options).policy.limit
+        return limit is not None and phase.stayed <= limit

@@ -25,6 +25,21 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
 """Rules for a scenario in which one user has one page."""
 
 
+class PhaseFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server did with the connections of a scenario.
+
+    opened       connections that it accepted
+    stayed       those of them that it did not end
+    turned_away  connections that it accepted in the control and then ended, while another one of the user stayed open
+    processes    server processes that its logs name, 0 without logs
+    """
+
+    opened: int
+    stayed: int
+    turned_away: int
+    processes: int
+
+
 class Scenario(ABC):
     """Client actions, a claim that must hold afterwards, and a control (a faulty client that must violate a rule).
 
@@ -73,12 +88,18 @@ class Scenario(ABC):
         """
         return msgspec.structs.replace(options, connections=PER_USER)
 
-    def policy_gap(self, control: Control, ended: int) -> Gap | None:
+    def policy_gap(self, control: Control, phase: PhaseFigures) -> Gap | None:
         """Return the gap if only a policy can decide the scenario, None if the server's own behaviour decides it.
 
         Args:
             control: What the server did in the control.
-            ended: Number of connections that the server replaced or ended in the scenario itself, or accepted and ended
-                in the control.
+            phase: What it did in the scenario itself.
         """
         return None
+
+    def is_settled(self, phase: PhaseFigures, options: RuleOptions) -> bool:
+        """Return whether the connections that stayed open are as many as permitted, so that an overlap was temporary.
+
+        In most scenarios every overlap counts that is longer than the grace period.
+        """
+        return False

@@ -14,9 +14,12 @@ from tests.plain_servers import (
     LATE_REFUSAL,
     LEAKS,
     LOGIN,
+    ONLY_ONE,
     PINGS,
+    SLOW,
     TICKS,
     TWICE,
+    TWO,
     plain_server,
 )
 from tests.run.verify.runs import describe_outcome, plan_run, results_from_recording
@@ -98,6 +101,30 @@ async def test_each_fault_of_a_server_is_found(monkeypatch: pytest.MonkeyPatch) 
     for (url, fault, _, rule), outcome in zip(FAULTS, outcomes, strict=True):
         errors = {finding.rule for finding in outcome.report.findings if finding.severity is Severity.ERROR}
         assert outcome.report.verdict is Verdict.FAILED and errors == {rule}, (url, fault, describe_outcome(outcome))
+
+
+async def test_a_server_that_ends_the_other_connections_late_wins_the_race() -> None:
+    outcome = await verified(WEBSOCKET, "race", SLOW)
+    assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
+    [finding] = outcome.report.findings
+    assert (finding.rule, finding.severity, finding.cause) == ("multiple-connections", Severity.WARNING, None)
+    assert results_from_recording(outcome) == outcome.report.scenarios
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [({}, Verdict.INCONCLUSIVE), ({"policy__connections": 2}, Verdict.PASSED)]
+)
+async def test_a_limit_of_two_connections_is_not_a_race(policy: dict[str, Any], expected: Verdict) -> None:
+    outcome = await verified(WEBSOCKET, "race", TWO, **policy)
+    [race] = outcome.report.scenarios
+    assert (race.verdict, race.findings) == (expected, []), describe_outcome(outcome)
+    assert expected is Verdict.PASSED or "keeps 2 of 5 simultaneous connections" in race.reason
+    assert results_from_recording(outcome) == outcome.report.scenarios
+
+
+async def test_a_server_that_refuses_a_second_stream_is_not_refused_by_the_first_contact() -> None:
+    outcome = await verified(STREAM, "single-connection", ONLY_ONE)
+    assert outcome.report.verdict is Verdict.PASSED, describe_outcome(outcome)
 
 
 async def test_two_components_that_each_connect_are_found() -> None:

@@ -41,6 +41,9 @@ MAX_HANDSHAKE_BYTES = 64 * 1024
 WAIT_INTERVAL_S = 0.2
 """Seconds between two attempts while a server starts."""
 
+RELEASE_S = 2.0
+"""Longest time after which a server that allows one connection notices that the connection of the recognition ended."""
+
 _GATEWAY_STATUSES = (502, 503, 504)
 """Statuses with which a proxy answers while its server does not run."""
 
@@ -92,9 +95,12 @@ async def preflight(target: ServerTarget, credentials: Credentials, redactor: Re
         CannotCheck: The credentials cannot connect; the message states the obstacle.
         UsageError: The URL has a path, but no stream of server-sent events answers there.
     """
+    was_recognised = not target.protocol
     target, offers_polling = await first_contact(target, credentials, redactor)
     if not target.is_socket_io:
-        await _check_plain_connection(target, credentials, redactor)
+        deadline = time.monotonic() + (RELEASE_S if was_recognised else 0.0)
+        while not await _check_plain_connection(target, credentials, redactor, may_wait=time.monotonic() < deadline):
+            await asyncio.sleep(WAIT_INTERVAL_S)
         return target
     if not offers_polling and target.transports[0] == "polling":
         raise Unreachable(
@@ -167,10 +173,13 @@ async def _accepts(target: ServerTarget, credentials: Credentials) -> bool:
         await connection.close()
 
 
-async def _check_plain_connection(target: ServerTarget, credentials: Credentials, redactor: Redactor) -> None:
-    """Check that `credentials` can connect to a server without Socket.IO.
+async def _check_plain_connection(
+    target: ServerTarget, credentials: Credentials, redactor: Redactor, *, may_wait: bool
+) -> bool:
+    """Return True if `credentials` can connect to a server without Socket.IO.
 
-    Such servers often accept a connection, and close it when they have checked the credentials.
+    Such servers often accept a connection, and close it when they have checked the credentials. With `may_wait`, return
+    False if the server refuses the connection.
 
     Raises:
         CannotCheck: The server cannot be reached, or refuses the credentials.
@@ -179,7 +188,9 @@ async def _check_plain_connection(target: ServerTarget, credentials: Credentials
     try:
         is_open = await connection.open()
         if is_open and not await connection.wait_until_ended(LATE_REFUSAL_S):
-            return
+            return True
+        if may_wait and connection.rejection is not None:
+            return False
         answer = redactor.redact(connection.rejection or connection.failure or connection.end_text)[:200]
     finally:
         await connection.close()

@@ -13,8 +13,16 @@ from wscheck.detect.changes import ClosedChange, ReplacedChange
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.event_order import merge_causally
 from wscheck.detect.rules import BROWSER, DOCUMENTED, Rule, ranked
+from wscheck.detect.rules.multiple_connections import MultipleConnections
 from wscheck.detect.verdict import Decision, Evidence, evidence_gaps, first_message, run_verdict, verdict
-from wscheck.model.disconnect_reasons import IO_SERVER_DISCONNECT, SERVER_ENDED, TRANSPORT_ENDED
+from wscheck.model.disconnect_reasons import (
+    CLIENT_DISCONNECT,
+    CLIENT_NAMESPACE_DISCONNECT,
+    IO_CLIENT_DISCONNECT,
+    IO_SERVER_DISCONNECT,
+    SERVER_ENDED,
+    TRANSPORT_ENDED,
+)
 from wscheck.model.events import (
     SOURCE_BROWSER,
     SOURCE_HAR,
@@ -32,7 +40,7 @@ from wscheck.model.events import (
     Replaced,
     Unreadable,
 )
-from wscheck.model.findings import Bar, Finding, Verdict
+from wscheck.model.findings import Bar, Finding, Severity, Verdict
 from wscheck.model.gaps import Gap, NotTried
 from wscheck.model.report import Control, ScenarioResult
 from wscheck.observe.traffic.inconclusive import page_gaps, unknown_owners
@@ -48,6 +56,7 @@ from wscheck.run.verify.inconclusive import (
 )
 from wscheck.scenarios import SCENARIOS
 from wscheck.scenarios.context import LONE_PAGE
+from wscheck.scenarios.scenario import PhaseFigures
 
 STALL_S = 0.25
 
@@ -59,6 +68,9 @@ UNKNOWN_SCENARIO = Gap(
 CUT_SHORT = Gap(id="run-interrupted", reason="the run was interrupted before this scenario ended")
 
 ConnectionEdge = TypeVar("ConnectionEdge", Connected, Disconnected)
+
+CLIENT_ENDED = frozenset({IO_CLIENT_DISCONNECT, CLIENT_NAMESPACE_DISCONNECT, CLIENT_DISCONNECT})
+"""Reasons that mean that the client ended the connection, as it does at the end of a scenario."""
 
 _DOCUMENTED_IDS = frozenset(rule.id for rule in DOCUMENTED)
 
@@ -98,6 +110,8 @@ class _PhaseOutcome(msgspec.Struct):
     peak         the most connections open at once, over all users of the phase
     turned_away  number of connections that the server accepted and then ended, while another connection of the same
                  user stayed open
+    stayed       number of connections that the server did not end
+    processes    number of server processes that opened connections, according to the servers' logs
     """
 
     findings: list[Finding]
@@ -105,6 +119,8 @@ class _PhaseOutcome(msgspec.Struct):
     peak: int
     replacements: int
     turned_away: int
+    stayed: int
+    processes: int
     refusals: list[Refused]
     received: dict[str, int]
     unjudged: list[NotEvaluated]
@@ -114,17 +130,21 @@ class _PhaseOutcome(msgspec.Struct):
 
 def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -> _PhaseOutcome:
     judge, opened = Judge(options, rules), set[str]()
-    replacements = turned_away = peak = 0
+    replacements = turned_away = peak = ended = 0
+    nodes = set[str]()
     ordered = list(merge_causally(correlate_log_with_client(phase.events)))
     for event in ordered:
         for change in judge.feed(event):
             replacements += isinstance(change, ReplacedChange)
-            turned_away += isinstance(change, ClosedChange) and _is_turned_away(change, options)
+            if isinstance(change, ClosedChange):
+                turned_away += _is_turned_away(change, options)
+                ended += change.replaced or change.reason not in CLIENT_ENDED
         peak = max(peak, judge.ledger.open_count)
         if not isinstance(event, Connected) or event.sid is None or event.page == LONE_PAGE:
             continue
         if event.sid not in judge.ledger.engine_sessions:
             opened.add(event.sid)
+            nodes.update([event.node] if event.node is not None else [])
     times = [event.at for event in ordered if event.at is not None]
     findings = judge.finish(max(times, default=None))
     return _PhaseOutcome(
@@ -133,6 +153,8 @@ def _evaluate(phase: Phase, rules: Sequence[type[Rule]], options: RuleOptions) -
         peak=peak,
         replacements=replacements,
         turned_away=turned_away,
+        stayed=max(len(opened) - ended, 0),
+        processes=len(nodes),
         refusals=[event for event in ordered if isinstance(event, Refused) and event.reason == "refused"],
         received=dict(Counter(event.name for event in ordered if isinstance(event, Delivered))),
         unjudged=[event for event in ordered if isinstance(event, NotEvaluated)],
@@ -178,9 +200,12 @@ def _result(
     faulty = _evaluate(control, scenario.control_rules, scenario.rule_options(options)) if control is not None else None
     shown = _control(faulty, control) if faulty is not None and control is not None else None
     if faulty is not None and shown is not None and not options.policy.is_set:
-        undecided = scenario.policy_gap(shown, outcome.replacements + outcome.turned_away + faulty.turned_away)
+        undecided = scenario.policy_gap(shown, _figures(outcome, faulty.turned_away))
         if undecided is not None:
             outcome.findings, outcome.gaps = [], [undecided]
+    if scenario.is_settled(_figures(outcome, 0), options):
+        for finding in outcome.findings:
+            _soften_overlap(finding)
     for finding in outcome.findings:
         finding.scenario = subject.scenario
         _mention_stall(finding, subject.events)
@@ -201,6 +226,24 @@ def _result(
         allowed=list(decision.allowed),
         gaps=list(decision.gaps),
     )
+
+
+def _figures(outcome: _PhaseOutcome, turned_away: int) -> PhaseFigures:
+    """Return what the server did in a scenario. It ended `turned_away` connections of the control."""
+    return PhaseFigures(
+        opened=outcome.opened, stayed=outcome.stayed, turned_away=turned_away, processes=outcome.processes
+    )
+
+
+def _soften_overlap(finding: Finding) -> None:
+    """Turn the finding of an overlap that the server ended into a warning without a cause.
+
+    Several connections of one page are an error also if the server ends them.
+    """
+    pages = [event.page for event in finding.evidence if isinstance(event, Connected)]
+    if finding.rule == MultipleConnections.id and len(pages) > 1 and len(set(pages)) == len(pages):
+        finding.severity, finding.cause = Severity.WARNING, None
+        finding.message += ", until the server ended all but the permitted ones"
 
 
 def _gaps(
