@@ -27,6 +27,7 @@ BEATS = "sends heartbeats of its own"
 TWO = "allows a user two connections"
 SLOW = "ends the older connection when the newer one is no longer new"
 ONLY_ONE = "refuses a second stream, and notices late that the first ended"
+BOTH = "ends both connections of a user"
 TWICE = "sends everything twice to the connection after the first of a user"
 
 Socket = web.WebSocketResponse | web.StreamResponse
@@ -136,6 +137,8 @@ class PlainServer:
         old, self._sockets[user] = self._sockets.get(user), socket
         if TWO in self.faults:
             old, self._older[user] = self._older.get(user), old
+        if old is not None and BOTH in self.faults and isinstance(socket, web.WebSocketResponse):
+            await socket.close(code=4000)
         if isinstance(old, web.WebSocketResponse) and FORGETS not in self.faults:
             closing = asyncio.ensure_future(self._end(old))
             closing.add_done_callback(lambda done: done.exception())

@@ -9,6 +9,7 @@ import pytest
 from tests.plain_servers import (
     ANY_TOKEN,
     BEATS,
+    BOTH,
     DEAF,
     FORGETS,
     LATE_REFUSAL,
@@ -70,6 +71,7 @@ FAULTS = [
     (STREAM, ANY_TOKEN, "auth-refused", "token-unchecked"),
     (WEBSOCKET, LEAKS, "isolation", "event-leaked"),
     (STREAM, LEAKS, "isolation", "event-leaked"),
+    (WEBSOCKET, BOTH, "second-tab", "connection-missing"),
     (WEBSOCKET, DEAF, "zombie", "zombie-held"),
 ]
 
