@@ -304,6 +304,19 @@ def in_package(*files: str) -> tuple[CodeLocation, ...]:
             ["vue-socket.io/plugin.js"],
         ),
         (("a/node_modules/b/node_modules/feed-client/i.js", "node_modules/vue/i.js"), ["feed-client/i.js"]),
+        (
+            ("node_modules/log-view/source.ts", "node_modules/mitt/mitt.mjs", "node_modules/log-view/view.tsx"),
+            ["log-view/source.ts", "log-view/view.tsx"],
+        ),
+        (
+            (
+                "node_modules/ws-kit/a.js",
+                "node_modules/nanoevents/i.js",
+                "node_modules/ws-kit/b.js",
+                "node_modules/use-feed/c.js",
+            ),
+            ["use-feed/c.js"],
+        ),
         (("node_modules/react-dom/index.js", "node_modules/scheduler/index.js"), []),
         (("node_modules/socket.io-client/index.js",), []),
     ],

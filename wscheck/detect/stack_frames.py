@@ -200,13 +200,15 @@ def calling_package(stack: Sequence[CodeLocation]) -> tuple[CodeLocation, ...]:
 
     This is for connections that were opened without a frame of the application, for example by an effect in a
     library's hook. The chosen package is the caller of the innermost package, or the innermost package if no other
-    called it. The new paths start with its name: `@scope/name/src/cable.js`. Frameworks and Socket.IO's client are not
-    chosen. A stack with a frame of the application, or without a package, is returned unchanged.
+    called it: a package that it calls itself, and that calls it back (an event emitter), is not its caller. The new
+    paths start with the chosen name: `@scope/name/src/cable.js`. Frameworks and Socket.IO's client are not chosen. A
+    stack with a frame of the application, or without a package, is returned unchanged.
     """
-    used = [found for frame in stack if (found := _package_of(frame)) is not None]
-    if app_frames(stack) or not used:
+    names = [found["name"] for frame in stack if (found := _package_of(frame)) is not None]
+    if app_frames(stack) or not names:
         return tuple(stack)
-    name = next((found["name"] for found in used if found["name"] != used[0]["name"]), used[0]["name"])
+    outermost = max(at for at, name in enumerate(names) if name == names[0])
+    name = names[outermost + 1] if outermost + 1 < len(names) else names[0]
     named = [(frame, _package_of(frame)) for frame in stack]
     return tuple(
         msgspec.structs.replace(frame, file=found["path"]) if found is not None and found["name"] == name else frame

@@ -137,12 +137,14 @@ class Connected(AttemptOutcome, frozen=True, kw_only=True):
     http     HTTP version of a stream: with "http/1.1", it occupies one of the browser's few connections to its host
     allowed  number of connections that the server's log says each user may have ("slot 2 of 5")
     device   name or kind of the user's device in the server's log ("phone"); a device may have several pages
+    reconnects  `sid` of the earlier connection of the same client, if the client library connected again by itself
     """
 
     client_id: str | None = None
     http: str | None = None
     allowed: int | None = None
     device: str | None = None
+    reconnects: str | None = None
 
 
 class Refused(AttemptOutcome, frozen=True, kw_only=True):

@@ -251,6 +251,58 @@ def test_another_component_after_a_disconnect_handler_is_an_opener_of_its_own() 
     assert why(lost_and_reopened((FIRST,), (AGAIN,), reason="io client disconnect")) == "two-openers"
 
 
+def given_up(reason: str, *, variables: tuple[str, str] = ("feed", "feed"), both: bool = False) -> Conversation:
+    """The first connection ends, the code opens another with the same helper, and the first client reconnects."""
+    library = CodeLocation("node_modules/stay-online/dist/index.mjs", 40, 7, "connect")
+    first, again = (
+        dict[str, Any](
+            opener=LINK,
+            stack=(library, LINK, caller),
+            code=code(CallContext.FUNCTION, assigned_to=variable),
+        )
+        for caller, variable in ((FIRST, variables[0]), (AGAIN, variables[1]))
+    )
+    conversation = user("A", page="tab-1", protocol="websocket").connects("s1", at=0, **first)
+    if both:
+        conversation = conversation.connects("s2", at=1, **again).disconnects("s1", at=3, reason=reason)
+    else:
+        conversation = conversation.disconnects("s1", at=3, reason=reason).connects("s2", at=3.1, **again)
+    return conversation.connects("s3", at=7, **first, reconnects="s1").watched(until=60)
+
+
+def test_reconnection_not_cancelled() -> None:
+    found = cause(given_up("io client disconnect"))
+    assert found is not None and (found.id, found.confidence) == ("reconnection-not-cancelled", "high")
+    assert f"the code closed the connection of {FIRST}" in found.because
+    assert "the reconnection of stay-online" in found.fix
+
+
+def test_a_client_that_reconnects_after_another_took_its_place() -> None:
+    found = cause(given_up("transport close"))
+    assert found is not None and (found.id, found.confidence) == ("reconnection-not-cancelled", "medium")
+    assert f"the connection of {FIRST} was lost, {AGAIN} opened another" in found.because
+    assert why(given_up("transport close", variables=("feed", "list"))) == "two-openers"
+
+
+def test_two_clients_that_were_open_before_are_two_openers() -> None:
+    assert why(given_up("transport close", both=True)) == "two-openers"
+    assert why(given_up("io client disconnect", both=True)) == "two-openers"
+
+
+RERUN = (CodeLocation("node_modules/react-dom/cjs/react-dom.js", 9, 1, "commitDoubleInvokeEffectsInDEV"),)
+
+
+def test_a_client_that_opens_after_the_cleanup_closed_it() -> None:
+    closes = code(cleanup=Cleanup.CLOSES, mounted=1)
+    twice = (OPENER, *EFFECT), (OPENER, *RERUN, *EFFECT)
+    found = cause(same(closes, *twice, apart=0.004))
+    assert found is not None and (found.id, found.confidence) == ("opened-after-cleanup", "medium")
+    assert "before it opens the connection" in found.fix
+    assert why(same(code(cleanup=Cleanup.CLOSES, mounted=2), *twice)) == "two-openers"
+    assert why(same(code(cleanup=Cleanup.MISSING, mounted=1), *twice)) == "effect-without-cleanup"
+    assert why(same(closes, twice[0], twice[0], apart=0.004)) == "unmount-without-cleanup", "one run may open two"
+
+
 @pytest.mark.parametrize("context", [CallContext.EVENT_HANDLER, CallContext.FUNCTION, CallContext.MODULE])
 def test_reopened_without_closing(context: CallContext) -> None:
     stacks = (OPENER, DASHBOARD), (OPENER, WIZARD)

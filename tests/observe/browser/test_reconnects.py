@@ -49,6 +49,17 @@ def test_the_same_socket_object_is_the_same_opener() -> None:
     assert opener_locations(sessions, stacks, [["a", "a2"], ["b", "b2"]]) == [ONE, TWO, ONE, TWO]
 
 
+def test_a_reconnection_names_the_connection_before_it() -> None:
+    sessions = [session("a", 0), session("a2", 2), session("b", 3)]
+    stacks = [(IO, ONE), (MANAGER,), (IO, TWO)]
+    found = {
+        id(each): ConnectionOrigin(stack[1] if len(stack) > 1 else None, stack)
+        for each, stack in zip(sessions, stacks, strict=True)
+    }
+    after = attribute_reconnects(sessions, found, [])
+    assert [after[id(each)].reconnects for each in sessions] == [None, "a", None]
+
+
 def test_a_recovered_connection_has_the_same_opener() -> None:
     sessions = [session("a", 0), session("b", 1), session("a", 2), session("b2", 3), session("a", 4)]
     stacks = [(IO, ONE), (IO, TWO), (IO, RETRY), (IO, RETRY), (IO, RETRY)]

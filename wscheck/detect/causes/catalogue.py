@@ -105,6 +105,13 @@ CATALOGUE: dict[str, CauseDoc] = {
             "call `socket.connect()` on the same socket.",
         ),
         CauseDoc(
+            "reconnection-not-cancelled",
+            "the client reconnects although the code has closed or replaced it",
+            "the client library connected again by itself, beside a connection that the code opened in its place",
+            "End the reconnection together with the client: a flag that its close handler checks, and no timer that "
+            "goes on; or update the library that reconnects.",
+        ),
+        CauseDoc(
             "reopened-without-closing",
             "code opens a connection again without closing the earlier one",
             "one function, listener or action opened several, outside of the life of a component",

@@ -6,6 +6,7 @@ Each function returns "" if the code is unknown. The fix of the catalogue is use
 from collections.abc import Sequence
 
 from wscheck.detect import stack_frames
+from wscheck.detect.causes.client_words import opening_library
 from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation, OpenerCode
 from wscheck.model.events import AttemptOutcome
 
@@ -123,6 +124,28 @@ def opened_after_cleanup(opening: AttemptOutcome) -> str:
         f"Check after the wait whether the effect is still active: `let cancelled = false;` at its start, "
         f"`if (cancelled) return;` before io() at {opening.opener}, and `cancelled = true; {closes}` in its cleanup."
     )
+
+
+def close_before_opening(opening: AttemptOutcome) -> str:
+    """Return the fix for a client library whose `close()` does not prevent a connection that it opens later."""
+    return (
+        f"Update {_client_name(opening)}, or open its connection only while the effect is active: its close() must set "
+        "a flag that it checks before it opens the connection."
+    )
+
+
+def cancel_reconnection(opening: AttemptOutcome) -> str:
+    """Return the fix for a client that reconnects although the code has closed or replaced it."""
+    return (
+        f"End the reconnection of {_client_name(opening)} together with the client: its close() must set a flag that "
+        "the close handler checks, and clear the timer of the next attempt. Update it, or keep one client and let it "
+        "reconnect."
+    )
+
+
+def _client_name(opening: AttemptOutcome) -> str:
+    """Return the package whose code opened the connection, or the place of the code if it is the application's."""
+    return opening_library(opening.stack) or f"the client at {opening.opener}"
 
 
 def guard_before_await(opening: AttemptOutcome) -> str:

@@ -14,7 +14,7 @@ from wscheck.detect import stack_frames
 from wscheck.detect.causes import fixes
 from wscheck.detect.causes.browser_signatures import TOKEN_NAME
 from wscheck.detect.causes.history import Explanation, UserHistory
-from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation
+from wscheck.model.code_facts import CallContext, Cleanup, CodeLocation, OpenerCode
 from wscheck.model.disconnect_reasons import IO_CLIENT_DISCONNECT
 from wscheck.model.events import Connected
 from wscheck.model.findings import Confidence
@@ -314,6 +314,37 @@ def _is_reconnection(history: UserHistory, opening: Connected) -> bool:
     )
 
 
+def reconnection_not_cancelled(pair: Pair) -> PairClue | None:
+    """Detect a client library that reconnected a client which the code had closed, or had replaced by another.
+
+    If the first connection was lost, only a replacement in the same variable shows that the code gave the client up.
+    """
+    history, old, new = pair
+    of_old, of_new = pair.divergence() or (old.opener, new.opener)
+    for reconnection, other, place, other_place in ((new, old, of_new, of_old), (old, new, of_old, of_new)):
+        ends = (each for each in reversed(history.closings) if each.sid == reconnection.reconnects)
+        end = next(ends, None) if reconnection.reconnects and not other.reconnects else None
+        if end is None or end.opening is None or (end.opening, other) in history.met:
+            continue
+        if end.reason == IO_CLIENT_DISCONNECT:
+            because = f"the code closed the connection of {place}, and its client connected again by itself"
+            return PairClue(Confidence.HIGH, because, fixes.cancel_reconnection(reconnection))
+        variable = _variable(reconnection)
+        if variable is not None and variable == _variable(other):
+            because = (
+                f"the connection of {place} was lost, {other_place} opened another in its place, and the client of "
+                "the first connected again by itself"
+            )
+            return PairClue(Confidence.MEDIUM, because, fixes.cancel_reconnection(reconnection))
+    return None
+
+
+def _variable(opening: Connected) -> tuple[str, str] | None:
+    """Return the file and the variable to which the code assigned the client, None if it assigned it to none."""
+    assigned_to = opening.code.assigned_to if opening.code is not None else ""
+    return (_opener(opening).file, assigned_to) if assigned_to else None
+
+
 def io_in_render(pair: Pair) -> PairClue | None:
     code = pair.new.code
     in_body = code is not None and code.context is CallContext.RENDER
@@ -361,13 +392,30 @@ def _ran_twice_in_strict_mode(pair: Pair) -> bool:
 
 def opened_after_cleanup(pair: Pair) -> PairClue | None:
     code = pair.new.code
-    if code is None or code.context is not CallContext.EFFECT or not code.after_await or not pair.has_one_opener:
+    if code is None or code.context is not CallContext.EFFECT or not pair.has_one_opener:
         return None
     if code.cleanup is Cleanup.MISSING or (code.mounted or 0) > 1 or pair.divergence() is not None:
         return None
+    if not code.after_await:
+        return _opened_by_client_after_cleanup(pair, code)
     confidence = Confidence.HIGH if code.mounted is not None else Confidence.MEDIUM
     because = f"the effect of {pair.place} waits before it opens, so it opened after its cleanup had run"
     return PairClue(confidence, because, fixes.opened_after_cleanup(pair.new))
+
+
+def _opened_by_client_after_cleanup(pair: Pair, code: OpenerCode) -> PairClue | None:
+    """Detect a client library that opens its connection later, so that the cleanup found none to close.
+
+    The effect of exactly one mounted component ran twice, and its cleanup closes the client of each run.
+    """
+    ran_twice = is_strict_rerun(pair.old) != is_strict_rerun(pair.new) or are_separate_runs(pair)
+    if code.cleanup is not Cleanup.CLOSES or code.mounted != 1 or not ran_twice:
+        return None
+    because = (
+        f"the effect of {pair.place} ran twice and its cleanup closes the connection, but one more is open than there "
+        "are components: its client opened it after the cleanup had run"
+    )
+    return PairClue(Confidence.MEDIUM, because, fixes.close_before_opening(pair.new))
 
 
 def guard_before_await(pair: Pair) -> PairClue | None:
@@ -651,6 +699,7 @@ PAIR_CAUSES: dict[str, PairSignature] = {
     "micro-frontends": micro_frontends,
     "two-bundles": two_bundles,
     "opened-on-disconnect": opened_on_disconnect,
+    "reconnection-not-cancelled": reconnection_not_cancelled,
     "strict-mode-initialiser": strict_mode_initialiser,
     "io-in-render": io_in_render,
     "forced-new-connection": forced_new_connection,

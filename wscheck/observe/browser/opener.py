@@ -311,7 +311,7 @@ def _with_original_name(place: CodeLocation, callers: list[tuple[CodeLocation, s
 def attribute_reconnects(
     sessions: Sequence[TrafficSession], origins: dict[int, ConnectionOrigin], sids_by_socket: Iterable[Sequence[str]]
 ) -> dict[int, ConnectionOrigin]:
-    """Return `origins`, in which each reconnection has the origin of the first connection of its socket.
+    """Return `origins`, in which each reconnection has the origin of the first connection of its client.
 
     origins         dict of id(session) to the origin of the session
     sids_by_socket  list of socket ids, oldest first, for each socket object of the pages that could be inspected
@@ -326,7 +326,8 @@ def attribute_reconnects(
             predecessor = _likely_predecessor(session, earlier, origins[id(session)], attributed)
         if predecessor is not None:
             not_continued[_place_of(predecessor)].pop(id(predecessor), None)
-            attributed[id(session)] = attributed[id(predecessor)]
+            sid = next(iter(predecessor.sids), None)
+            attributed[id(session)] = msgspec.structs.replace(attributed[id(predecessor)], reconnects=sid)
         if attributed[id(session)].opener:
             not_continued[_place_of(session)][id(session)] = session
     return attributed

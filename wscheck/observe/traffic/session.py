@@ -83,6 +83,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     run     number of the evaluation of `script` within its document, from 1; 0 means unknown
     code    facts from the source code of the opener
     shared_key  key in the tab's session storage: another tab has the same key and value, and the client sent this value
+    reconnects  id of the earlier connection of the same client, if the client library connected again by itself
     """
 
     opener: CodeLocation | None = None
@@ -94,6 +95,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     run: int = 0
     code: OpenerCode | None = None
     shared_key: str | None = None
+    reconnects: str | None = None
 
 
 class _Channel(msgspec.Struct):
@@ -464,6 +466,8 @@ class TrafficSession:
             fields["target"] = origin.target or self.initiator.target or None
             fields |= {"script": origin.script, "client": origin.client, "run": origin.run, "code": origin.code}
             fields["shared_key"] = origin.shared_key
+        if isinstance(event, Connected):
+            fields["reconnects"] = origin.reconnects
         if isinstance(event, Connecting | Upgraded):
             fields["transport"] = self.transport if isinstance(event, Upgraded) else event.transport
         if isinstance(event, Upgraded):
