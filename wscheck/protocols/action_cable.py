@@ -53,6 +53,7 @@ class ActionCable(WebSocketProtocol):
 
     id = "action-cable"
     name = "Action Cable"
+    reads_state = True
     subprotocols = SUBPROTOCOLS
 
     def recognise_content(self, opening: Opening) -> Confidence:

@@ -46,6 +46,7 @@ class GraphQl(WebSocketProtocol):
 
     id = "graphql-ws"
     name = "GraphQL"
+    reads_state = True
     subprotocols = SUBPROTOCOLS
 
     def recognise_content(self, opening: Opening) -> Confidence:

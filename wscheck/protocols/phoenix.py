@@ -70,6 +70,7 @@ class Phoenix(WebSocketProtocol):
 
     id = "phoenix"
     name = "Phoenix channels"
+    reads_state = True
     own_parameters = OWN_PARAMETERS
 
     def recognise_content(self, opening: Opening) -> Confidence:

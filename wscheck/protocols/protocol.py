@@ -322,12 +322,15 @@ class Protocol(ABC):
     name         name in reports: "GraphQL (graphql-ws)"
     is_left_out     its connections are listed, but not evaluated; True for the hot reload of a development server
     names_sessions  the server gives each session an id (`Named`); otherwise, connections are numbered
+    reads_state     its clients read the WebSocket's `readyState` when the page asks for a subscription, and store what
+                    they cannot send yet
     """
 
     id: ClassVar[str]
     name: ClassVar[str]
     is_left_out: ClassVar[bool] = False
     names_sessions: ClassVar[bool] = False
+    reads_state: ClassVar[bool] = False
 
     @abstractmethod
     def recognise(self, opening: Opening) -> Confidence:

@@ -17,7 +17,7 @@ from wscheck.observe.browser.browser import Browser
 from wscheck.observe.browser.devtools import CONSOLE_MARK, DevToolsConnection, _is_of_page
 from wscheck.observe.browser.network import NetworkFeed
 from wscheck.observe.browser.opener import DevToolsStack
-from wscheck.observe.browser.page_calls import WRAPPER, PageCalls, sent_hash
+from wscheck.observe.browser.page_calls import WAITING, WRAPPER, PageCalls, sent_hash
 from wscheck.observe.browser.scripts import PageScripts
 from wscheck.observe.traffic import ConnectionOrigin, Initiator, TrafficDemux, TrafficSession
 
@@ -62,6 +62,62 @@ def test_a_frame_gets_the_stack_of_its_call_without_the_script_of_wscheck() -> N
     names = [callers(page.take_senders("session", URL, TEXT)) for _ in range(3)]
     assert names == [["first"], ["second"], []]
     assert not page.take_senders("other", URL, TEXT) and not page.take_senders("session", URL, "another")
+
+
+def test_calls_that_found_a_websocket_connecting_are_kept_until_it_sends() -> None:
+    page = calls()
+    for name in ("first", "second"):
+        read = message(TEXT, name)
+        read["args"][2] = {"value": WAITING}
+        assert page.on_console_message("session", read) is not None
+    assert [callers(page.take_waiting("session", URL)) for _ in range(2)] == [["first", "second"], []]
+
+
+PHOENIX = "ws://h/socket/websocket?vsn=2.0.0"
+
+
+def joined(url: str, waiting: Sequence[str], *topics: str) -> list[str | None]:
+    """Return the file of each subscription that a client sends without an own stack.
+
+    waiting  files of the calls that found the connection connecting; "" is a call of a library alone
+    """
+    traffic = TrafficDemux(source="browser")
+    traffic.on_websocket_created("ws", url, 1.0, initiator=Initiator("target", "tab 1", "page http://h/"))
+    traffic.on_accepted("ws", 1.1)
+    traffic.on_waiting("ws", waiting)
+    for number, topic in enumerate(topics):
+        text = f'["{number}","{number}","{topic}","phx_join",{{}}]'
+        if url == URL:
+            text = f'{{"event":"pusher:subscribe","data":{{"channel":"{topic}"}}}}'
+        traffic.on_frame("ws", 1.2 + number, text, outgoing=True, senders=("",))
+
+    def resolve(session: TrafficSession, stack: object) -> ConnectionOrigin:
+        return ConnectionOrigin(opener=CodeLocation(str(stack), 7) if stack else None)
+
+    events = traffic.events(resolve=resolve)
+    places = [each.subscriber for each in events if isinstance(each, Subscribed)]
+    return [place.file if place is not None else None for place in places]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "expected"),
+    [
+        (["", "a.js", "a.js", "", "b.js"], ["a.js", "b.js"]),
+        (["list.js"] * 6, ["list.js", "list.js"]),
+        (["a.js", "b.js", "c.js"], [None, None]),
+        ([""], [None, None]),
+        ([], [None, None]),
+    ],
+    ids=["one each", "one for all", "too many", "only a library", "none"],
+)
+def test_subscriptions_from_before_the_connection_have_the_places_of_their_calls(
+    waiting: list[str], expected: list[str | None]
+) -> None:
+    assert joined(PHOENIX, waiting, "yard:1", "yard:2") == expected
+
+
+def test_the_reads_of_a_client_that_does_not_read_the_state_for_a_subscription_are_no_places() -> None:
+    assert joined(URL, ["client.js"], "yard") == [None]
 
 
 def test_a_frame_with_the_messages_of_several_callers_gets_the_stacks_that_wrote_them() -> None:
@@ -185,6 +241,32 @@ def shown(frame: str | bytes) -> dict[str, Any]:
 @given(st.text(max_size=30))
 def test_the_number_of_a_text_is_a_32_bit_integer(text: str) -> None:
     assert -(1 << 31) <= sent_hash(text) < 1 << 31
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+def test_the_page_reports_reads_of_a_connecting_websocket_and_messages_in_bytes() -> None:
+    script = f"""
+      let state = 0, sent = [];
+      globalThis.__wscheckCall = () => {{}}; globalThis.EventSource = class {{}};
+      globalThis.WebSocket = class {{
+        get readyState() {{ return state }} get url() {{ return 'u' }} send() {{}} close() {{}}
+      }};
+      console.context = () => ({{debug: (mark, url, ...values) => console.log(url + ':' + values)}});
+      {WRAPPER};
+      const socket = new WebSocket(), sets = Uint8Array.prototype.set;
+      if (socket.readyState !== 0) throw Error();
+      state = 1;
+      if (socket.readyState !== 1 || Uint8Array.prototype.set !== sets) throw Error();
+      socket.send('{{"protocol":"messagepack","version":1}}');
+      const inner = new Uint8Array({list(INVOKE_STREAM[1:])}), frame = new Uint8Array(inner.length + 1);
+      frame.set([inner.length], 0); frame.set(inner, 1); new Uint8Array(9).set(new Uint8Array([0x95, 1, 0x80]));
+      socket.send(frame.buffer);
+    """
+    done = subprocess.run(["node", "-e", script], capture_output=True, text=True, timeout=60, check=True)
+    length = len(INVOKE_STREAM) - 1
+    packed, hello = bytes([length]) + INVOKE_STREAM[1:], '{"protocol":"messagepack","version":1}'
+    inner = sent_hash(INVOKE_STREAM[1:])
+    assert done.stdout.split() == ["u:waiting", f"u:{sent_hash(hello)}", f":{inner}", f"u:{sent_hash(packed)},{inner}"]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")

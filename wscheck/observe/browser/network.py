@@ -324,6 +324,8 @@ class NetworkFeed:
     def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         if (data := _frame_data(params)) is not None:
             url = self._websocket_urls.get(key, "")
+            if waiting := self._page_calls.take_waiting(session, url):
+                self._enqueue(lambda: self._traffic.on_waiting(key, waiting))
             self._enqueue_frame(params, key, data, senders=self._page_calls.take_senders(session, url, data))
 
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:

@@ -13,8 +13,12 @@ message of each WebSocket. The bytes of a binary message are compared as charact
 
 Some clients put messages into a queue, which a loop sends (SignalR). The stack of the loop leads to the code that
 started it, and one frame may contain the messages of several callers. The messages of such a frame are therefore
-located by the calls of `JSON.stringify()` that wrote them. If there are none, the stack ends at the loop, because each
-message of the loop has the same stack beyond its await.
+located by the calls of `JSON.stringify()`, or of `set()` of a byte array for MessagePack, that wrote them. If there are
+none, the stack ends at the loop, because each message of the loop has the same stack beyond its await.
+
+Other clients store what is to be sent until the connection is open, and then send it from an event handler, whose stack
+does not lead to the code that asked (Phoenix, Action Cable). They read `readyState` when they are asked. The script
+reports the stack of such a call while the WebSocket connects.
 """
 
 import json
@@ -38,6 +42,12 @@ MAX_PENDING = 1_000
 """URLs whose calls are stored until the browser reports their effect."""
 
 MAX_FRAMES = 50
+
+MAX_WAITING = 100
+"""Reads of `readyState` of a connecting WebSocket that are reported."""
+
+WAITING = "waiting"
+"""Third argument of the message about a read of `readyState`."""
 
 MAX_WRITTEN, MAX_WRITTEN_LENGTH = 50, 20_000
 """JSON texts of a page that are stored until they are sent, and the longest of them (characters)."""
@@ -76,8 +86,35 @@ WRAPPER = f"""(() => {{
     for (let i = 0; i < text.length && i < {MAX_HASHED}; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
     return hash;
   }};
-  let written = [];
-  const begun = new WeakSet();
+  let written = [], watchesBytes = false;
+  const begun = new WeakSet(), waiting = new WeakMap();
+  const state = Object.getOwnPropertyDescriptor(Socket.prototype, 'readyState');
+  const stateOf = socket => state && state.get ? Reflect.apply(state.get, socket, []) : socket.readyState;
+  if (debug && state && state.get && state.configurable) Object.defineProperty(Socket.prototype, 'readyState', {{
+    ...state, get: new Proxy(state.get, {{
+      apply: (target, self, args) => {{
+        const now = Reflect.apply(target, self, args), reads = now === 0 ? (waiting.get(self) || 0) + 1 : 0;
+        if (reads) waiting.set(self, reads);
+        if (reads && reads <= {MAX_WAITING}) debug('{CONSOLE_MARK}', self.url, '{WAITING}');
+        return now;
+      }},
+    }}),
+  }});
+  const watchBytes = () => {{
+    watchesBytes = true;
+    const arrays = Object.getPrototypeOf(Uint8Array.prototype);
+    arrays.set = new Proxy(arrays.set, {{
+      apply: (target, self, args) => {{
+        const bytes = args[0], isOne = bytes instanceof Uint8Array && bytes[1] === 4 && bytes[0] >> 2 === 37;
+        if (isOne && bytes.length <= {MAX_SEARCHED}) {{
+          const text = start(bytes);
+          written = [...written.slice(1 - {MAX_WRITTEN}), text];
+          debug('{CONSOLE_MARK}', '', hashed(text, text.length));
+        }}
+        return Reflect.apply(target, self, args);
+      }},
+    }});
+  }};
   const takeParts = text => {{
     const found = written.filter(each => text.includes(each));
     written = written.filter(each => !found.includes(each));
@@ -95,9 +132,10 @@ WRAPPER = f"""(() => {{
   }});
   if (debug) Socket.prototype.send = new Proxy(Socket.prototype.send, {{
     apply: (target, self, args) => {{
-      const [text, length, pattern] = self instanceof Socket && self.readyState === 1 ? described(args[0]) : [''];
+      const [text, length, pattern] = self instanceof Socket && stateOf(self) === 1 ? described(args[0]) : [''];
+      if (!watchesBytes && /"protocol":\\s*"messagepack"/.test(text)) watchBytes();
       if (text && (pattern.test(text) || !begun.has(self))) {{
-        const parts = written.length && typeof args[0] === 'string' ? takeParts(args[0]) : [];
+        const parts = written.length ? takeParts(typeof args[0] === 'string' ? args[0] : text) : [];
         debug('{CONSOLE_MARK}', self.url, hashed(text, length), ...parts.map(each => hashed(each, each.length)));
         begun.add(self);
       }}
@@ -107,7 +145,7 @@ WRAPPER = f"""(() => {{
   globalThis.EventSource = new Proxy(Native, {{construct}});
   Socket.prototype.close = new Proxy(Socket.prototype.close, {{
     apply: (target, self, args) => {{
-      const isOpen = self instanceof Socket && self.readyState < 2, result = Reflect.apply(target, self, args);
+      const isOpen = self instanceof Socket && stateOf(self) < 2, result = Reflect.apply(target, self, args);
       if (isOpen) report(JSON.stringify([self.url]));
       return result;
     }},
@@ -138,6 +176,7 @@ class PageCalls:
         self._openers = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
         self._closes = BoundedDict[tuple[str, str], int](MAX_PENDING)
         self._senders = BoundedDict[tuple[str, str, int], list[list[DevToolsStack]]](MAX_PENDING)
+        self._waiting = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
         self._writers = BoundedDict[tuple[str, int], DevToolsStack](MAX_PENDING)
         self._continued = BoundedDict[tuple[str, str], None](MAX_PENDING)
 
@@ -157,12 +196,16 @@ class PageCalls:
                 self._closes.put((session, url), self._closes.get((session, url), 0) + 1)
 
     def on_console_message(self, session: str, params: dict[str, Any]) -> DevToolsStack | None:
-        """Process Runtime.consoleAPICalled, and return the stack of a call of `send()` or `JSON.stringify()`.
+        """Process Runtime.consoleAPICalled, and return the stack of the call that the page reports.
 
         Return None for any other message of a page.
         """
         trace = params.get("stackTrace")
         match [each.get("value") for each in params.get("args", ())]:
+            case [mark, str(url), kind] if mark == CONSOLE_MARK and kind == WAITING and isinstance(trace, dict):
+                stack = DevToolsStack(session, {**trace, "callFrames": trace.get("callFrames", [])[1:]})
+                self._waiting.put((session, url), [*self._waiting.get((session, url), []), stack][-MAX_WAITING:])
+                return stack
             case [mark, str(url), int(number), *parts] if mark == CONSOLE_MARK and isinstance(trace, dict):
                 own_frames = trace.get("callFrames", [])[1:]  # without the method of the script
                 waited = (session, str(trace.get("parentId", {}).get("id", "")))
@@ -190,6 +233,10 @@ class PageCalls:
         if stacks[1:]:
             self._senders.put(key, stacks[1:])
         return stacks[0] if stacks else []
+
+    def take_waiting(self, session: str, url: str) -> list[DevToolsStack]:
+        """Return the stacks of the calls that found a WebSocket connecting, and forget them."""
+        return self._waiting.pop((session, url), [])
 
     def take_opener(self, session: str, url: str) -> DevToolsStack | None:
         """Return the stack of the oldest `new EventSource(url)` for this URL that has not sent a request.

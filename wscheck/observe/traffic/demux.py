@@ -252,6 +252,13 @@ class TrafficDemux:
                 exchange.session.senders[at] = senders
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
+    def on_waiting(self, key: str, stacks: Sequence[object]) -> None:
+        """Store the call stacks that found a WebSocket connecting. What they asked for is sent when it is open."""
+        if self._is_deferred(key, lambda: self.on_waiting(key, stacks)):
+            return
+        if (exchange := self._exchanges.get(key)) is not None:
+            exchange.session.waiting = stacks
+
     def on_closed(
         self, key: str, at: float, *, error: str = "", code: int | None = None, by_client: bool | None = None
     ) -> None:

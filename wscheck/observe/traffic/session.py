@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -125,6 +126,7 @@ class TrafficSession:
     sent       texts that the client sent to identify itself; they may be secrets
     subscriptions  channel and id of each open subscription
     senders    dict of the time of a frame to its `senders`, the call stacks that `TrafficDemux.on_frame` received
+    waiting    call stacks that found the connection connecting, in the order of time
     http       HTTP version of a stream, None for other transports
     """
 
@@ -145,6 +147,7 @@ class TrafficSession:
         self.opened_at = at
         self.sent: set[str] = set()
         self.senders: dict[float, Sequence[object]] = {}
+        self.waiting: Sequence[object] = ()
         self._first_transport, self._number = transport, number
         self._identity, self._redactor = identity, redactor
         self._user: str | None = None
@@ -430,7 +433,7 @@ class TrafficSession:
         if self._closing_at is not None:
             self.end(self._closing_at)
         completed = [self._complete_event(name, event, origin) for name, event in self._events]
-        return [*self._with_subscribers(completed, resolve)]
+        return self._with_waiting([*self._with_subscribers(completed, resolve)], resolve)
 
     def _with_subscribers(
         self, events: Sequence[Event], resolve: Callable[["TrafficSession", object], ConnectionOrigin]
@@ -450,6 +453,29 @@ class TrafficSession:
             found = resolve(self, stacks[seen[event.at] % len(stacks)])
             seen[event.at] += 1
             yield msgspec.structs.replace(event, subscriber=found.opener, code=found.code)
+
+    def _with_waiting(
+        self, events: list[Event], resolve: Callable[["TrafficSession", object], ConnectionOrigin]
+    ) -> list[Event]:
+        """Return the events. Add the call sites to subscriptions that their client stored until it was connected.
+
+        The client read the state of the connection in each call, and sends them in the order of the calls. If there is
+        not one call site for each, and not the same one for all, they stay unknown.
+        """
+        unknown = [
+            at
+            for at, event in enumerate(events)
+            if isinstance(event, model_events.Subscribed) and event.subscriber is None
+        ]
+        if not unknown or not self.waiting or not self.protocol.reads_state:
+            return events
+        found = [origin for origin in (resolve(self, stack) for stack in self.waiting) if origin.opener is not None]
+        places = [next(same) for _, same in groupby(found, key=lambda origin: origin.opener)]
+        if len(places) == 1:
+            places *= len(unknown)
+        for at, origin in zip(unknown, places, strict=False) if len(places) == len(unknown) else ():
+            events[at] = msgspec.structs.replace(events[at], subscriber=origin.opener, code=origin.code)
+        return events
 
     def _complete_event(self, name: str, event: ConnectionEvent | Unreadable, origin: ConnectionOrigin) -> Event:
         channel = self._channels.get(name) or next(iter(self._channels.values()), None)
