@@ -95,6 +95,23 @@ def test_every_way_to_name_socket_io_is_found(code: str) -> None:
         ('import Prices from "reconnecting-eventsource"; new Prices("/p")', Api.EVENT_SOURCE, "/p"),
         ('import { SSE } from "sse.js"; new SSE(A, { method: "POST" })', Api.EVENT_SOURCE, "A"),
         ("new EventSourcePolyfill(A)", Api.EVENT_SOURCE, "A"),
+        (
+            'import { EventSourcePolyfill as E } from "event-source-polyfill/src/eventsource.min.js"; new E(A)',
+            Api.EVENT_SOURCE,
+            "A",
+        ),
+        ('import { createClient } from "graphql-ws/lib/client"; createClient({ url: URL })', Api.GRAPHQL, "URL"),
+        ('import SockJS from "sockjs-client/dist/sockjs"; new SockJS("/stomp")', Api.WEBSOCKET, "/stomp"),
+        ('import { Client } from "@stomp/stompjs/esm6/client"; new Client({ brokerURL: U })', Api.STOMP, "U"),
+        (
+            'import * as sr from "@microsoft/signalr/dist/browser/signalr.js"; new sr.HubConnectionBuilder()',
+            Api.SIGNALR,
+            "",
+        ),
+        ('const Pusher = require("pusher-js/with-encryption"); new Pusher("key")', Api.PUSHER, ""),
+        ('import { Socket } from "phoenix/priv/static/phoenix.mjs"; new Socket("/socket")', Api.PHOENIX, "/socket"),
+        ('import Feed from "eventsource/lib/eventsource"; new Feed(A)', Api.EVENT_SOURCE, "A"),
+        ('import cable from "actioncable"; cable.createConsumer("/cable")', Api.ACTION_CABLE, "/cable"),
         ('const sr = require("@microsoft/signalr"); new sr.HubConnectionBuilder()', Api.SIGNALR, ""),
     ],
 )
@@ -139,6 +156,10 @@ def test_the_library_and_the_class_of_an_opening_are_known(code: str, constructo
         'import { ErrorEvent } from "eventsource"; new ErrorEvent("a")',
         'const es = require("eventsource"); new es.Parser(A)',
         "class EventSourcePolyfill {}; new EventSourcePolyfill(A)",
+        'import { makeServer } from "graphql-ws/lib/server"; makeServer({ schema })',
+        'import { createClient } from "./graphql-ws/lib/client"; createClient({ url: A })',
+        'import { Emitter } from "sockjs-client/lib/event/emitter"; new Emitter()',
+        'import { Parser } from "@stomp/stompjs/esm6/parser"; new Parser(A)',
     ],
 )
 def test_other_classes_open_no_event_stream(code: str) -> None:

@@ -1,7 +1,7 @@
 """Calls that open a connection, found by the names that a file imports."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tree_sitter import Node
@@ -12,12 +12,12 @@ from wscheck.model.code_facts import Api
 CANDIDATE = re.compile(
     rb"\bio\s*(?:\.connect\s*)?\(|(?i:socket\.io-client)|socket\.io(?:\.esm)?(?:\.min)?\.js"
     rb"|\bWebSocket\b|\bEventSource\b|\bReconnectingWebSocket\b|\bSockJS\b|\bfetchEventSource\b"
-    rb"|\b(?:EventSourcePolyfill|ReconnectingEventSource)\b|[\"'](?:reconnecting-)?eventsource[\"']"
+    rb"|\b(?:EventSourcePolyfill|ReconnectingEventSource)\b|[\"'](?:reconnecting-)?eventsource[\"'/]"
     rb"|[\"'](?:event-source-polyfill|sse\.js)\b"
     rb"|\b(?:sockjs-client|reconnecting-websocket|partysocket|isomorphic-ws)\b"
     rb"|\buse(?:WebSocket|SocketIO|EventSource)\b|@stomp/|\b(?:pusher-js|laravel-echo|graphql-ws|actioncable|centrifuge)\b"
-    rb"|[\"']phoenix[\"']|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\(|@supabase/"
-    rb"|[\"']mqtt(?:/dist/|[\"'])"
+    rb"|[\"']phoenix[\"'/]|@microsoft/signalr|\bsubscriptions-transport-ws\b|\bsupabase\w*\s*\.\s*channel\(|@supabase/"
+    rb"|[\"']mqtt[\"'/]"
 )
 """Text that a file with an opening call contains. Other files need not be parsed."""
 
@@ -50,6 +50,7 @@ _CONSTRUCTORS = {
 _FUNCTIONS = {
     ("graphql-ws", "createClient"): Api.GRAPHQL,
     ("@rails/actioncable", "createConsumer"): Api.ACTION_CABLE,
+    ("actioncable", "createConsumer"): Api.ACTION_CABLE,
     ("@microsoft/fetch-event-source", "fetchEventSource"): Api.EVENT_SOURCE,
     ("mqtt", "connect"): Api.MQTT,
     ("mqtt", "connectAsync"): Api.MQTT,
@@ -154,8 +155,22 @@ def _library(call: Node, bindings: dict[str, Binding]) -> str:
     while called is not None and called.type == "member_expression":
         called = called.child_by_field_name("object")
     binding = bindings.get(node_text(called))
-    scope, slash, rest = binding.module.partition("/") if binding is not None else ("", "", "")
+    return _package(binding.module) if binding is not None else ""
+
+
+def _package(module: str) -> str:
+    """Return the npm package of a module, without the path inside the package."""
+    scope, slash, rest = module.partition("/")
     return f"{scope}/{rest.partition('/')[0]}" if slash and scope.startswith("@") else scope
+
+
+def _api_of(table: Mapping[tuple[str, str], Api], module: str, export: str) -> Api | None:
+    """Return the interface of an export. A file in a package, such as `graphql-ws/lib/client`, exports the same names.
+
+    A path that the table itself contains has other exports than its package (`partysocket/react`).
+    """
+    own = any(module == each for each, _ in table)
+    return table.get((module if own else _package(module), export))
 
 
 def _supabase_clients(source: SourceCode, bindings: dict[str, Binding]) -> dict[str, Binding]:
@@ -180,7 +195,7 @@ def _arguments(call: Node) -> tuple[Node, ...]:
 
 def _hook_api(node: Node, bindings: dict[str, Binding]) -> Api | None:
     binding = bindings.get(node_text(node.child_by_field_name("function")))
-    return _HOOKS.get((binding.module.partition("/dist")[0], binding.export)) if binding is not None else None
+    return _api_of(_HOOKS, binding.module, binding.export) if binding is not None else None
 
 
 def _url_expression(call: Node, api: Api, arguments: tuple[Node, ...]) -> Node | None:
@@ -313,12 +328,11 @@ def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | N
         return Api.SUPABASE
     if binding is None:
         return None
-    binding = binding._replace(module=binding.module.partition("/dist/")[0])
-    if (binding.module, binding.export, member) == ("@stomp/stompjs", "Stomp", "client"):
+    if (_package(binding.module), binding.export, member) == ("@stomp/stompjs", "Stomp", "client"):
         return Api.STOMP
     if binding.export in ("*", "default") and member:
-        return _FUNCTIONS.get((binding.module, member))
-    return _FUNCTIONS.get((binding.module, binding.export)) if not member else None
+        return _api_of(_FUNCTIONS, binding.module, member)
+    return _api_of(_FUNCTIONS, binding.module, binding.export) if not member else None
 
 
 def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
@@ -334,18 +348,16 @@ def _constructed_api(call: Node, bindings: dict[str, Binding], declared: frozens
             constructor.child_by_field_name("property"),
         )
         if holder in bindings and bindings[holder].export in ("*", "default"):  # a CommonJS module is its default
-            return _CONSTRUCTORS.get((bindings[holder].module, node_text(member)))  # new signalR.HubConnectionBuilder()
+            return _api_of(_CONSTRUCTORS, bindings[holder].module, node_text(member))  # new signalR.HubConnection...()
         name = node_text(member) if holder in _GLOBALS else name
     binding = bindings.get(name)
     if binding is not None:
         if _SOCKET_IO_MODULE.search(binding.module):
             # A function may be called with new: `new (io as any)(url)`.
             return Api.SOCKET_IO if binding.export in ("Manager", *_SOCKET_IO_EXPORTS) else None
-        return (
-            Api.WEBSOCKET
-            if binding.module in _WEBSOCKET_MODULES
-            else _CONSTRUCTORS.get((binding.module, binding.export))
-        )
+        is_file = binding.export == "default" and _package(binding.module) in _WEBSOCKET_MODULES
+        is_websocket = binding.module in _WEBSOCKET_MODULES or is_file
+        return Api.WEBSOCKET if is_websocket else _api_of(_CONSTRUCTORS, binding.module, binding.export)
     if name in declared:
         return None
     return _GLOBAL_CONSTRUCTORS.get(name)
