@@ -78,3 +78,37 @@ def test_a_document_in_a_frame_is_not_a_page(tmp_path: Path) -> None:
     shown[1]["request"] = {**shown[1]["request"], "url": "http://localhost/frame"}
     pages = read_har_files([har(tmp_path / "page.har", *shown, connection(100.0), creator="Playwright")]).pages
     assert [page.url for page in pages] == ["http://localhost/"]
+
+
+def plain_socket(seconds: list[float], url: str = "ws://localhost/feed?room=1") -> dict[str, Any]:
+    """A websocket without an own protocol that received a message at each of the `seconds` after `STARTED_AT`."""
+    frames = [
+        {"type": "receive", "time": STARTED_AT + each, "opcode": 1, "data": f'{{"n":{each}}}'} for each in seconds
+    ]
+    when = f"2026-11-23T16:05:{39.181 + seconds[0]:06.3f}Z"
+    return entry(url, 101, startedDateTime=when, time=-1, pageref="page_1", _webSocketMessages=frames)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "verdict"),
+    [
+        pytest.param([0, 1], [2, 5], Verdict.INCONCLUSIVE, id="silent since"),
+        pytest.param([0, 2.1], [2, 5], Verdict.INCONCLUSIVE, id="silent after the next one opened"),
+        pytest.param([0, 4], [2, 5], Verdict.FAILED, id="a message beside the next one"),
+    ],
+)
+def test_a_plain_websocket_by_playwright_is_open_until_its_last_message(
+    tmp_path: Path, first: list[float], second: list[float], verdict: Verdict
+) -> None:
+    sockets = plain_socket(first), plain_socket(second, "ws://localhost/feed?room=2")
+    path = har(tmp_path / "page.har", *sockets, document(204, "page_1", "59.000"), creator="Playwright")
+    report = evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page")
+    assert report.verdict is verdict
+    assert ("it does not show when a websocket ended" in report.reason) is (verdict is Verdict.INCONCLUSIVE)
+
+
+def test_one_plain_websocket_by_playwright_passes(tmp_path: Path) -> None:
+    sockets = plain_socket([0, 1]), plain_socket([2, 5], "ws://localhost/other")
+    path = har(tmp_path / "page.har", *sockets, document(204, "page_1", "59.000"), creator="Playwright")
+    report = evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page")
+    assert report.verdict is Verdict.PASSED, report.reason

@@ -7,8 +7,8 @@ import binascii
 import glob
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -58,6 +58,13 @@ _SID_PARAMETER = re.compile(r"[?&]sid=([^&#]+)")
 NO_OPENERS = (
     "A HAR file by Playwright contains neither the code that opened a connection nor the end of a websocket that was "
     "cut. `wscheck browser --cdp URL -- npx playwright test` observes both."
+)
+UNSEEN_S = 0.25
+"""Seconds. A websocket was open beside the next one if it has a message that is later than its opening by this much."""
+
+NO_ENDS = (
+    "it does not show when a websocket ended, so that it is unknown whether an earlier one was still open when the "
+    "page opened the next one"
 )
 NO_MESSAGES = "it lists Socket.IO websockets without their messages"
 NO_BODIES = "it contains no response bodies, so long polling cannot be read"
@@ -324,6 +331,7 @@ class _HarReader:
         }
         self._tab_labels: dict[str, str] = {}
         self._first_document = 1
+        self._has_unseen_end = False
         for entry in har.entries:
             is_script = entry.resource_type == "script" or ".map" in entry.request.url
             if is_script and (text := har.body(entry)):
@@ -395,6 +403,8 @@ class _HarReader:
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_MESSAGES}")
         if polls and not any(self.har.payload(entry) for entry in polls):
             yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_BODIES}")
+        if self._has_unseen_end:
+            yield NotEvaluated(at=at, source=SOURCE_HAR, path=path, reason=f"{path}: {NO_ENDS}")
         for count, what in (
             (self.har.invalid_connections, "entries that may be of connections"),
             (self.har.invalid_messages, "messages of connections"),
@@ -440,8 +450,11 @@ class _HarReader:
         for frame in frames:
             outgoing = frame.type == "send"
             yield frame.at, _FRAME, partial(traffic.on_frame, key, frame.at, frame.content(), outgoing=outgoing)
-        if (closed_at := self._closed_at(entry, frames[-1].at if frames else at)) is not None:
+        last_activity = frames[-1].at if frames else at
+        if (closed_at := self._closed_at(entry, last_activity)) is not None:
             yield closed_at, _END, lambda: traffic.on_closed(key, closed_at)
+        elif id(entry) in self._perhaps_ended:
+            yield last_activity, _END, lambda: self._end_unseen(key, last_activity)
 
     def _stream(self, entry: HarEntry, key: str) -> Iterator[TrafficStep]:
         """Yield the steps of a stream of server-sent events.
@@ -476,6 +489,30 @@ class _HarReader:
         if self.har.by_playwright or entry.frames is None:
             return None
         return entry.ended_at if entry.frames and entry.ended_at > last_activity + CLOSE_DELAY_S else None
+
+    def _end_unseen(self, key: str, at: float) -> None:
+        """Count a websocket as open only until its last message, unless it has ended before."""
+        if self._traffic.is_open(key):
+            self._has_unseen_end = True
+            self._traffic.on_closed(key, at)
+
+    @cached_property
+    def _perhaps_ended(self) -> frozenset[int]:
+        """The `id` of each entry of a websocket that may have ended when the page opened the next one to its endpoint.
+
+        Playwright records no end of a websocket. A message that it sends or receives later shows that it was open.
+        """
+        last: dict[Hashable, HarEntry] = {}
+        found = set()
+        for entry in sorted(self._entries, key=lambda each: each.at):
+            says_end = self._traffic.reads_request(entry.request.url)
+            if not self.har.by_playwright or not entry.is_websocket or says_end or entry.response.status >= 400:
+                continue
+            key = self._target_id(entry), self._document(entry), entry.request.url.partition("?")[0]
+            before, last[key] = last.get(key), entry
+            if before is not None and max((frame.at for frame in before.frames or ()), default=0) < entry.at + UNSEEN_S:
+                found.add(id(before))
+        return frozenset(found)
 
     # --- pages --------------------------------------------------------------------------------------------------
 

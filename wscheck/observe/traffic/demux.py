@@ -137,6 +137,11 @@ class TrafficDemux:
         """Return whether an HTTP request belongs to a connection of some protocol."""
         return recognise(Opening(url=url, transport=Transport.POLLING)) is not None
 
+    def is_open(self, key: str) -> bool:
+        """Return whether the WebSocket or stream `key` is open, as far as the traffic shows."""
+        exchange = self._exchanges.get(key)
+        return exchange is not None and not exchange.session.ended
+
     # --- requests -----------------------------------------------------------------------------------------------
 
     def on_request(
