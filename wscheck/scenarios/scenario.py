@@ -26,7 +26,7 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
 
 
 class PhaseFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server did with the connections of a scenario.
+    """Figures of a scenario: what the server did with its connections.
 
     opened       connections that it accepted
     stayed       those of them that it did not end

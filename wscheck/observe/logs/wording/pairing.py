@@ -7,7 +7,7 @@ and later in a line of the other. These lines also contain the user: a value tha
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, pairwise
 from typing import NamedTuple
@@ -20,7 +20,6 @@ from wscheck.observe.logs.vocabulary import (
     DISCONNECTED,
     NEW,
     OLD,
-    REFUSED,
     REPLACED,
     SID,
     USER,
@@ -37,8 +36,14 @@ from wscheck.observe.logs.wording.id_places import (
     names_connections,
     share,
 )
-from wscheck.observe.logs.wording.messages import ParsedMessage
-from wscheck.observe.logs.wording.pieces import REASON_SIGNS, SLOT, Slot, may_be_id
+from wscheck.observe.logs.wording.pieces import REASON_SIGNS, SLOT
+from wscheck.observe.logs.wording.server_words import (
+    ADDRESS,
+    EMAIL,
+    MIN_PAIRS,
+    is_number_of_prefix,
+    may_identify_client,
+)
 from wscheck.observe.logs.wording.statements import (
     Group,
     Reading,
@@ -52,20 +57,11 @@ from wscheck.observe.logs.wording.statements import (
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     FOREIGN_NOUNS,
-    HOLDER_NOUNS,
-    NEGATIONS,
     REFUSALS,
     WORK_NOUNS,
-    is_ordinary,
     replaces,
     word_parts,
 )
-
-MIN_PAIRS = 2
-"""Smallest number of ids with a start and an end that show a pair of statements."""
-
-NEAR = 4
-"""Largest distance of two lines about the same end of a connection of a user."""
 
 MIN_LIFE_S = 1.0
 """Half of the connections live at least this long (seconds). A shorter time is that of a request, or of one event told
@@ -95,125 +91,6 @@ MOST = 0.8
 MAX_ORDINARY = 0.5
 """Largest share of the ends that follow the opening of a newer connection if the statement reports ordinary ends."""
 
-MAX_OCCURRENCES = 6
-"""Number of lines up to which a value may be the id of one connection."""
-
-
-# --- words and names --------------------------------------------------------------------------------------------------
-
-
-class EveryWord:
-    """Container of every word that does not end with "=", to parse a log before the words of its server are known."""
-
-    def __contains__(self, word: object) -> bool:
-        return not str(word).endswith("=")
-
-
-def fixed_words(messages: Sequence[ParsedMessage]) -> frozenset[str]:
-    """Return the words of the server in messages that were parsed with `EveryWord`, without the names of users.
-
-    Two different words at one place mean events if they occur with the same id ("bound", "unbound"). They are names if
-    they never do ("ann", "ben"). A word at a place where other lines have a value is a name too.
-    """
-    alternatives: dict[tuple[str, tuple[str, ...], int], dict[str, list[int]]] = {}
-    words, valued = set[str](), set[tuple[str, tuple[str, ...], int]]()
-    for number, message in enumerate(messages):
-        for at, piece in enumerate(message.pattern):
-            if piece == SLOT:
-                valued.add((message.prefix, (*message.pattern[:at], *message.pattern[at + 1 :]), at))
-            elif message.pieces[at][0].isalpha() and not is_ordinary(message.pieces[at]):
-                words.add(piece)
-                rest = (message.prefix, (*message.pattern[:at], *message.pattern[at + 1 :]), at)
-                alternatives.setdefault(rest, {}).setdefault(piece, []).append(number)
-    ids = _connection_ids(messages)
-    names, places = set[str](), Counter(word for choice in alternatives.values() if len(choice) > 1 for word in choice)
-    for rest, choice in alternatives.items():
-        if rest in valued:
-            names.update(choice)  # "QueenB" where other lines have "k1ng"
-        elif len(choice) > 1:
-            seen = {word: {each for n in lines for each in ids[n]} for word, lines in choice.items()}
-            names |= _names_among(seen) if any(seen.values()) else _returning(choice, places)
-    return frozenset(words - names) | _event_keys(messages, ids)
-
-
-def _event_keys(messages: Sequence[ParsedMessage], ids: Sequence[Sequence[str]]) -> set[str]:
-    """Return the keys whose values name events, and these values. For `state=LOCKED`, these are "state=" and "locked".
-
-    A key names events if it has few different values, and if most ids occur with several of them.
-    """
-    seen = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
-    for message, own in zip(messages, ids, strict=True):
-        for slot in (slot for _, slot in message.values if slot.keyed and slot.label):
-            for each in own if _EVENT.fullmatch(slot.value) is not None else ():
-                seen[slot.label][each].add(slot.value.lower())
-    found = set[str]()
-    for label, by_id in seen.items():
-        events = {value for values in by_id.values() for value in values}
-        if len(events) <= MAX_EVENTS and 2 * sum(len(values) > 1 for values in by_id.values()) > len(by_id):
-            found |= {f"{label}=", *events}
-    return found
-
-
-_EVENT = lazy_pattern(r"[A-Za-z]{2,20}(?:[_.:-][A-Za-z]{2,20}){0,3}")
-MAX_EVENTS = 12
-"""Largest number of different values of a key that tells events."""
-
-
-def _names_among(seen: Mapping[str, Collection[str]]) -> set[str]:
-    """Return the words that are names, such as names of users, rather than words for events.
-
-    The words for a start and for an end occur with the same ids. A name occurs with its own ids only.
-
-    seen  dict of word to the ids on its lines
-    """
-    events = {
-        word
-        for one, other in combinations(seen, 2)
-        if not set(seen[one]).isdisjoint(seen[other])
-        for word in (one, other)
-    }
-    return set(seen) - events if len(seen) - len(events) > 1 else set()
-
-
-def _returning(choice: Collection[str], places: Mapping[str, int]) -> set[str]:
-    """Return the words of `choice` that alternate with other words at several places, so that they may be names.
-
-    In a log without ids, the name of a user occurs in several messages: "ann came", "ben came", "ann left", "ben left".
-    Return an empty set if there is only one such word.
-
-    choice  words that alternate at one place of messages that are otherwise equal
-    places  dict of word to the number of places in the log at which it alternates with other words
-    """
-    again = {word for word in choice if places[word] > 1}
-    return again if len(again) > 1 else set()
-
-
-def _connection_ids(messages: Sequence[ParsedMessage]) -> list[list[str]]:
-    """Return for each message the values that may identify a connection: values that only some messages contain."""
-    found = [
-        [slot.value for place, slot in message.values if _is_candidate(slot) and not _is_number(place, slot.value)]
-        for message in messages
-    ]
-    times = Counter(value for values in found for value in set(values))
-    rare = {value for value, count in times.items() if 2 <= count <= MAX_OCCURRENCES}
-    common = {value for value, count in times.items() if count > MAX_OCCURRENCES and 2 * count < len(messages)}
-    known = rare if len(rare) >= MIN_PAIRS else common
-    return [[value for value in values if value in known] for values in found]
-
-
-_ADDRESS = lazy_pattern(r"(?:\d{1,3}\.){3}\d{1,3}(?::\d{2,5})?")
-_EMAIL = lazy_pattern(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,4}")
-_PROCESS = lazy_pattern(r"\d+\.\d+\.\d+")
-"""Process of Erlang or Elixir, without its brackets."""
-
-
-def _is_candidate(slot: Slot) -> bool:
-    """Return whether a value may identify a connection or a client. A client may be known by its address alone."""
-    return any((may_be_id(slot), _ADDRESS.fullmatch(slot.value), _PROCESS.fullmatch(slot.value)))
-
-
-# --- pairs ------------------------------------------------------------------------------------------------------------
-
 
 class Column(msgspec.Struct):
     """Values at one place in the lines of a statement (one logging call of the server).
@@ -242,7 +119,7 @@ class StatementPair(NamedTuple):
     ids: int
 
 
-class Opening(NamedTuple):
+class OpeningStatement(NamedTuple):
     """Statement that reports the start of connections: the values at the places of connection id and user."""
 
     sids: Column
@@ -291,7 +168,7 @@ class Pairing:
         for place, slots in group.columns.items():
             if 2 * sum(slot is not None for slot in slots) < len(slots):
                 continue
-            if not are_mostly(_is_candidate, slots):
+            if not are_mostly(may_identify_client, slots):
                 continue
             lines: dict[str, list[int]] = {}
             for at, slot in zip(self._at[id(group)], slots, strict=True):
@@ -382,7 +259,7 @@ class Pairing:
             may_count = not is_weak_user_label(label) and counts_up(own)
             if not is_user_label(label) and (has_socket_form(own) or may_count):
                 continue
-            of = _owner(sid, column)
+            of = users_by_id(sid, column)
             repeats = [value for value, user in of.items() if user in ended.get(value, ())]
             points = 4 * is_user_label(label) + 2 * is_weak_user_label(label) - 3 * (is_sid_label(label))
             common = sum(value in ended for value in of)
@@ -392,7 +269,7 @@ class Pairing:
             points += 3 * is_kept - 5 * varies + 2 * (len(column.lines) < column.count)
             if place[0] == "#" and not is_kept:
                 continue
-            points -= 3 * (_ADDRESS.fullmatch(next(iter(column.lines))) is not None) + (place[0] == "#")
+            points -= 3 * (ADDRESS.fullmatch(next(iter(column.lines))) is not None) + (place[0] == "#")
             is_other_thing = label in _PLACES_OF_SERVERS or label_stem(label) in FOREIGN_NOUNS | WORK_NOUNS
             if is_other_thing and (end is None or self.is_usually_shared(StatementPair(sid, end, len(repeats)), place)):
                 points -= 4
@@ -409,7 +286,7 @@ class Pairing:
         """Return the ids in the statements that may report the end of what `start` begins, `first` before others."""
         return [*first, *(pair.end for pair in self.pairs if pair.start is start and pair.end not in first)]
 
-    def further_openings(self, first: Opening) -> Iterator[Opening]:
+    def further_openings(self, first: OpeningStatement) -> Iterator[OpeningStatement]:
         """Yield each further statement that starts connections.
 
         A server may report the start of some connections in other words, for example of those that take the place of an
@@ -431,7 +308,7 @@ class Pairing:
             if users and share(list(start.lines), ended) >= MOST_ENDED:
                 met.add(id(start.group))
                 known.update(start.lines)
-                yield Opening(start, users[0])
+                yield OpeningStatement(start, users[0])
 
     def is_same_user(self, start: Column, user: str) -> bool:
         """Return whether the values in `start` and the values at the place `user` are two names of the same users.
@@ -470,12 +347,12 @@ class Pairing:
         told = start.group.kind == CONNECTED and end.group.kind == DISCONNECTED
         if not told or not all(map(_names_connection, (start.group, end.group))):
             return False
-        if all(map(_EMAIL.fullmatch, start.lines)):
+        if all(map(EMAIL.fullmatch, start.lines)):
             return True
-        named = all(any(map(str.isalpha, value)) for value in start.lines) and not _are_addresses(start)
+        named = all(any(map(str.isalpha, value)) for value in start.lines) and not are_addresses(start)
         return named and all(self._is_alternating(value, start, end) for value in start.lines)
 
-    def is_decisive(self, openings: Sequence[Opening], pair: StatementPair) -> bool:
+    def is_decisive(self, openings: Sequence[OpeningStatement], pair: StatementPair) -> bool:
         """Return whether the structure alone leaves no doubt that statements start and end connections, in any words.
 
         The server gives each connection an id of its own, which begins once and ends at most once. Several users have
@@ -505,7 +382,7 @@ class Pairing:
         """Return whether most returning users have several ids open at once. Such ids are of jobs, not connections."""
         users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
-        for value, whose in _owner(pair.start, users).items():
+        for value, whose in users_by_id(pair.start, users).items():
             if value in pair.end.lines:
                 spans[whose].append((pair.start.lines[value][0], pair.end.lines[value][0]))
         returning = [sorted(each) for each in spans.values() if len(each) > 1]
@@ -558,7 +435,7 @@ class Pairing:
             return False
         last = {value: max((at for one in signs for at in one.lines.get(value, ())), default=0) for value in sid.lines}
         by_user = defaultdict[str, list[str]](list)
-        for value, user in _owner(sid, users).items():
+        for value, user in users_by_id(sid, users).items():
             by_user[user].append(value)
         returning = [sorted(each, key=lambda value: sid.lines[value][0]) for each in by_user.values() if len(each) > 1]
 
@@ -606,7 +483,7 @@ class Pairing:
     # --- replacements -------------------------------------------------------------------------------------------------
 
     def replacements(
-        self, openings: Sequence[Opening], ends: Sequence[Column]
+        self, openings: Sequence[OpeningStatement], ends: Sequence[Column]
     ) -> Iterator[tuple[Group, dict[str, str]]]:
         """Yield the statements that report that a newer connection replaced an older one, with the places of the ids.
 
@@ -616,7 +493,7 @@ class Pairing:
         openings  the statements that report the start of connections
         ends      ids in the lines of each statement that may report the end of connections
         """
-        owner = {value: user for sids, users in openings for value, user in _owner(sids, users).items()}
+        owner = {value: user for sids, users in openings for value, user in users_by_id(sids, users).items()}
         opened = {value: lines[0] for sids, _ in openings for value, lines in sids.lines.items()}
         by_user = defaultdict[str, list[tuple[int, str]]](list)
         for value, user in owner.items():
@@ -743,10 +620,6 @@ def _in_order(times: Sequence[float | None]) -> list[int]:
     return sorted(order, key=lambda at: filled[at])
 
 
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[(len(values) - 1) // 2]
-
-
 _METHODS = frozenset(("get", "head", "post", "put", "patch", "delete", "options"))
 """Methods of HTTP. The line of a request says when it was answered, and not that something starts or ends."""
 
@@ -795,14 +668,15 @@ def _names_users(end: Column, user: str, sid: Column) -> bool:
 
 def _is_number_tag(column: Column) -> bool:
     """Return whether the values are numbers in the prefix, which identify a process or a thread."""
-    return all(_is_number(column.place, value) for value in column.lines)
+    return all(is_number_of_prefix(column.place, value) for value in column.lines)
 
 
-def _is_number(place: str, value: str) -> bool:
-    return place[0] == "#" and value.isdigit()
+def are_addresses(column: Column) -> bool:
+    """Return whether all values are addresses. An address is taken for a user only if nothing else can be the user."""
+    return column.place.endswith("@") or all(ADDRESS.fullmatch(value) is not None for value in column.lines)
 
 
-def _owner(sid: Column, user: Column) -> dict[str, str]:
+def users_by_id(sid: Column, user: Column) -> dict[str, str]:
     """Return a dict of socket id to the user on the first line that contains this id."""
     by_line = {at: value for value, lines in user.lines.items() for at in lines}
     return {value: by_line[lines[0]] for value, lines in sid.lines.items() if lines[0] in by_line}
@@ -817,173 +691,3 @@ def _attributes(sid: Column) -> dict[str, set[str]]:
             if value is not None and slot is not None and place != sid.place:
                 found[value].add(slot.value)
     return found
-
-
-# --- readings ---------------------------------------------------------------------------------------------------------
-
-
-def learn_structure(
-    rows: Sequence[Row], times: Sequence[float | None], words: Container[str] = ()
-) -> dict[Statement, Reading]:
-    """Return the readings of the statements that, by the structure of the log, start, end and replace connections."""
-    pairing = Pairing(rows, times, words)
-    chosen = _best_pair(pairing)
-    if chosen is None:
-        return pairing.living()
-    pair, user, sure = chosen
-    is_by_user = user == pair.start.place
-    openings, ends = ([], pairing.ends(pair.start, pair.end)) if is_by_user else _openings(pairing, pair, user)
-    certain = sure and (_tells_of_connections(pair) or (not is_by_user and pairing.is_decisive(openings, pair)))
-    found = dict[Statement, Reading]()
-
-    def add(group: Group, kind: str, places: Mapping[str, str | None]) -> None:
-        opens = group.statement in found and kind == REPLACED
-        reading = make_reading(group, kind, places, certain=certain, by_structure=True)
-        found[group.statement] = reading._replace(opens=opens)
-
-    if is_by_user:
-        add(pair.start.group, CONNECTED, {USER: user})
-    for sids, users in openings:
-        add(sids.group, CONNECTED, {SID: sids.place, USER: users.place})
-    ends = _without_errors(ends, pair, openings[0].users if openings else None)
-    for group, places in pairing.replacements(openings, ends) if openings else ():
-        add(group, REPLACED, places)
-    for group, place in pairing.refusals(pair.start.group, user):
-        add(group, REFUSED, {USER: place})
-    ended = defaultdict[str, list[int]](list)
-    for end in ends:
-        fresh = [
-            (value, at)
-            for value, lines in end.lines.items()
-            for at in lines
-            if not any(not is_by_user or abs(at - other) <= NEAR for other in ended[value])
-        ]
-        if end.group.statement not in found and 2 * len(fresh) >= end.count:
-            for value, at in fresh:
-                ended[value].append(at)
-            places = {USER if is_by_user else SID: end.place}
-            add(end.group, DISCONNECTED, places)
-            for group in pairing.with_reasons(end.group):
-                if group.statement not in found:
-                    add(group, DISCONNECTED, places)
-    return found
-
-
-def _openings(pairing: Pairing, pair: StatementPair, user: str) -> tuple[list[Opening], list[Column]]:
-    """Return the statements that start connections, that of `pair` first, and the ids in those that may end them."""
-    first = Opening(pair.start, pairing.column(pair.start.group, user))
-    ends = {id(end.group): end for end in pairing.ends(pair.start, pair.end)}
-    openings = [first]
-    for opening in pairing.further_openings(first):
-        openings.append(opening)
-        for end in pairing.ends(opening.sids):
-            ends.setdefault(id(end.group), end)
-    starts = {id(sids.group) for sids, _ in openings}
-    return openings, [end for end in ends.values() if id(end.group) not in starts]
-
-
-def _best_pair(pairing: Pairing) -> tuple[StatementPair, str, bool] | None:
-    """Return the pair that most probably starts and ends connections, with the place of the user in its start lines.
-
-    The last value returned is True if this place is certain. Return None if there is no such pair.
-    """
-    best: tuple[tuple[int, ...], StatementPair, str, bool] | None = None
-    shared = set[tuple[int, int]]()
-    for pair in pairing.pairs:
-        start, end = pair.start.group, pair.end.group
-        if (start.kind == DISCONNECTED and start.is_plain) or (end.kind == CONNECTED and end.is_plain):
-            continue
-        user, sure = pairing.find_user(pair.start, pair.end)
-        if user is not None and not _speaks(pair) and pairing.is_usually_shared(pair, user):
-            shared.add((id(start), id(end)))
-        if (id(start), id(end)) in shared:
-            continue
-        if user is not None and (pairing.is_same_user(pair.start, user) or _is_returning_user(pair.start)):
-            user = None
-        by_user = user is None and _may_be_user(pair.start)
-        if by_user and pair.start.place.endswith("@") and pairing.names_user_at_end(pair.start, pair.end):
-            continue
-        if user is None and not by_user:
-            continue
-        told = 2 * (start.kind == CONNECTED) + 2 * (end.kind == DISCONNECTED)
-        nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-        told += nouns - 2 * _are_addresses(pairing.column(start, user or pair.start.place))
-        rank = (told, not by_user, pair.ids, len(pair.start.lines), -_last(pair.start), _last(pair.end))
-        if best is None or rank > best[0]:
-            best = rank, pair, user or pair.start.place, pairing.is_sure_user(pair) if by_user else sure
-    return best[1:] if best is not None else None
-
-
-def _without_errors(ends: Sequence[Column], pair: StatementPair, users: Column | None) -> list[Column]:
-    """Return `ends` without the statements that report errors: a connection may stay open after an error.
-
-    Return all of `ends` if none of them says in its words that connections end. A statement about errors also stays if
-    statements with such words name most of its users.
-
-    users  column with the users in the statement that starts connections, None if the users are the ids of the pair
-    """
-    told = [end for end in ends if _tells_end(pair.start, end)]
-    if not told:
-        return list(ends)
-    owner = _owner(pair.start, users) if users is not None else {value: value for value in pair.start.lines}
-    leaving = {owner[value] for end in told for value in end.lines if value in owner}
-
-    def is_end(end: Column) -> bool:
-        its_users = [owner[value] for value in end.lines if value in owner]
-        return end in told or end.group.words.isdisjoint(NEGATIONS) or share(its_users, leaving) >= MOST
-
-    return [end for end in ends if is_end(end)]
-
-
-def _tells_end(start: Column, end: Column) -> bool:
-    """Return whether a word of `end` reports an end, or is the opposite of a word of `start`: "bound", "unbound"."""
-    words = end.group.words
-    return end.group.kind == DISCONNECTED or any(
-        f"{sign}{word}" in words for sign in _OPPOSITES for word in start.group.words
-    )
-
-
-_OPPOSITES = ("un", "dis", "de")
-
-
-def _may_be_user(column: Column) -> bool:
-    """Return whether the values may be users who return, in a log that contains no ids of connections."""
-    is_thread = column.place[0] == "#" and any(value[-1:].isdigit() for value in column.lines)
-    if len(column.lines) <= 1 or column.count <= len(column.lines) or is_thread:
-        return False
-    label = column.group.label(column.place)
-    return is_user_label(label) or is_weak_user_label(label) or not counts_up(column.group.values(column.place))
-
-
-def _is_returning_user(column: Column) -> bool:
-    """Return whether the label of the values names users, and values return: these are no ids of connections."""
-    is_user = is_user_label(column.group.label(column.place))
-    return is_user and column.count > MOST_ONCE * len(column.lines)
-
-
-def _are_addresses(column: Column) -> bool:
-    """Return whether all values are addresses. An address is taken for a user only if nothing else can be the user."""
-    return column.place.endswith("@") or all(_ADDRESS.fullmatch(value) is not None for value in column.lines)
-
-
-def _last(column: Column) -> int:
-    return max(lines[0] for lines in column.lines.values())
-
-
-def _speaks(pair: StatementPair) -> bool:
-    """Return whether at least one word of the two statements is about connections or the users of connections."""
-    start, end = pair.start.group, pair.end.group
-    nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-    return nouns or start.kind == CONNECTED or end.kind == DISCONNECTED
-
-
-def _tells_of_connections(pair: StatementPair) -> bool:
-    """Return whether the two statements of a pair report connections according to their words.
-
-    Otherwise only the order and the repetition of the ids show that they do.
-    """
-    start, end = pair.start.group, pair.end.group
-    nouns = not (start.words | end.words).isdisjoint(CONNECTION_NOUNS | HOLDER_NOUNS)
-    told = start.kind == CONNECTED or end.kind == DISCONNECTED
-    plain = (start.kind == CONNECTED and start.is_plain) or (end.kind == DISCONNECTED and end.is_plain)
-    return pair.ids > MIN_PAIRS and told and (plain or nouns)

@@ -26,10 +26,12 @@ from wscheck.observe.logs.vocabulary import (
 from wscheck.observe.logs.wording.id_places import Ids
 from wscheck.observe.logs.wording.learner import is_bare, learn
 from wscheck.observe.logs.wording.messages import ParsedMessage, parse
-from wscheck.observe.logs.wording.pairing import EveryWord, fixed_words, learn_structure
+from wscheck.observe.logs.wording.pairing import Pairing
 from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.records import MAX_LINE, record_lines, with_fields_below
+from wscheck.observe.logs.wording.server_words import EveryWord, fixed_words
 from wscheck.observe.logs.wording.statements import Reading, Row, Statement, Wording, fit, ids_in
+from wscheck.observe.logs.wording.structure import learn_structure
 
 HEAD = 1 << 20
 """Bytes at the start of a log that are searched completely."""
@@ -214,7 +216,8 @@ class WordingScout:
             if (parsed := parse(message, words)) is not None:
                 rows.append(Row(line, parsed, text))
                 times.append(message.at if message.at is not None else self._timestamps.find(parsed.stamp))
-        found = {each: reading for each, reading in learn_structure(rows, times, words).items() if reading.needles}
+        learned = learn_structure(Pairing(rows, times, words))
+        found = {each: reading for each, reading in learned.items() if reading.needles}
         new = self._use_structure(found, rows, words) if found else {}
         start = self._lines[before][0]
         return [row for row in rows if row.message.statement in new and row.line < start]
