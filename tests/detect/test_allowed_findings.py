@@ -117,3 +117,9 @@ def test_a_finding_is_compared_with_few_of_many_entries(monkeypatch: pytest.Monk
     assert len(decision.allowed) == 300 and [each.user for each in decision.findings] == ["ann"]
     assert len(allow_notes(found, AllowList(entries=tuple(entries)))) == 0
     assert len(compared) < 1000
+
+
+@pytest.mark.timeout(10)
+def test_a_long_user_is_compared_with_the_starts_of_entries_only() -> None:
+    entries = (AllowEntry(rule="multiple-connections", user="u*"), AllowEntry(rule="multiple-connections"))
+    assert len(decide(finding(user="u" * 500_000), entries=entries).allowed) == 1

@@ -191,7 +191,7 @@ def _has_valid_port(address: str) -> bool:
 
 def redact_url(address: str) -> str:
     """Return the URL without user, password and query, for reports."""
-    return re.sub(r"\?.*", "?(hidden)", re.sub(r"[^/\s]*@", "", address))
+    return re.sub(r"\?.*", "?(hidden)", re.sub(r"(?<![^/\s])[^/\s]*@", "", address))
 
 
 def parse_http_url(raw: Any) -> str:

@@ -68,11 +68,12 @@ class _EntryIndex:
         for number, entry in enumerate(dict.fromkeys(entries)):
             start = _WILDCARD.split(entry.user or "", maxsplit=1)[0]
             self._by_start.setdefault((entry.rule, start), []).append(_Pattern(number, entry))
+        self._lengths = {len(start) for _, start in self._by_start}
 
     def matching(self, finding: Finding) -> list[AllowEntry]:
         """Return the entries that match the finding, in the order of the allow-list."""
         user = finding.user or ""
-        starts = ((finding.rule, user[:length]) for length in range(len(user) + 1))
+        starts = ((finding.rule, user[:length]) for length in self._lengths if length <= len(user))
         patterns = [pattern for start in starts for pattern in self._by_start.get(start, ())]
         files = list(_files(finding)) if any(pattern.file is not None for pattern in patterns) else []
         found = (pattern for pattern in patterns if pattern.matches(user, files))

@@ -35,7 +35,7 @@ _PACKAGE = re.compile(r"^.*(?:^|[/\\])node_modules/(?P<path>(?P<name>(?:@[\w.-]+
 # Path of a file of Angular in the source maps of its packages: it is that of the build of Angular itself.
 _ANGULAR_BUILD = re.compile(r"^(?:.*/)?[\w.-]+-(?:fastbuild|opt)[\w.-]*/bin/packages/")
 # Folders from which Vite and tools based on it (Nuxt, SvelteKit, Angular) serve each library as one script.
-_PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]*/deps/|/\.angular/cache/.*/deps/|/\.vite/deps/")
+_PREBUNDLED = re.compile(r"/node_modules/\.[\w./-]{0,200}/deps/|/\.angular/cache/.{0,200}/deps/|/\.vite/deps/")
 # Names of webpack's own functions, and of the function that wraps each module: it is named after the module.
 _BUNDLER = re.compile(r"^(__webpack_|options\.factory$|webpackJsonpCallback$|(\([\w-]+\)/)?\./)")
 _FRAMEWORK = re.compile(r"(^|/)@?(react-dom|react|scheduler|vue|svelte|angular|zone\.js|preact|solid-js)([-/@]|$)")

@@ -337,6 +337,10 @@ def test_scripts_in_markup_keep_their_lines(path: str, code: str, context: CallC
     assert (call.context, call.location.line) == (context, line)
 
 
+def test_a_script_without_an_end_does_not_run() -> None:
+    assert opening_calls("index.html", PAGE.removesuffix("</script>\n</html>").encode()) == []
+
+
 def effect(body: str, rest: str = "return <p/>") -> str:
     return f"{IMPORT}function A() {{ const [s, setS] = useState(); useEffect(() => {{ {body} }}, []); {rest} }}"
 

@@ -30,7 +30,7 @@ from wscheck.model.code_facts import Api, CallContext, Cleanup, OpeningCall, Pat
 from wscheck.model.events import CodeLocation
 from wscheck.model.findings import Cause, Confidence, Finding, Severity
 
-_LISTENER = re.compile(rb"socket[\w.?!]*\.on\(", re.I)
+_LISTENER = re.compile(rb"socket[\w.?!]{0,200}\.on\(", re.I)
 _PLACES_NAMED = 6
 _ROUTE = re.compile(r"(?:^|/)\+?page\.\w+$|(?:^|/)(?:pages|routes|views|screens)/")
 """Files of routes, of which a browser shows one at a time."""

@@ -34,7 +34,9 @@ FUNCTIONS = frozenset(
     }
 )
 
-_SCRIPT_ELEMENT = re.compile(rb"<script\b([^>]*)>(.*?)</script\s*>", re.S | re.I)
+_SCRIPT_ELEMENT = re.compile(rb"<script\b([^>]*+)(?:>(.*?)(?:(?P<end></script\s*+>)|\Z)|\Z)", re.S | re.I)
+"""A script, or the rest of the file from a script without an end, which browsers do not run."""
+
 _TYPE_ATTRIBUTE = re.compile(rb"""\btype\s*=\s*["']?([^"'\s>]+)""", re.I)
 _SCRIPT_TYPES = frozenset({b"module", b"text/javascript", b"application/javascript", b"text/babel", b"text/typescript"})
 _NOT_A_LINE_END = re.compile(rb"[^\r\n]")
@@ -162,6 +164,8 @@ def _scripts_only(content: bytes) -> tuple[bytes, bool, tuple[int, int] | None]:
     """
     parts, end, typescript, module_script = [], 0, False, None
     for element in _SCRIPT_ELEMENT.finditer(content):
+        if element["end"] is None:
+            break
         attributes, script = element.group(1), element.group(2)
         declared = _TYPE_ATTRIBUTE.search(attributes)
         if declared is not None and declared.group(1).lower() not in _SCRIPT_TYPES:

@@ -47,12 +47,12 @@ _OPENING = lazy_pattern(
 _RESTARTED = lazy_pattern(r"\bmosquitto version \S+ starting\s*$|\bStarting RabbitMQ \d\S* on Erlang\b")
 _CONNECTED = lazy_pattern(
     r"\bNew (?:client|bridge) connected from (?P<peer>\S+) as (?P<client>.{1,300}) "
-    r"\((?:p\d+, )?c[01], k\d+(?:, u'.*')?\)\.?\s*$"
+    r"\((?:p\d+, )?c[01], k\d+(?:, u'.{0,300}')?\)\.?\s*$"
 )
 _ENDED = lazy_pattern(
-    r"(?:^|:\s|\s\|\s|\d\s)Client (?P<client>.{1,300}?)(?: \[\S+\])?"
+    r"^(?:.{0,200}?(?::\s|\s\|\s|\d\s))??Client (?P<client>.{1,300}?)(?: \[\S+\])?"
     r"(?P<what> already connected, closing old connection| closed its connection| has exceeded timeout, disconnecting"
-    r"|,? disconnected(?:, not authori[sz]ed|,? due to [\w ,]+|: [\w ,]+)?"
+    r"|,? disconnected(?:, not authori[sz]ed|,? due to [\w ,]++|: [\w ,]++)?"
     r"| has been disconnected by administrative action)"
     r"\.?\s*$"
 )

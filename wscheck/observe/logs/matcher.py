@@ -109,8 +109,10 @@ _END = r"(?=[.,;]?(?:\s|$|[)\]}'\"`]))"
 _ARROW = lazy_pattern(rf"(?<![^\s:=(\[{{'\"`])([\w-]{{4,}})\s*(?:->|→|=>|➜)\s*([\w-]{{4,}}){_END}")
 _LITERAL = r"""(?P<mark>["'`])(?P<quoted>[^"'`]+)(?P=mark)[:;,.|]?(?=\s|$)"""
 _WORD = r"(?P<bare>\S+)"
-_REPLACED_OF = lazy_pattern(rf"^\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
-_OF_USER = lazy_pattern(rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*[:=]?\s*(?P<user>{_LITERAL}|{_WORD})""")
+_REPLACED_OF = lazy_pattern(rf"^\s*+[:=]?\s*+(?P<user>{_LITERAL}|{_WORD})(?P<behind>.*)$", re.DOTALL)
+_OF_USER = lazy_pattern(
+    rf"""(?i)\b(?:for|from|by|of|as)\s+user(?:\s?_?id)?\b\s*+[:=]?\s*+(?P<user>{_LITERAL}|{_WORD})"""
+)
 _SINGLE_ID = lazy_pattern(r"^\s*[:–—-]\s*(?P<id>[^\s(){}\[\],;:'\"`]+)$")
 _UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;\"`=]|^'|:$|'$|^[^\W\d]\w*:")
 """Characters in a word that make the end of an id ambiguous."""

@@ -76,8 +76,8 @@ def nested_object_opened_by(text: str, shape: str) -> NestedObject | None:
 MAX_IDLE_LINES = 40
 """Number of lines without an id for a record, after which the record is closed."""
 
-_CLOSING_LINE = lazy_pattern(r"^(?P<before>.*?)[}\])][}\])\s,;]*$")
-_LITERAL = lazy_pattern(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*[+,]?\s*$""")
+_CLOSING_LINE = lazy_pattern(r"^(?P<before>(?:[^}\])\n]|[}\])][}\])\s,;]*+(?!$))*+)[}\])][}\])\s,;]*+$")
+_LITERAL = lazy_pattern(r"""^\s*(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*+[+,]?\s*+$""")
 
 
 class OpenRecord(msgspec.Struct, eq=False):

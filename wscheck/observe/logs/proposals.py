@@ -62,7 +62,9 @@ Read = Callable[[bytes, LogVocabulary], Sequence[Event]]
 
 _EVENTS = {CONNECTED: Connected, DISCONNECTED: Disconnected, REPLACED: Replaced}
 _IDS = {USER: "user", SID: "sid", OLD: "old_sid", NEW: "new_sid"}
-_LAST_KEY = lazy_pattern(r"""(?P<name>[A-Za-z_$][\w$.@-]*)["']?\s*[:=]\s*["'(\[]?\Z""")
+_LAST_KEY = lazy_pattern(
+    r"""(?<![\w$.@-])(?:(?![A-Za-z_$])[\w.@-])*+(?P<name>[A-Za-z_$][\w$.@-]*+)["']?\s*[:=]\s*["'(\[]?\Z"""
+)
 
 
 class MarkerProposal(NamedTuple):

@@ -39,8 +39,8 @@ MAX_TRIES = 8
 
 _QUOTED = rf'"(?:[^"\\]|\\.){{0,{MAX_ID_LENGTH}}}"|' + rf"'[^']{{0,{MAX_ID_LENGTH}}}'|`[^`]{{0,{MAX_ID_LENGTH}}}`"
 _STOP = "[:;,.|]"
-_REST = r"(\S.*?)\s*$"
-_UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;]|^'|'$|=(?!=*$)")
+_REST = r"(\S(?:.*\S)?)\s*$"
+_UNCLEAR_SIGNS = lazy_pattern(r"[(){}\[\],;]|^'|'$|(?<!=)=++(?!$)")
 """Characters that make it unclear where an id starts or ends."""
 _WORD = lazy_pattern(r"\w+")
 

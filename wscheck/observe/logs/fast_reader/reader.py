@@ -86,7 +86,9 @@ _NUMBER = lazy_pattern(r"(?<![\w.:/+-])\d{1,9}(?![\w.:/+-])")
 _LINE_ENDS = ("\n", "\r\n", '\\n"')
 _BEGINS = r"(?:(?<![\w-])|(?<=\x1b\[\dm)|(?<=\x1b\[\d\dm))"
 """Start of a word, also directly after a colour code."""
-_KEY = lazy_pattern(r"""(?P<key>[A-Za-z_][\w.-]*)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$""")
+_KEY = lazy_pattern(
+    r"""(?<![\w.-])(?:(?![A-Za-z_])[\w.-])*+(?P<key>[A-Za-z_][\w.-]*+)\\*["']?\s*[:=]\s*(?P<quote>\\*["']?)$"""
+)
 
 _CONSOLES = (b"nified WebSocket", *NEEDLES)
 

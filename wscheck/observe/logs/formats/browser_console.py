@@ -31,7 +31,8 @@ _LINE = lazy_pattern(
 )
 _ICONS = frozenset("🔍✅📊📱📨🔄🚀\ufe0f")
 _PLACE = lazy_pattern(
-    r"(?<![^\s()])(?P<file>[^\s()]+\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]*)?):(?P<line>\d+)(?::(?P<column>\d+))?"
+    r"(?<![^\s()])(?P<file>[^\s()]{1,500}\.(?:[cm]?[jt]sx?|vue|svelte|html)(?:\?[^\s:]{0,200})?)"
+    r":(?P<line>\d+)(?::(?P<column>\d+))?"
 )
 
 # Equal digests mean equal payloads within one run. With the random key, other runs have other digests.

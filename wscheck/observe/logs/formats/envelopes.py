@@ -45,7 +45,7 @@ EVENT_TYPE_KEYS = (
 _EVENT_TYPE = lazy_pattern(
     r"(?i)[$\w.: /-]{0,40}(?:connect|open|clos|attach|detach|join|lea?ve?|left|end)[$\w.: /-]{0,40}"
 )
-_TOPIC = lazy_pattern(r"(?P<head>.*?)(?P<topic>\$?[\w.@+-]+(?:/[\w.@+-]+){2,})\s*$")
+_TOPIC = lazy_pattern(r"(?P<head>.*?)(?P<topic>(?:\$|(?<![\w.@+-])(?<![\w.@+-]/))[\w.@+-]++(?:/[\w.@+-]++){2,})\s*+$")
 """Topic of a message broker, or another path, in front of a record."""
 
 _NESTED = ("jsonPayload", "log", "log_processed", "message", "msg", "fields")

@@ -14,7 +14,9 @@ from wscheck.observe.logs.vocabulary import CONNECTED, is_user_label, label_stem
 from wscheck.observe.logs.wording.statements import Group, user_in
 from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
 
-_SOCKET_FORM = lazy_pattern(r"(?:/[\w/-]*#)?(?=[\w-]*[\dA-Z_-])[A-Za-z0-9_-]{20}|(?=[\w-]*\d)[A-Za-z0-9_-]{22}")
+_SOCKET_FORM = lazy_pattern(
+    r"(?:/[\w/-]{0,200}#)?(?=[\w-]{0,19}[\dA-Z_-])[A-Za-z0-9_-]{20}|(?=[\w-]{0,21}\d)[A-Za-z0-9_-]{22}"
+)
 _LONG_FORM = lazy_pattern(r"[0-9a-f]{32}|(?:urn:uuid:)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SID_LABELS = frozenset(
     [

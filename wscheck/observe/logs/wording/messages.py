@@ -173,9 +173,9 @@ _LOGGER_KEYS = word_set(
 """Keys, in the form of `normalize_key`, under which loggers write their own data."""
 _OWN_IDS = {
     "stream": lazy_pattern(r"(?!stdout$|stderr$).+"),
-    "channel": lazy_pattern(r".*\d.*"),
-    "pid": lazy_pattern(r".*[^\d<>.].*"),
-    "line": lazy_pattern(r".*[^\d].*"),
+    "channel": lazy_pattern(r"[^\d\n]*+\d.*+"),
+    "pid": lazy_pattern(r"[\d<>.]*+[^\d<>.].*+"),
+    "line": lazy_pattern(r"\d*+\D.*+"),
 }
 """Keys of loggers that servers use too, and the form of the values that are ids of connections."""
 
@@ -207,6 +207,8 @@ def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMes
     if words is not None:
         told = [key for key in fields if f"{normalize_key(key)}=" in words]
         text = " ".join([text, *(part for key in told for part in (key, fields.pop(key)))])
+    if len(text) > MAX_LENGTH:  # the value of a field can be longer than the text around the fields
+        return None
     stamp = f"{stamp} {_time_in(fields)}".strip()
     return _parsed(text, fields, stamp, words, structured=message.fields is not None)
 

@@ -285,7 +285,7 @@ _PAGES = frozenset(
 _NAMESPACES = frozenset(("nsp", "namespace", "nspname", "socket.nsp"))
 _OWN_LABELS = frozenset(("user", "userid", "username", "uid"))
 """Names in front of a user, whose whole value is the user: "user user-7"."""
-_CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-]users?[.:/_-]|users?[.:/])([\w@-][\w.@-]*)(?:/[\w-]+)?")
+_CHANNEL = lazy_pattern(r"(?i)(?:.*[.:/_-]users?[.:/_-]|users?[.:/])([\w@-][\w.@-]{0,200})(?:/[\w-]+)?")
 
 
 def user_in(value: str) -> str:
