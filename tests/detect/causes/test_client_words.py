@@ -105,7 +105,73 @@ CLOSED = "return () => socket.disconnect()."
 def test_a_fix_for_code_names_what_the_code_names(api: Api, constructor: str, opens: str, closes: str) -> None:
     opening = OpeningCall(location=APP, api=api, constructor=constructor)
     assert fix_for_opening(opening, "effect-without-cleanup", CLOSED) == f"return () => socket.{closes}()."
-    assert fix_for_opening(opening, "io-in-render", "const socket = io(url)") == f"const socket = {opens}"
+    variable = {Api.PUSHER: "pusher", Api.ECHO: "echo", Api.MQTT: "client"}.get(api, "socket")
+    assert fix_for_opening(opening, "io-in-render", "const socket = io(url)") == f"const {variable} = {opens}"
+
+
+IN_EFFECT = (
+    "`const socket = io(url); setSocket(socket); return () => socket.disconnect();` instead of at src/socket.ts:4"
+)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "code"),
+    [
+        ("graphql-ws", "const client = createClient({ url }); setClient(client); return () => client.dispose();"),
+        ("pusher", "const pusher = new Pusher(key, options); setPusher(pusher); return () => pusher.disconnect();"),
+        (
+            "phoenix",
+            "const socket = new Socket(url); socket.connect(); setSocket(socket); return () => socket.disconnect();",
+        ),
+        (
+            "action-cable",
+            "const consumer = createConsumer(url); setConsumer(consumer); return () => consumer.disconnect();",
+        ),
+        (
+            "signalr",
+            "const connection = new HubConnectionBuilder().withUrl(url).build(); connection.start(); "
+            "setConnection(connection); return () => connection.stop();",
+        ),
+        (
+            "stomp",
+            "const client = new Client({ brokerURL }); client.activate(); setClient(client); "
+            "return () => client.deactivate();",
+        ),
+        ("mqtt", "const client = mqtt.connect(url); setClient(client); return () => client.end();"),
+        ("sockjs", "const socket = new SockJS(url); setSocket(socket); return () => socket.close();"),
+    ],
+)
+def test_the_code_of_a_fix_is_that_of_the_library(protocol: str, code: str) -> None:
+    fix = fix_for_client(opened(protocol), "io-in-render", IN_EFFECT)
+    assert fix == f"`{code}` instead of at src/socket.ts:4"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_variable_of_the_application_keeps_its_name(protocol: str) -> None:
+    fix = fix_for_client(opened(protocol), "unmount-without-cleanup", "end it with `return () => socket.disconnect()`")
+    assert fix == f"end it with `return () => socket.{PROTOCOLS[protocol].close}()`"
+
+
+@pytest.mark.parametrize(
+    ("files", "cause", "said"),
+    [
+        (["graphql-ws/lib/client.mjs", "@apollo/client/link/index.js"], "two-openers", "one ApolloClient"),
+        (["graphql-ws/lib/client.mjs", "@apollo/client/link/index.js"], "unmount-without-cleanup", "dispose()"),
+        (["graphql-ws/lib/client.mjs", "@urql/core/dist/core.mjs"], "io-in-render", "one urql Client"),
+        (["pusher-js/dist/web/pusher.js", "laravel-echo/dist/echo.js"], "two-openers", "Echo.leave(name)"),
+        (
+            ["@supabase/realtime-js/dist/RealtimeClient.js"],
+            "unmount-without-cleanup",
+            "supabase.removeChannel(channel)",
+        ),
+        (["graphql-ws/lib/client.mjs"], "two-openers", "one client (`createClient`"),
+        (["pusher-js/dist/web/pusher.js"], "unmount-without-cleanup", "socket.disconnect()"),
+    ],
+)
+def test_a_library_around_another_has_its_own_words(files: list[str], cause: str, said: str) -> None:
+    protocol = "graphql-ws" if "graphql-ws" in files[0] else "pusher"
+    one = opened(protocol, *(f"node_modules/{file}" for file in files))
+    assert said in fix_for_client(one, cause, CLOSED)
 
 
 @pytest.mark.parametrize("cause", ["effect-without-cleanup", "unmount-without-cleanup", "io-in-render"])

@@ -5,7 +5,7 @@ words of socket.io-client. A connection of another protocol has another construc
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -22,17 +22,35 @@ class ClientWords(msgspec.Struct, frozen=True):
     constructor  expression that opens a connection, without its arguments
     close        method that closes it
     fixes        dict of cause id to fix, for causes whose fix is different with this library
+    variable     usual name of a variable with the client
+    arguments    arguments of the constructor
+    build        call behind the constructor that returns the client, "" if there is none
+    start        method that connects the client, "" if the constructor connects it
     """
 
     constructor: str
     close: str
     fixes: dict[str, str] = {}
+    variable: str = "socket"
+    arguments: str = "url"
+    build: str = ""
+    start: str = ""
 
     def translate(self, text: str) -> str:
         """Return a fix for socket.io-client in the words of this client."""
         text = text.replace(" Remove forceNew as well.", "").replace(", without forceNew and with one URL", "")
+        text = text.replace("io(url)", f"io({self.arguments})")
+        text = re.sub(r"\bio\(((?:\.\.\.|\{[^}]*\}|[^(){}])+)\)", rf"{self.constructor}(\1){self.build}", text)
         text = re.sub(r"\bio\((?=[^)]*\))", f"{self.constructor}(", text)
         text = text.replace(".disconnect()", f".{self.close}()").replace(".emitWithAck(", ".send(")
+        if self.start:
+            text = text.replace("setSocket(socket);", f"socket.{self.start}(); setSocket(socket);")
+        if "const socket = " in text:  # the variable of the fix, not one of the code
+            methods = "|".join(filter(None, (self.close, self.start)))
+            text = text.replace("setSocket(socket)", f"set{self.variable.capitalize()}({self.variable})")
+            text = re.sub(
+                rf"(?<=const )socket(?= =)|(?<=keep the )socket\b|\bsocket(?=\.(?:{methods})\()", self.variable, text
+            )
         return text.replace("Disconnect when", "Close it when").replace("Disconnect in", "Close it in")
 
 
@@ -82,7 +100,9 @@ _ONE_PUSHER = (
 )
 
 
-def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str, token: str) -> ClientWords:
+def _reconnecting_client(
+    constructor: str, close: str, share: str, *, waits: str, token: str, **code: str
+) -> ClientWords:
     """Return the words for the fixes of a client library that reconnects automatically.
 
     constructor  expression that opens a connection, without its arguments
@@ -90,6 +110,7 @@ def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str
     share        fix for several connections: a sentence
     waits        option or message that makes the client wait longer between attempts
     token        clause about how a new connection gets the current token
+    code         further fields of the words
     """
     return ClientWords(
         constructor,
@@ -104,6 +125,7 @@ def _reconnecting_client(constructor: str, close: str, share: str, *, waits: str
             f"again otherwise; and wait longer before each further attempt ({waits}).",
             "token-in-dependencies": f"Leave the token out of the dependencies: {token}.",
         },
+        **code,
     )
 
 
@@ -124,6 +146,8 @@ PROTOCOLS: dict[str, ClientWords] = {
             "token-in-dependencies": "Leave the token out of the dependencies, and pass `connectionParams` as a "
             "function: it is called for each connection.",
         },
+        variable="client",
+        arguments="{ url }",
     ),
     "pusher": ClientWords(
         "new Pusher",
@@ -136,6 +160,8 @@ PROTOCOLS: dict[str, ClientWords] = {
             "token-in-dependencies": "Leave the token out of the dependencies: `channelAuthorization` may be a "
             "function, which is called for each channel.",
         },
+        variable="pusher",
+        arguments="key, options",
     ),
     "sockjs": ClientWords("new SockJS", "close", _WEBSOCKET.fixes),
     "phoenix": _reconnecting_client(
@@ -145,6 +171,7 @@ PROTOCOLS: dict[str, ClientWords] = {
         "carries any number of channels.",
         waits="`reconnectAfterMs` of the Socket",
         token="`params` of the Socket may be a function, which is called for each connection",
+        start="connect",
     ),
     "action-cable": _reconnecting_client(
         "createConsumer",
@@ -153,6 +180,7 @@ PROTOCOLS: dict[str, ClientWords] = {
         "consumer: one connection carries any number of them.",
         waits='a `disconnect` message of the server with `"reconnect":false`, which stops the client',
         token="createConsumer() takes a function that returns the URL, and calls it for each connection",
+        variable="consumer",
     ),
     "signalr": _reconnecting_client(
         "new HubConnectionBuilder().withUrl",
@@ -161,6 +189,9 @@ PROTOCOLS: dict[str, ClientWords] = {
         "`connection.on()`: one connection carries all methods of a hub.",
         waits="the delays given to `withAutomaticReconnect()`",
         token="`accessTokenFactory` is called for each connection",
+        variable="connection",
+        build=".build()",
+        start="start",
     ),
     "stomp": _reconnecting_client(
         "new Client",
@@ -169,6 +200,9 @@ PROTOCOLS: dict[str, ClientWords] = {
         "carries any number of subscriptions.",
         waits="`reconnectDelay` and `maxReconnectDelay` of the client",
         token="set `connectHeaders` in `beforeConnect`, which runs before each connection",
+        variable="client",
+        arguments="{ brokerURL }",
+        start="activate",
     ),
     "mqtt": _reconnecting_client(
         "mqtt.connect",
@@ -177,6 +211,7 @@ PROTOCOLS: dict[str, ClientWords] = {
         "connection carries any number of subscriptions.",
         waits="`reconnectPeriod` of mqtt.connect()",
         token="`transformWsUrl` is called for each connection, and may set `client.options.password`",
+        variable="client",
     ),
 }
 """Protocol id to the words of its usual clients. Other protocols on WebSocket have those of WebSocket."""
@@ -186,11 +221,39 @@ _SHARE_HOOK = (
     "call the hook once, and hand its values down."
 )
 
-_ONE_SUPABASE_CLIENT = dict.fromkeys(
-    ("two-openers", "opened-per-action", "forced-new-connection"),
+_OWN_CLIENTS = ("two-openers", "opened-per-action", "forced-new-connection", "io-in-render", "component-remounted")
+_LEFT_CLIENTS = ("unmount-without-cleanup", "effect-without-cleanup")
+"""Causes of connections for which one client of the whole page is the fix, and of those that a component leaves."""
+
+_SUPABASE = (
     "Call `createClient()` once, in one module, and import this Supabase client everywhere: all of its channels share "
-    "one connection.",
+    "one connection"
 )
+_ONE_SUPABASE_CLIENT = {
+    **dict.fromkeys(_OWN_CLIENTS, f"{_SUPABASE}."),
+    **dict.fromkeys(
+        _LEFT_CLIENTS,
+        f"{_SUPABASE}. A component that leaves removes only its channel: `supabase.removeChannel(channel)`.",
+    ),
+}
+_APOLLO = (
+    "Create one ApolloClient with one GraphQLWsLink once, in one module, and hand it to every component with "
+    "ApolloProvider: one connection carries any number of subscriptions"
+)
+_URQL = (
+    "Create one urql Client with one graphql-ws client once, in one module, and hand it to every component with its "
+    "Provider: one connection carries any number of subscriptions"
+)
+_ECHO = (
+    "Create one Echo once, in one module, and let every component subscribe with it: one connection carries any number "
+    "of channels"
+)
+_DISPOSE = "A client of a component stays connected until `dispose()` of its graphql-ws client is called."
+
+_ONE_APOLLO_CLIENT = {
+    **dict.fromkeys(_OWN_CLIENTS, f"{_APOLLO}."),
+    **dict.fromkeys(_LEFT_CLIENTS, f"{_APOLLO}. {_DISPOSE}"),
+}
 
 LIBRARIES: dict[str, dict[str, str]] = {
     "react-use-websocket": {
@@ -216,6 +279,12 @@ LIBRARIES: dict[str, dict[str, str]] = {
     },
     "@supabase/realtime-js": _ONE_SUPABASE_CLIENT,
     "@supabase/phoenix": _ONE_SUPABASE_CLIENT,
+    "@apollo/client": _ONE_APOLLO_CLIENT,
+    "@apollo/src": _ONE_APOLLO_CLIENT,  # its source maps lead one folder too far up
+    "@urql/core": {**dict.fromkeys(_OWN_CLIENTS, f"{_URQL}."), **dict.fromkeys(_LEFT_CLIENTS, f"{_URQL}. {_DISPOSE}")},
+    "laravel-echo": dict.fromkeys(
+        _OWN_CLIENTS, f"{_ECHO}. A component that leaves ends its channel: `Echo.leave(name)`."
+    ),
     "sse.js": {
         "opened-on-disconnect": "Pass `autoReconnect: true` to SSE, and remove the constructor from the handler.",
         "reconnect-on-kick": "Call `close()` in the error handler for the status codes with which the server refuses: "
@@ -321,8 +390,8 @@ def fix_for_client(opening: Connected, cause: str, fix: str) -> str:
     """
     if opening.protocol is None:
         return fix
-    by_library = LIBRARIES.get(opening_library(opening.stack), {}).get(cause)
-    return by_library or fix_for_protocol(opening.protocol, cause, fix)
+    by_library = (LIBRARIES.get(each, {}).get(cause) for each in opening_libraries(opening.stack))
+    return next(filter(None, by_library), None) or fix_for_protocol(opening.protocol, cause, fix)
 
 
 def fix_for_opening(opening: OpeningCall, cause: str, fix: str) -> str:
@@ -345,7 +414,9 @@ def fix_for_protocol(protocol: str, cause: str, fix: str, constructor: str = "")
     """
     words = PROTOCOLS.get(protocol, _WEBSOCKET)
     if constructor not in ("", "WebSocket", "EventSource"):
-        words, fix = msgspec.structs.replace(words, constructor=f"new {constructor}"), fix.replace("io(url)", "io(...)")
+        usual = words.variable if words.constructor.startswith(f"new {constructor}") else "socket"
+        variable = {"Echo": "echo"}.get(constructor, usual)
+        words = msgspec.structs.replace(words, constructor=f"new {constructor}", arguments="...", variable=variable)
     return words.fixes.get(cause) or words.translate(fix)
 
 
@@ -354,10 +425,19 @@ def opening_library(stack: Sequence[CodeLocation]) -> str:
 
     Return "" if the application's own code opened it.
     """
+    return next(opening_libraries(stack), "")
+
+
+def opening_libraries(stack: Sequence[CodeLocation]) -> Iterator[str]:
+    """Yield the packages whose code opened a connection, from the innermost frame to that of the application.
+
+    The outer ones use the inner one: Apollo Client uses graphql-ws.
+    """
     for frame in stack:
         packages = _PACKAGE.findall(frame.file)
+        if packages and packages[-1] in _IN_BUNDLE_NOT_LIBRARY:
+            return
         if packages:
-            return str(packages[-1]) if packages[-1] not in _IN_BUNDLE_NOT_LIBRARY else ""
-        if not frame.file.startswith("<"):
-            return ""
-    return ""
+            yield str(packages[-1])
+        elif not frame.file.startswith("<"):
+            return
