@@ -346,7 +346,7 @@ class AccessLog:
             client.last = at if client.last is None else max(client.last, at)
 
     def _time(self, request: "_Request") -> float | None:
-        """Return the time of a line: the start of the request if the line has a key for it."""
+        """Return the time at which a request started, or the time of its line if the start is unknown."""
         return _time(self._timestamps, request.text, request.fields)
 
 
@@ -355,7 +355,8 @@ class _Request(NamedTuple):
 
     text             the line
     fields           its values by key if it is a record, otherwise empty
-    path, query      path without the parts that differ for each connection, and parameters
+    path             path of the URL, without the parts that differ for each connection
+    query            parameters of the URL
     method           "" if the line does not contain it
     status           0 if the line does not contain it
     user             user in a parameter, or whom the web server authenticated; "" if there is none
@@ -404,7 +405,7 @@ def _read_request(text: str, columns: Sequence[str] | None, *, is_engine_io: boo
 
 
 def _endpoint(path: str) -> str:
-    """Return a path without the parts that differ for each connection."""
+    """Return a path without the parts that differ for each connection, such as the session id of SockJS."""
     return SockJs().endpoint(f"ws://host{path}").removeprefix("ws://host")
 
 
@@ -423,7 +424,7 @@ def _is_event_stream(text: str, fields: Mapping[str, Any]) -> bool:
 
 
 def _is_refused_stream(fields: Mapping[str, Any]) -> bool:
-    """Return whether a client asked for a stream and got an error, whose content type is another one."""
+    """Return whether a request that accepts only an event stream got an error. Errors have another content type."""
     return _status("", fields) not in {0, OK} and _accepts_only_streams(fields)
 
 
@@ -444,15 +445,16 @@ def _is_extended(text: str, fields: Mapping[str, Any]) -> bool:
 
 
 def _consists_of_requests(opening: bytes) -> bool:
-    """Return whether nearly all of the first lines contain a request."""
+    """Return whether nearly all lines in `opening`, the first bytes of a log, contain a request."""
     lines = [line for line in opening.split(b"\n", _LINES_COMPARED)[:_LINES_COMPARED] if line.strip()]
     return bool(lines) and sum(_REQUEST.search(line) is not None for line in lines) >= _REQUESTS_SHARE * len(lines)
 
 
 def _long_paths(opening: bytes) -> tuple[str, ...]:
-    """Return the paths that a client requested again after a request that lasted long, as clients of streams do.
+    """Return the paths that are probably event streams, judging from `opening`, the first bytes of a log.
 
-    Return none if the log contains content types, because streams are then known.
+    A client of a stream requests the path again as soon as a long request for this path has ended. Return no paths if
+    the log contains content types, because these show which paths are streams.
     """
     ended, paths = dict[tuple[str, str], float](), dict[str, None]()
     timestamps = TimestampParser("")
@@ -478,7 +480,11 @@ def _long_paths(opening: bytes) -> tuple[str, ...]:
 
 
 def _most_open(intervals: Sequence[tuple[float, float]], slack: float) -> int:
-    """Return the most intervals that overlap at once. Two that overlap by at most `slack` seconds do not."""
+    """Return the largest number of connections that were open at the same moment.
+
+    intervals  (opening time, closing time) of each connection
+    slack      two intervals that overlap by at most this number of seconds do not count as overlapping
+    """
     most, ends = 0, list[float]()
     for begin, end in sorted(intervals):
         while ends and ends[0] <= begin + slack:
@@ -489,7 +495,7 @@ def _most_open(intervals: Sequence[tuple[float, float]], slack: float) -> int:
 
 
 def _time(timestamps: TimestampParser, text: str, fields: Mapping[str, Any]) -> float | None:
-    """Return the time of a line: the start of the request if the line has a key for it."""
+    """Return the time at which a request started, or the time of its line if the start is unknown."""
     started = next((str(fields[key]) for key in _START_KEYS if key in fields), None)
     if started is not None and (at := timestamps.find(started)) is not None:
         return at
@@ -510,7 +516,10 @@ def _w3c_record(row: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
 
 
 def _scalars(fields: Mapping[str, Any], depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield key and value of each field of a record, also of the objects in it."""
+    """Yield key and value of each text and number in a record, also in nested objects (at most three levels).
+
+    `depth` is the number of objects around `fields`.
+    """
     for key, value in fields.items():
         if isinstance(value, dict) and depth < 3:
             yield from _scalars(value, depth + 1)

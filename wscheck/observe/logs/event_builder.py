@@ -84,7 +84,7 @@ class PrefixMemory:
 
 
 class EventBuilder:
-    """Builder of the events of one log. It also counts unreadable lines, and records by the ids that they have.
+    """Builder of the events of one log. It also counts unreadable lines, and records with all or only some ids.
 
     builders  function per kind of event. Its arguments are the line number, the time, and one value for each role in
               `EVENT_ROLES` ("" for a missing value)
@@ -115,7 +115,7 @@ class EventBuilder:
         return events
 
     def add_record(self, record: OpenRecord) -> None:
-        """Add the events of a complete record."""
+        """Add the events of a record to which no further line can belong."""
         ids = record.ids
         if record.maybe_prose and not ids and record.kind != RESTARTED:
             if record.has_unclear_id:

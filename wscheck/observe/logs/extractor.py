@@ -91,7 +91,7 @@ class LogExtractor:
 
     path, node     path of the log, and server process that writes it
     redactor       removes the secrets of this run
-    prefix_memory  record kinds that had a prefix; shared by the readers of the current and rotated files of the log
+    prefix_memory  which kinds of records start with a time or level; shared by the readers of all files of the log
     scout          finds lines without a known marker that report connections (see `wording`); these are read too
     """
 
@@ -357,7 +357,7 @@ class LogExtractor:
         return None if found is None else self._position + found
 
     def _read_requests(self, end: int) -> None:
-        """Count the requests of real-time connections if this is an access log."""
+        """Count the requests of real-time connections in the lines before `end`, if this is an access log."""
         begin = self._position
         if self.access_log is None and not self.lines:
             opening = bytes(self._data[begin : min(end, begin + RETAINED)])
@@ -558,7 +558,7 @@ class NeedleScanner:
         self.start_needles = rare if rare or self._started[common] > _MAX_STARTS else [common]
 
     def _documented_markers(self, data: bytearray, begin: int, end: int) -> list[int]:
-        """Return the positions of "ocket " that one of the texts in `_AFTER_WIDE_NEEDLE` directly follows."""
+        """Return the positions of built-in markers with "ocket " in data[begin:end], such as "ocket client "."""
         found, find, vain = list[int](), stringzilla.find, 0
         while (at := find(data, _WIDE_NEEDLE, begin, end)) >= 0:
             begin = at + len(_WIDE_NEEDLE)

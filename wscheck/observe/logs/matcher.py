@@ -399,7 +399,10 @@ class RecordMatcher:
     def _match_marker(
         self, line: str, begin: int, end: int, kind: str, marker_ids: dict[str, str]
     ) -> RecordStart | None:
-        """Return the record of a marker outside quotes. `marker_ids` contains the ids within the marker."""
+        """Return the record of the marker line[begin:end], which is not in quotes. None if no record starts there.
+
+        `marker_ids` contains the ids within the marker, by role (user, sid, ...).
+        """
         before = line[:begin]
         standing = classify_prefix(before)
         if standing is PrefixKind.PROSE or before.count('"') % 2 or self._is_detail_key(before):
@@ -416,9 +419,12 @@ class RecordMatcher:
         return key is not None and self.key_role(key["key"]) is not None and strip_bullet(before[: key.start()])[1]
 
     def _match_quoted(self, line: str, kind: str, key: str | None, begin: int, end: int) -> RecordStart | None:
-        """Match a marker in quotes.
+        """Return the record of a marker in the quoted text line[begin:end], None if no record starts there.
 
-        It starts a record only if the quotes contain the message: msg="...", message: '...'.
+        A record starts there only if the quoted text is the message: msg="...", message: '...'.
+
+        kind  kind of event that the marker identifies
+        key   key of the quoted text, None if it has no key
         """
         if key is None or key not in MESSAGE_KEYS:
             return None

@@ -40,7 +40,7 @@ class ReaderFactory:
         return self.for_log(path)(path)
 
     def for_log(self, log: str) -> Callable[[str], LogExtractor]:
-        """Return a factory for the readers of one log: of its current file and its rotated files."""
+        """Return a function that creates a reader for a file of `log`, given the path of this file."""
 
         def new_reader(path: str) -> LogExtractor:
             # Of many logs, most have no new lines, and need no reader.

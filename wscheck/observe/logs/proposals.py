@@ -207,6 +207,8 @@ def readings_about(
     """Return the meaning of each logging call whose lines contain known ids, together with these lines.
 
     The known ids decide which values are users and sockets. The keys of the values do not matter.
+
+    kinds  kinds of events; logging calls about other events are left out
     """
     known, is_known = {*ids.sids, *ids.users}, vocabulary.needle_pattern()
     needles = re.compile(b"|".join(re.escape(each.encode()) for each in known)) if known else None

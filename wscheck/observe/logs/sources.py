@@ -109,7 +109,7 @@ class LogInput:
         return self._readers[-1]
 
     def _retire(self, reader: LogReader) -> None:
-        """Keep only the counts of a reader whose file has ended."""
+        """Drop a reader whose file has ended, and add what it counted to the sums of the log."""
         self._readers.remove(reader)
         ended = self._ended
         ended.lines += reader.lines
@@ -143,7 +143,7 @@ class LogInput:
 
     @property
     def access_logs(self) -> list[AccessLog]:
-        """Return the counted requests of each file of this log that is an access log."""
+        """Return one `AccessLog`, with the requests counted so far, for each file of this log that is an access log."""
         return [*self._ended.access_logs, *_attributes(self._readers, "access_log", AccessLog)]
 
     @property

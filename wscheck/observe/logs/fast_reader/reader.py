@@ -146,9 +146,13 @@ class FastReader:
                 builders[kind](line, at, *map(_text, ids))
 
     def note(self, data: bytearray, needle: int, begin: int, end: int, line: int) -> int:
-        """Store the record at data[begin] with its marker at data[needle].
+        """Store the record that starts at data[begin], to build its event later.
 
-        Return the end of the record, 0 if the general reader must read it.
+        Return the end of the record, or 0 if only the general reader can read it.
+
+        needle  position in `data` of the marker (text that identifies the event)
+        end     position at which the known bytes end
+        line    number of the record's first line
         """
         sign = data[needle + DISTINCTIVE_OFFSET] if needle + DISTINCTIVE_OFFSET < end else 0
         template = self._latest.get(sign, NO_TEMPLATE)
@@ -194,9 +198,9 @@ class FastReader:
         )
 
     def _block_template(self, match: re.Match[bytes]) -> Template | None:
-        """Return the template for a marker line and the lines below it, each with a bullet and an id.
+        """Return the template for a record of several lines: a marker, then lines with a bullet and an id each.
 
-        Return None if there is no such template.
+        `match` is the match of a pattern for such records. Return None if there is no template for it.
         """
         marker, *_ = parts = match.group(1, 2, 4, 6)
         shape = self._blocks.get(parts)
@@ -305,7 +309,10 @@ def _read(message: LogMessage, matcher: RecordMatcher, timestamps: TimestampPars
 
 
 def _is_another(below: LogMessage, raw: bytes, of: LogMessage, matcher: RecordMatcher) -> bool:
-    """Return whether the line `below` may start a record of its own, or has another writer than the line `of`."""
+    """Return whether the line `below` may start another record than the line `of`, or has another writer.
+
+    `raw` contains the bytes of the line `below`.
+    """
     odd = below.writer != of.writer or below.partial or bool(below.batch)
     return odd or any(needle in raw for needle in _CONSOLES) or matcher.find_marker(below.text) is not None
 
@@ -427,7 +434,7 @@ class TemplateLearner:
         return [stamp for stamp, at in first if at == facts.at]
 
     def _id_part(self, text: str, role: str, value: str) -> Iterator[VariablePart]:
-        """Yield the pattern for the id in a line.
+        """Yield the part of the line `text` that is the id `value`, with a pattern for other ids of this `role`.
 
         Yield nothing unless the id occurs exactly once, and directly after its key.
         """

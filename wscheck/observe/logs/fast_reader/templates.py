@@ -97,7 +97,13 @@ def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]])
 
 
 def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
-    """Return the template for the lines `raw` with variable parts (`holes`). Of overlapping parts, the first counts."""
+    """Return the template for records like the one in the lines `raw`, of which only the parts `holes` may differ.
+
+    Of overlapping parts, the first counts.
+
+    facts   content of this record
+    moment  function that parses the time of a record, None for records without a time
+    """
     parts, at = list[bytes](), 0
     for hole in _apart(holes):
         parts += re.escape(raw[at : hole.begin]), hole.pattern
@@ -122,9 +128,12 @@ def id_pattern(role: str, value: str, *, whole: bool, end: str) -> bytes | None:
 
 
 def time_pattern(like: re.Match[str], is_time: bool) -> bytes:
-    """Return a regular expression for timestamps that are written like `like`: the same signs, other digits.
+    """Return a regular expression for timestamps that are written like the matched one: the same signs, other digits.
 
-    The first two digits of an epoch time are fixed, so that no other number matches.
+    The first two digits of a time in seconds since the epoch are fixed, so that no other number matches.
+
+    like     match of the timestamp
+    is_time  the timestamp is the time of the record, so its pattern gets a group with the name TIME
     """
     fixed = 2 if like.lastgroup == "epoch" else 0
     digits = re.sub(rb"\d", rb"\\d", re.escape(like[0][fixed:].encode("latin-1")))
@@ -202,7 +211,10 @@ def _member(key: str, value: Any, role: str | None, comma: bytes, colon: bytes) 
 
 
 def _value(value: Any, comma: bytes, colon: bytes) -> bytes:
-    """Return a regular expression for every JSON value of the same type as `value`; objects must have the same keys."""
+    """Return a regular expression for every JSON value of the same type as `value`; objects must have the same keys.
+
+    `comma` and `colon` are the patterns of these two signs with the blanks around them.
+    """
     if isinstance(value, str):
         return _STRING
     if value is None or isinstance(value, bool):

@@ -139,6 +139,10 @@ def _end(text: str, begin: int, sign: str, around: list[str], spaced: bool) -> t
     A value ends before the next key ("a=1 b=2", "a: 1, b: 2"), before a comma with a blank, and before the bracket that
     closes the object or list around the value. Other punctuation is part of the value. Brackets are part of the value
     only in pairs, and only if no brackets are around the value.
+
+    sign    "=" or ":", the sign between key and value
+    around  closing brackets of the objects and lists around the value, the innermost last
+    spaced  blanks separate the pairs, so a comma without a blank is part of a value
     """
     inside: list[str] = []
     sure = True
@@ -181,7 +185,10 @@ def _closes(text: str, at: int, around: list[str]) -> bool:
 
 
 def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | None:
-    """Return the key (or None), start and end of the quoted string that contains `position`; None if there is none."""
+    """Return (key, start, end) for the quoted string that contains `position`, None if no quotes are around it.
+
+    The key is the one whose value is the string, or None if the string is no value of a key.
+    """
     at = 0
     while (match := TOKEN.search(text, at)) is not None and match.start() <= position:
         at = match.end()

@@ -208,8 +208,8 @@ class TimestampParser:
     def field_reader(self, fields: dict[str, Any]) -> tuple[str, TimeReader | None]:
         """Return the key of the time field in records with the same fields, and a function that parses its JSON value.
 
-        Return ("", None) if no field contains a time. If the value has the form that `MILLISECONDS` describes, the
-        function reads only values of this form.
+        Return ("", None) if no field contains a time. If the value in `fields` is a whole number of milliseconds since
+        the epoch, the function reads only such numbers.
         """
         for key in self._keys:
             value = fields.get(key)
@@ -239,7 +239,7 @@ class TimestampParser:
 
 
 def is_milliseconds(value: Any) -> bool:
-    """Return whether the value has the form that `MILLISECONDS` describes."""
+    """Return whether the value is a time in milliseconds since the epoch: a whole number of 13 digits."""
     return type(value) is int and 10**12 <= value < 10**13
 
 

@@ -78,7 +78,12 @@ def _is_about_work(group: Group) -> bool:
 
 
 def _precedes_openings(group: Group, opened: "_Read", *, newest_first: bool) -> bool:
-    """Return whether a statement usually names a connection before the connection opens, so that it reports no end."""
+    """Return whether a statement usually names a connection before the connection opens, so that it reports no end.
+
+    group         the lines of the statement
+    opened        the statements that report the start of connections, with their readings
+    newest_first  the lines are in the reverse order of time
+    """
     begun = dict[str, int]()
     for other, reading in opened:
         for row, slot in zip(other.rows, other.columns.get(reading.places.get(SID, ""), ()), strict=False):
@@ -106,7 +111,11 @@ def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], ope
     """Return the readings of the statements that report attempts to connect that the server refused.
 
     Each of their ids is new, and no other statement about a start or an end contains it. The next line about the user
-    usually reports such an attempt again, and not a connection: the client tries again and again.
+    usually reports another attempt, and not a connection: the client tries again and again.
+
+    connects    statements whose words report a start
+    departures  statements whose words report an end
+    opened      the statements that certainly or probably report the start of connections, with their readings
     """
     chosen = [group for group, reading in opened if reading.certain]
     used = {id(group) for group, _ in opened}
@@ -134,8 +143,9 @@ def _failed_attempts(connects: Sequence[Group], departures: Sequence[Group], ope
 def _fail_again(group: Group, user: str, opened: "_Read") -> bool:
     """Return whether the next line about the same user usually reports another attempt, and not an open connection.
 
-    group  the lines about attempts
-    user   place of the user in these lines
+    group   the lines about attempts
+    user    place of the user in these lines
+    opened  the statements that report the start of connections, with their readings
     """
     lines = [(row.line, slot.value, True) for row, slot in zip(group.rows, group.columns[user], strict=True) if slot]
     for other, reading in opened:
@@ -155,11 +165,12 @@ MIN_KNOWN = 0.5
 
 
 def _names_other_thing(group: Group, reading: Reading) -> bool:
-    """Return whether a reading is about something other than a connection: "accepted invitation", "Job 7".
+    """Return whether a statement is about something other than a connection: "accepted invitation", "Job 7".
 
-    An unknown word that all lines of the statement contain may name the other thing. In a certain reading, such a word
-    counts only directly in front of a connection id. It counts anywhere in a guess, in a replacement that names only
-    the user, and in an opening without a known verb. There it may be the verb ("finishing WS connection").
+    A word that is not in the vocabulary and that all lines of the statement contain may be the name of another thing,
+    such as "invitation". If the reading is certain, only such a word directly in front of a connection id shows another
+    thing. Any such word does if the reading is a guess, if it is a replacement that names only the user, or if it is an
+    opening without a known verb: the word may then be the verb ("finishing WS connection").
     """
     slots = [at for at, piece in enumerate(group.statement[1]) if piece == SLOT]
     own = {str(number) for number, _ in enumerate(slots)} - set(reading.places.values())
@@ -200,7 +211,12 @@ _Read = list[tuple[Group, Reading]]
 
 
 def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) -> _Read:
-    """Return the readings of the statements that report the start of connections."""
+    """Return the readings of the statements that report the start of connections.
+
+    connects    statements whose words report a start
+    departures  statements whose words report an end
+    ids         ids that are known already; those that are found with certainty are added
+    """
     ends = {
         slot.value for group in departures for column in group.columns.values() for slot in column if slot is not None
     }
@@ -242,6 +258,10 @@ def _are_users_named_at_end(group: Group, sid: str | None, user: str, departures
     """Return whether only the lines about ends name users, so that the place `user` in `group` contains something else.
 
     For example, `Pad "notes": client c7 entered` opens a connection, and `author a.G1 on client c7 left` ends it.
+
+    group       lines of a statement about the start of connections
+    sid         place of the connection id in these lines, None if they contain none
+    departures  statements whose words report an end
     """
     if sid is None or is_user_label(group.label(user)):
         return False
@@ -327,7 +347,12 @@ def is_bare(pattern: Sequence[str]) -> bool:
 
 
 def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
-    """Return the readings of the statements that report the end of connections."""
+    """Return the readings of the statements that report the end of connections.
+
+    departures  statements whose words report an end
+    ids         ids that are known already
+    opened      the statements that report the start of connections, with their readings
+    """
     found = _Read()
     likely = {user for group, reading in opened for user in group.values(reading.places.get(USER))}
     for group in departures:
@@ -359,9 +384,10 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
 
 
 def _without_faint_ends(found: _Read) -> _Read:
-    """Return the readings without those whose words may mean the end of something else: "token removed", of a user.
+    """Return the readings without those that may report the end of something else: "token removed" of a user.
 
-    They name only the user, while other statements name the connections that end, or end them in plain words.
+    A reading is left out only if other readings name the connections that end, or have words that clearly report an
+    end.
     """
     is_told = any(SID in reading.places or group.is_plain for group, reading in found)
     return [pair for pair in found if pair[0].is_plain or SID in pair[1].places or not is_told]
@@ -373,10 +399,13 @@ MIN_REPEATED_SHARE = 0.2
 
 
 def _repeats_ids(group: Group, sid: str | None, opened: _Read) -> bool:
-    """Return whether a statement reports more ends than openings for many ids.
+    """Return whether a statement names many ids more often as ended than other statements name them as opened.
 
     A connection ends once. Such a statement therefore reports the end of something within a connection, for example of
     a subscription. The result is False if the words of the statement are unambiguous.
+
+    sid     place of the connection id in the lines of the statement
+    opened  the statements that report the start of connections, with their readings
     """
     openings = Counter(each for other, reading in opened for each in other.values(reading.places.get(SID)))
     if group.is_plain or sid is None or not openings:
@@ -389,7 +418,10 @@ def _repeats_ids(group: Group, sid: str | None, opened: _Read) -> bool:
 def _without_repeats(found: _Read, opened: _Read) -> _Read:
     """Return the readings without those that report the end of a connection a second time.
 
-    Such a statement names only the user, on the line next to the one that names the socket id.
+    The lines of such a statement name only the user. They stand next to the lines that name the connection which ended.
+
+    found   the statements that report ends, with their readings
+    opened  the statements that report the start of connections, with their readings
     """
     owner = {
         sid: user
@@ -416,7 +448,12 @@ def _without_repeats(found: _Read, opened: _Read) -> _Read:
 
 
 def _replacements(groups: Sequence[Group], ids: Ids, rows: Sequence[Row]) -> _Read:
-    """Return the readings of the statements that report replacements."""
+    """Return the readings of the statements that report that a newer connection replaced an older one.
+
+    groups  the lines of each statement
+    ids     ids that are known already
+    rows    all lines, in the order of the log
+    """
     found = _Read()
     for group in groups:
         if group.kind != REPLACED:
@@ -488,6 +525,10 @@ def _held_back(found: dict[Statement, Reading], opened: _Read, read_kinds: Colle
 
     Such a log probably reports the ends in unknown words. If the readings stayed certain, all connections
     would seem to stay open.
+
+    found       the readings of all statements
+    opened      the statements that report the start of connections, with their readings
+    read_kinds  kinds of events that known markers report in this log
     """
     told = {*read_kinds, *(reading.kind for reading in found.values())}
     users = Counter(user for group, reading in opened for user in group.values(reading.places.get(USER)))

@@ -198,7 +198,10 @@ class Pairing:
                 yield StatementPair(start, end, ids)
 
     def _are_begun(self, end: Column, start: Column, ids: int) -> bool:
-        """Return whether at least half of the ids in `end` occur before: in `start`, or in any other statement."""
+        """Return whether half of the ids in `end` or more occur on an earlier line: in `start` or elsewhere.
+
+        `ids` is the number of ids that occur in both columns.
+        """
         if 2 * ids >= len(end.lines):
             return True
         earlier = sum(self._first[each] < lines[0] for each, lines in end.lines.items() if each not in start.lines)
@@ -243,7 +246,13 @@ class Pairing:
     # --- users --------------------------------------------------------------------------------------------------------
 
     def find_user(self, sid: Column, end: Column | None) -> tuple[str | None, bool]:
-        """Return the place of the user in the statement of `sid` (None if it has none), and whether this is certain."""
+        """Return the place of the user in the lines about the start of connections, and whether this place is certain.
+
+        The place is None if these lines name no user.
+
+        sid  column of the connection ids in the lines about the start
+        end  column of the connection ids in the lines about the end, None if no lines report ends
+        """
         ended = _attributes(end) if end is not None else {}
         named_at_end = {value for values in ended.values() for value in values}
         best = list[tuple[int, str]]()
@@ -283,7 +292,10 @@ class Pairing:
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
     def ends(self, start: Column, *first: Column) -> list[Column]:
-        """Return the ids in the statements that may report the end of what `start` begins, `first` before others."""
+        """Return the columns whose ids may belong to ended connections that lines with ids of `start` opened.
+
+        The columns `first` come first in the result.
+        """
         return [*first, *(pair.end for pair in self.pairs if pair.start is start and pair.end not in first)]
 
     def further_openings(self, first: OpeningStatement) -> Iterator[OpeningStatement]:
@@ -379,7 +391,7 @@ class Pairing:
         return all(before[1] != after[1] for before, after in pairwise(lines))
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
-        """Return whether most returning users have several ids open at once. Such ids are of jobs, not connections."""
+        """Return whether most users with several ids have some open at once. Such ids are of jobs, not connections."""
         users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in users_by_id(pair.start, users).items():
@@ -401,9 +413,10 @@ class Pairing:
     def living(self) -> dict[Statement, Reading]:
         """Return the reading of the statement that starts connections, for a log that reports no ends of connections.
 
-        The result is empty unless the log shows that connections stay open: other lines name them again and again, for
-        example at each heartbeat. Most users who opened a newer connection must have an earlier one that is still named
-        `MAX_DEAD_S` seconds later. If the earlier one were dead, the server would have noticed this by then.
+        The result is empty unless the log shows that connections stay open ("living"): other lines name them again and
+        again, for example at each heartbeat. Most users who opened a newer connection must have an earlier one that is
+        still named `MAX_DEAD_S` seconds later. If the earlier one were dead, the server would have noticed this by
+        then.
         """
         for group in self.groups:
             if group.kind != CONNECTED or not group.is_plain:
@@ -421,11 +434,14 @@ class Pairing:
 
     @cached_property
     def _repeating_columns(self) -> list[Column]:
-        """Places whose values return often enough to be signs of life."""
+        """Columns with several lines per value. Such lines may show that a connection is still in use."""
         return [column for column in self._columns if column.count >= MIN_SIGNS * len(column.lines)]
 
     def _stay_in_use(self, sid: Column, users: Column) -> bool:
-        """Return whether most users who opened a newer connection go on to use an earlier one."""
+        """Return whether most users who opened a newer connection go on to use an earlier one.
+
+        `sid` and `users` are the columns of connection ids and users in the lines about the start of connections.
+        """
         signs = [
             column
             for column in self._repeating_columns
@@ -485,7 +501,9 @@ class Pairing:
     def replacements(
         self, openings: Sequence[OpeningStatement], ends: Sequence[Column]
     ) -> Iterator[tuple[Group, dict[str, str]]]:
-        """Yield the statements that report that a newer connection replaced an older one, with the places of the ids.
+        """Yield the statements that report that a newer connection replaced an older one.
+
+        With the lines of each statement, yield a dict of role (OLD, NEW, USER) to the place of the id in these lines.
 
         A statement about the end of a connection reports a replacement if it contains the ids of both connections, or
         if it always follows the opening of the newer connection.
@@ -529,6 +547,9 @@ class Pairing:
 
         A column contains the values at one place of the statement. A single column is taken for OLD. Return an empty
         dict if the columns are no such ids.
+
+        opened  dict of connection id to the line that reports its start
+        owner   dict of connection id to user
         """
         if len(columns) == 1:
             return {OLD: columns[0]}
@@ -547,7 +568,9 @@ class Pairing:
     ) -> bool:
         """Return whether the user of the connection `old` opened a newer one shortly before the line `at`.
 
-        after  the newer one may also open shortly after this line
+        owner    dict of connection id to user
+        by_user  dict of user to the pairs (line of the start, connection id) of the user's connections
+        after    the newer connection may also open shortly after this line
         """
         own = by_user.get(owner.get(old, ""), ())
         opened = next((since for since, sid in own if sid == old), -1)
@@ -557,7 +580,11 @@ class Pairing:
         return self._is_short(max(newer, default=None), at) or self._is_short(at, min(later, default=None))
 
     def _is_short(self, first: int | None, last: int | None) -> bool:
-        """Return whether two lines, None for one that does not exist, are as near as a replacement and its cause."""
+        """Return whether the time between two lines is short enough for the opening of a connection to replace another.
+
+        Without times, at most one line may be between them. None stands for a line that does not exist: the result is
+        False.
+        """
         if first is None or last is None:
             return False
         seconds = self._since(first, last)
@@ -667,7 +694,7 @@ def _names_users(end: Column, user: str, sid: Column) -> bool:
 
 
 def _is_number_tag(column: Column) -> bool:
-    """Return whether the values are numbers in the prefix, which identify a process or a thread."""
+    """Return whether the values are numbers in front of the message, which identify a process or a thread."""
     return all(is_number_of_prefix(column.place, value) for value in column.lines)
 
 

@@ -135,7 +135,10 @@ def _parse(text: str, words: Container[str] | None = None, begin: int = 0, stop:
 
 
 def _parse_path(text: str, begin: int, words: Container[str]) -> Iterator[Piece]:
-    """Yield the names in the path `text`, which starts at `begin`, and the signs ("/", "?", "&") between them."""
+    """Yield the names in the path `text`, which starts at `begin`, and the signs ("/", "?", "&") between them.
+
+    `words` are additional words of the server; other names that are not in the vocabulary are values.
+    """
     for part in _PARTS.finditer(text):
         if part[0] in "/?&":
             yield Piece(part[0], SIGN, begin + part.start(), begin + part.end())

@@ -294,7 +294,10 @@ class WordingScout:
         }
 
     def _is_known(self, piece: bytes) -> bool:
-        """Return whether known markers report both the openings and the ends of connections in this log."""
+        """Return whether known markers report both the openings and the ends of connections in this log.
+
+        `piece` is the part of the log that was read last; what earlier parts contained is remembered.
+        """
         for match in self._known.finditer(piece) if not self._kinds >= _BOTH else ():
             end = piece.find(b"\n", match.start())
             begin = piece.rfind(b"\n", 0, match.start()) + 1
@@ -306,7 +309,10 @@ class WordingScout:
         return self._kinds >= _BOTH
 
     def _candidates(self, piece: bytes, line: int, words: Sequence[bytes]) -> list[Candidate]:
-        """Return the lines with one of `words`."""
+        """Return the lines of `piece`, a part of the log, that contain one of `words`.
+
+        `line` is the number of the first line of `piece`.
+        """
         places = sorted(at for word in words for at in _places(piece, word))
         found, end, counted = list[Candidate](), 0, 0
         for at in places:
@@ -411,9 +417,11 @@ def _fitted(row: Row, statement: Statement) -> Row | None:
 
 
 def _end_otherwise(statement: Statement, reading: Reading, rows: Sequence[Row], ended: set[str]) -> bool:
-    """Return whether known words report the ends of most of the connections that a statement names.
+    """Return whether other statements, in known words, report the ends of most connections that a statement names.
 
     A connection ends once, so the statement reports something else that happens to it.
+
+    ended  ids of the connections whose end is reported in known words
     """
     own = {
         value
@@ -426,9 +434,12 @@ def _end_otherwise(statement: Statement, reading: Reading, rows: Sequence[Row], 
 
 
 def _names_more(found: Mapping[Statement, Reading], told: Mapping[Statement, Reading], rows: Sequence[Row]) -> bool:
-    """Return whether only the certain readings in `found` know the connections, and those in `told` only the users.
+    """Return whether the certain readings in `found` name the connections, while those in `told` name only the users.
 
     Each opening in `rows` must then name another connection.
+
+    found  readings that were learned from the order of ids
+    told   readings that were learned from words
     """
     openings = [each for each in found.values() if (each.kind == CONNECTED or each.opens) and each.certain]
     told_lines = sum(each.lines for each in told.values() if each.kind == CONNECTED)

@@ -54,6 +54,8 @@ def _event_keys(messages: Sequence[ParsedMessage], ids: Sequence[Sequence[str]])
     """Return the keys whose values name events, and these values. For `state=LOCKED`, these are "state=" and "locked".
 
     A key names events if it has few different values, and if most ids occur with several of them.
+
+    ids  for each message, the values in it that may identify a connection
     """
     seen = defaultdict[str, defaultdict[str, set[str]]](lambda: defaultdict(set))
     for message, own in zip(messages, ids, strict=True):

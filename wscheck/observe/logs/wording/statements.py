@@ -357,7 +357,7 @@ MIN_MOSTLY = 5
 
 
 def are_mostly(is_alike: Callable[[Slot], bool], slots: Iterable[Slot | None]) -> bool:
-    """Return whether `is_alike` is true for nearly all values at one place: for all but one of a few."""
+    """Return whether `is_alike` is true for nearly all values at one place. Of a few values, one may differ."""
     known = [is_alike(slot) for slot in slots if slot is not None]
     return sum(known) >= min(MOSTLY * len(known), len(known) - (len(known) >= MIN_MOSTLY))
 
@@ -401,7 +401,7 @@ _NUMBERED = lazy_pattern(r"(?:(?P<number>\d{1,2})/)?(?P<limit>\d{1,2})")
 
 
 def _limit_in(value: str) -> str:
-    """Return the largest number in "2/5", "" if there is none."""
+    """Return the limit in "2/5" (number 2 of at most 5) or "5", here "5". Return "" for any other text."""
     numbered = _NUMBERED.fullmatch(value)
     return numbered["limit"] if numbered is not None else ""
 

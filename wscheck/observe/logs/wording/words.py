@@ -180,7 +180,10 @@ SHORTEST_MISSPELLED = 7
 
 
 def _spelled(word: str) -> str:
-    """Return the verb that a word is if one letter of it is missing, doubled or exchanged: "disconected"."""
+    """Return the verb of which a word is a misspelling with one wrong letter: "disconnected" for "disconected".
+
+    A letter may be missing, doubled, or exchanged with the next one. Return any other word unchanged.
+    """
     if len(word) < SHORTEST_MISSPELLED or word in VOCABULARY or word in WORK_NOUNS:
         return word
     known = _misspellings()
@@ -190,7 +193,7 @@ def _spelled(word: str) -> str:
 
 @cache
 def _misspellings() -> dict[str, str]:
-    """Return a dict of verbs, their forms with one letter less or with two letters exchanged, to the verb."""
+    """Return a dict of spelling to verb: each verb, without one of its letters, and with two letters exchanged."""
     verbs = [
         verb for verb in sorted(CONNECT_VERBS | END_VERBS | DEPARTURES | ARRIVALS) if len(verb) > SHORTEST_MISSPELLED
     ]
