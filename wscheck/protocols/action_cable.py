@@ -91,7 +91,8 @@ class _Identifier(msgspec.Struct):
 
     count      number of these subscriptions
     confirmed  value of `count` at the latest confirmation by the server
-    sent       number of commands to subscribe since the latest confirmation or pause
+    sent       number of commands to subscribe since the latest confirmation, or since a pause of about
+               `RETRY_S` seconds without such a command
     """
 
     count: int = 0
@@ -100,7 +101,7 @@ class _Identifier(msgspec.Struct):
     sent_at: float | None = None
 
     def asks_again(self, at: float) -> bool:
-        """Process a command to subscribe. Return False if it only repeats an earlier, unconfirmed command."""
+        """Process a command to subscribe. Return whether it starts a subscription, and repeats no earlier command."""
         if self.sent_at is None or at - self.sent_at > RETRY_S * 0.8:
             self.sent = 0
         self.sent, self.sent_at = self.sent + 1, at

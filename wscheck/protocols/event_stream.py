@@ -138,6 +138,6 @@ def _incomplete_length(data: bytes) -> int:
 
 
 def encode_event(name: str, data: str) -> str:
-    """Return the text of an event as it stands in a stream. Sources that report parsed events need it."""
+    """Return the text of an event as it stands in a stream, for sources of traffic that report only parsed events."""
     lines = [f"event: {name}", *(f"data: {line}" for line in data.split("\n"))]
     return "\n".join(lines) + "\n\n"

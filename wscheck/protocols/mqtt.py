@@ -402,7 +402,7 @@ class MqttSession(LoginSession):
 
 
 def _content(payload: bytes) -> Any:
-    """Return the value or text of a payload, None if it is neither."""
+    """Return the payload as a JSON value, or as text if it is not JSON; None for binary data."""
     try:
         return decode_json(payload.decode())
     except UnicodeDecodeError:

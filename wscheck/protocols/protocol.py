@@ -113,7 +113,9 @@ class Named(WireEvent, frozen=True, kw_only=True):
 
 
 class Identified(WireEvent, frozen=True, kw_only=True):
-    """Data from the client that may contain the user id, by key. A setting selects one value by its source and key.
+    """Data from the client that may contain the user id, as a dict of key to value.
+
+    An identity rule of the configuration names the source and the key of the user id.
 
     source  "auth" (what the client sends in order to log in), "query", "header", "cookie" or "subprotocol"
     """
@@ -240,7 +242,7 @@ WireEvents = list[WireEvent]
 class Link(ABC):
     """One HTTP request or one WebSocket that carries data of a session.
 
-    A `Session` is a `Link` too: it stands for its request or WebSocket if it has only one.
+    A `Session` is itself a `Link`: if it has only one request or WebSocket, no separate object is made for this one.
 
     carries  False for a WebSocket that is still being tested for an upgrade: its end does not end the session
     """

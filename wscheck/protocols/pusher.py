@@ -80,7 +80,7 @@ class PusherSession(JsonSession):
         return [] if _OWN_EVENT.match(name) else [Sent(at=at, name=name, arguments=[data])]
 
     def _identified(self, text: object, at: float) -> WireEvents:
-        """Return the values that may name the user.
+        """Return an `Identified` event with the values that may name the user, none if `text` contains no object.
 
         text  data of a member of a presence channel, or of a user who signs in: an object, or its JSON text
         """

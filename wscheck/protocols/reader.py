@@ -34,7 +34,7 @@ SUBPROTOCOL = "sec-websocket-protocol"
 
 
 class Restarted(WireEvent, frozen=True, kw_only=True):
-    """The connection has another protocol than assumed. The events that follow replace all its earlier events."""
+    """The connection has another protocol than assumed so far. The next events replace all its earlier events."""
 
 
 class ConnectionReader:
@@ -107,7 +107,7 @@ class ConnectionReader:
     def _learn(self, **facts: object) -> WireEvents:
         """Process new facts about the connection: values for fields of `Opening`.
 
-        If they show another protocol, start a session of this protocol, and repeat the earlier steps with it.
+        If they show another protocol, start a session of this protocol, and give it all data of the connection again.
         """
         if self.is_decided:
             return []
@@ -125,7 +125,10 @@ class ConnectionReader:
         return events
 
     def _perform(self, step: Callable[[], WireEvents]) -> WireEvents:
-        """Perform a step. Store it, so that `_learn` can repeat it if another protocol is recognised."""
+        """Call `step`, a function that gives data of the connection to the session, and return its events.
+
+        Store the function, so that `_learn` can call it again if another protocol is recognised.
+        """
         if not self.is_decided:
             self._steps.append(step)
         return self._process(step())

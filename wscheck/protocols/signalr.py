@@ -60,7 +60,7 @@ class MessageType(IntEnum):
 
 
 class HubMessage(msgspec.Struct, frozen=True):
-    """The parts of a message that wscheck reads. `id` is the id of the invocation, "" if it needs no answer."""
+    """The parts of a message that wscheck reads. `id` is that of the invocation, "" if the sender expects no answer."""
 
     type: int
     id: str = ""

@@ -248,7 +248,7 @@ class LogFollower:
             self._read_state = state
 
     def _is_settled(self, state: FileState | tuple[()]) -> bool:
-        """Return whether a further read can wait until the status of the log's name changes.
+        """Return whether the log need not be read again until the status of its name (inode, size, time) changes.
 
         state  status before the last read, () if there was no file
         """
@@ -329,7 +329,7 @@ class LogFollower:
     # --- from one generation to the next -------------------------------------------------------------------------
 
     def _has_moved(self, stream: LogStream) -> bool:
-        """Return whether the log's name no longer belongs to the file of `stream`, and a next file can be read.
+        """Return whether reading must go on in a next file, because the file of `stream` no longer has the log's name.
 
         The next file is a rotated file with unread content, or the file that has the name now, unless it is empty.
         """
@@ -420,7 +420,7 @@ class LogFollower:
             stream.continue_in(log, count_lines(log.reader, log.offset))
 
     def _next_file(self) -> Continuation:
-        """Return the oldest unread rotated file, or else the file that has the log's name now."""
+        """Return where to read next: in the oldest unread rotated file, or else in the file with the log's name."""
         identity = file_identity(self.name)
         current = Continuation(self.name, 0, identity if identity is not None else MISSING)
         return next(iter(self._unread()), current)
@@ -462,7 +462,7 @@ class LogFollower:
         return OpenLog(reader, continuation.offset)
 
     def _open_reader(self, continuation: Continuation) -> FileReader | None:
-        """Return a reader of the file at `continuation`, None if it cannot be opened or was replaced meanwhile.
+        """Return a reader of the file that `continuation` names, None if it cannot be opened or was replaced meanwhile.
 
         The next read tries again.
         """
@@ -521,6 +521,9 @@ class _StreamFinder:
         """Return the stream that continues at `position`, None if no file contains the position.
 
         A position at offset 0 is never found, because no content identifies its file.
+
+        excluded  identities (device, inode) of files that are not considered
+        finished  ends of files that were read completely, which are not considered
         """
         for _ in range(MAX_SCANS if position.offset else 0):
             with suppress(DirectoryUnstable):
@@ -536,7 +539,11 @@ class _StreamFinder:
     def find_late(
         self, positions: Sequence[FilePosition], finished: Iterable[FileEnd], current: LogStream | None
     ) -> list[LogStream]:
-        """Return the renamed files to which a writer may still write. The current file and finished files are excluded.
+        """Return the renamed files to which a writer may still write.
+
+        positions  positions that an earlier run had reached in renamed files
+        finished   ends of files that were read completely, which are left out
+        current    stream with the file that has the log's name now, which is left out; None if there is no such file
 
         The position with the largest offset is searched first. If a file was replaced by a copy, the positions in both
         match the copy, and reading from the smaller offset would read lines twice.

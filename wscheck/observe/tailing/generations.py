@@ -51,7 +51,7 @@ class DirectoryUnstable(Exception):
 
 
 class Continuation(NamedTuple):
-    """A file and offset from which to continue. If `identity` is set, the path must still name that file."""
+    """The file and offset at which reading of a log goes on. The path must still name the file `identity`, if any."""
 
     path: Path
     offset: int
@@ -95,7 +95,7 @@ class FileEnd(msgspec.Struct, frozen=True, array_like=True):
         return self.is_start_of(reader) and not reader.read_at(1, self.offset)
 
     def is_start_of(self, reader: FileReader) -> bool:
-        """Return whether the file of `reader` starts with the content up to this end."""
+        """Return whether the file of `reader` begins with exactly the content that was read up to this end."""
         if not reader.is_packed and reader.status.st_size < self.offset:
             return False
         tail = min(TAIL_BYTES, self.offset)
@@ -243,7 +243,10 @@ class Generations:
         self.read = set[FileVersion]()
 
     def learn(self, path: Path) -> None:
-        """Remember that a file of the log was moved to `path`: later files of the log will get similar names."""
+        """Remember the folder and the form of the name of `path`, to which a file of the log was moved.
+
+        Files that are moved later will get similar names.
+        """
         if is_generation(self.name, path) or path in {self.name, resolve_links(self.name)}:
             return
         pattern = re.sub(r"\d+", r"\\d+", re.escape(path.name)) + f"(?:{_PACKED})?"
@@ -293,7 +296,10 @@ GenerationAge = tuple[int, int, tuple[int, ...]]
 
 
 def generation_age(base: Path, path: Path, changed_ns: int) -> GenerationAge:
-    """Return the key that sorts generations of `base`, the oldest first."""
+    """Return a sort key for `path`, a rotated file of `base`, by which the oldest file comes first.
+
+    changed_ns  time of the last change of the file
+    """
     return (changed_ns, *_age_in_name(base, path))
 
 

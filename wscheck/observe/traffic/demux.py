@@ -88,6 +88,7 @@ class TrafficDemux:
     ) -> None:
         """Create a demultiplexer without sessions.
 
+        identity  rule that tells where the traffic contains the user; by default DEFAULT_IDENTITY
         source    event source name, such as "browser", for the events
         redactor  redactor that several demultiplexers of a run share, so that a token has the same digest in each
         target    the URL of the server under test, if known
@@ -194,7 +195,7 @@ class TrafficDemux:
             exchange.session.end(at)
 
     def _feed_error(self, exchange: _Exchange, at: float, status: int, body: str | bytes) -> None:
-        """Process an HTTP error. Engine.IO explains it as {"code", "message"}; a proxy may send any body."""
+        """Process an HTTP error. Engine.IO sends {"code", "message"} as the body; a proxy may send any body."""
         try:
             message = str(json.loads(body)["message"])
         except (ValueError, KeyError, TypeError):
@@ -258,7 +259,10 @@ class TrafficDemux:
             self._feed(exchange, Direction.SENT if outgoing else Direction.RECEIVED, data, at)
 
     def on_waiting(self, key: str, stacks: Sequence[object]) -> None:
-        """Store the call stacks that found a WebSocket connecting. What they asked for is sent when it is open."""
+        """Store the call stacks of the calls that read the state of a WebSocket while it was still connecting.
+
+        A client library stores what such a call asked for, and sends it when the WebSocket is open.
+        """
         if self._is_deferred(key, lambda: self.on_waiting(key, stacks)):
             return
         if (exchange := self._exchanges.get(key)) is not None:
@@ -343,7 +347,10 @@ class TrafficDemux:
         return sorted(servers.label_events(unify_users(sessions, servers)), key=lambda event: event.at or 0.0)
 
     def _after_handshake(self, key: str, request: _OpeningRequest, step: Callable[[], object]) -> None:
-        """Run `step` now if the handshake of the session of `request` has been read, otherwise once it is read."""
+        """Run `step` now if the session that `request` continues is known, otherwise after its handshake was read.
+
+        A request that starts a session is never delayed. `key` is the key of the request or WebSocket.
+        """
         if request.key is None or request.key in self._session_by_key:
             step()
             return
@@ -351,7 +358,7 @@ class TrafficDemux:
         self._deferred.setdefault(request.key, []).append(step)
 
     def _is_deferred(self, key: str, step: Callable[[], object]) -> bool:
-        """Defer `step` and return True if the session of request `key` has deferred steps. Otherwise return False."""
+        """Return whether steps of the session of request `key` wait for its handshake. If so, let `step` wait too."""
         waiting = self._deferred.get(self._deferred_session_by_key.get(key, ""))
         if waiting is None:
             return False
@@ -452,11 +459,12 @@ def _parse_cookies(header: str) -> dict[str, str]:
 
 
 class ServerSplit:
-    """Servers to which a set of sessions connect.
+    """Servers to which a set of sessions connect, and which of them is each user's home server.
+
+    The home server of a user is `main` if the user connects to it, otherwise the first server that the user connects
+    to.
 
     main  the server under test if a session connects to it, else the server with the most sessions of known users
-
-    A user's home server is `main` if the user connects to it, otherwise the first one that the user connects to.
     """
 
     def __init__(self, sessions: SessionEvents, target: str = "") -> None:

@@ -83,7 +83,7 @@ class ConnectionOrigin(msgspec.Struct, frozen=True):
     target  frame within the page that ran the scripts, empty for the main frame
     run     number of the evaluation of `script` within its document, from 1; 0 means unknown
     code    facts from the source code of the opener
-    shared_key  key in the tab's session storage: another tab has the same key and value, and the client sent this value
+    shared_key  key in the session storage of the tab whose value the client sent, and which another tab has too
     reconnects  id of the earlier connection of the same client, if the client library connected again by itself
     """
 
@@ -457,10 +457,11 @@ class TrafficSession:
     def _with_waiting(
         self, events: list[Event], resolve: Callable[["TrafficSession", object], ConnectionOrigin]
     ) -> list[Event]:
-        """Return the events. Add the call sites to subscriptions that their client stored until it was connected.
+        """Return the events, with the call sites of subscriptions that a client library stored until it was connected.
 
-        The client read the state of the connection in each call, and sends them in the order of the calls. If there is
-        not one call site for each, and not the same one for all, they stay unknown.
+        The library read the state of the connection in each call that asked for a subscription; `waiting` contains the
+        stacks of these calls. The library sends the stored subscriptions in the order of the calls. The call sites stay
+        unknown unless there is one for each of these subscriptions, or a single one for all.
         """
         unknown = [
             at

@@ -386,8 +386,8 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
 def _without_faint_ends(found: _Read) -> _Read:
     """Return the readings without those that may report the end of something else: "token removed" of a user.
 
-    A reading is left out only if other readings name the connections that end, or have words that clearly report an
-    end.
+    Such a reading names only the user, and its words are ambiguous. It is left out only if another reading names the
+    connections that end, or has words that clearly report an end.
     """
     is_told = any(SID in reading.places or group.is_plain for group, reading in found)
     return [pair for pair in found if pair[0].is_plain or SID in pair[1].places or not is_told]

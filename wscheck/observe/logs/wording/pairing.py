@@ -391,7 +391,7 @@ class Pairing:
         return all(before[1] != after[1] for before, after in pairwise(lines))
 
     def is_usually_shared(self, pair: StatementPair, user: str) -> bool:
-        """Return whether most users with several ids have some open at once. Such ids are of jobs, not connections."""
+        """Return whether most users with several ids have two open at once. Such ids are of jobs, not connections."""
         users = self.column(pair.start.group, user)
         spans = defaultdict[str, list[tuple[int, int]]](list)
         for value, whose in users_by_id(pair.start, users).items():
