@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.conversation import Conversation, judged, one, user
+from wscheck.detect.engine import Judge
 from wscheck.detect.rules import RuleOptions
 from wscheck.detect.rules.event_duplicated import EventDuplicated
 from wscheck.model.events import CodeLocation
@@ -59,6 +60,54 @@ def test_a_greeting_on_the_connection_after_a_lost_one_is_no_duplicate(reason: s
     assert sum(found.count for found in judged(EventDuplicated, conversation)) == times
     conversation.receives("welcome", at=0.7, sid="s2")
     assert "2" in judged(EventDuplicated, conversation)[0].message
+
+
+def beside(*opened: float, at: float) -> Conversation:
+    """Connections of one page, and one event that arrives on all of them."""
+    said = user("A", page="tab-1")
+    for n, each in enumerate(opened):
+        said.connects(f"s{n}", at=each)
+    for n in range(len(opened)):
+        said.receives("status", at=at + n / 1000, sid=f"s{n}")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason", "count"),
+    [
+        (0.15, "io client disconnect", 0),
+        (0.15, "transport close", 0),
+        (0.15, "io server disconnect", 1),
+        (0.4, "io client disconnect", 1),
+        (None, "", 1),
+    ],
+)
+@pytest.mark.parametrize("sid", ["s0", "s1"])
+def test_an_event_on_a_connection_that_the_page_closes_within_the_grace_period(
+    sid: str, ended: float | None, reason: str, count: int
+) -> None:
+    said = beside(0, 0.05, at=0.1)
+    if ended is not None:
+        said.disconnects(sid, at=ended, reason=reason)
+    found = judged(EventDuplicated, said.watched(until=5))
+    assert sum(each.count for each in found) == count
+    long = judged(EventDuplicated, said, RuleOptions(grace_s=1))
+    assert bool(long) is (ended is None or "server" in reason)
+
+
+def test_an_event_on_three_connections_of_which_one_is_closed_at_once() -> None:
+    said = beside(0, 0.01, 0.02, at=0.1).disconnects("s0", at=0.15, reason="io client disconnect").watched(until=5)
+    assert [each.message for each in judged(EventDuplicated, said)] == ["status arrived on 2 connections of one page"]
+
+
+def test_the_evidence_ends_before_the_grace_period() -> None:
+    judge = Judge(None, [EventDuplicated])
+    for event in beside(0, 0.05, at=0.1).watched(until=0.2).events:
+        judge.feed(event)
+    assert judge.finish() == []
+    assert [gap.id for gap in judge.gaps] == ["evidence-ends-early"] and "on which status arrived" in judge.gaps[
+        0
+    ].reason
 
 
 HOOK = CodeLocation("src/useEvent.ts", 9)

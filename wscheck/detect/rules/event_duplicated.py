@@ -1,8 +1,9 @@
 """Rule: the same event reached one page, or one handler, more than once."""
 
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any, NamedTuple
 
 from wscheck.detect.bounded_dict import BoundedDict
 from wscheck.detect.connection_policy import ServerEndpoint
@@ -23,6 +24,7 @@ from wscheck.model.events import (
     HandlersRegistered,
 )
 from wscheck.model.findings import Confidence, Severity
+from wscheck.model.gaps import Gap
 
 MAX_PAYLOADS = 5_000
 
@@ -40,6 +42,9 @@ MIN_TICKS, MIN_TICK_S, TICK_JITTER = 4, 0.05, 1.75
 
 MAX_ARRIVALS = 2_000
 """Arrivals stored per payload."""
+
+MAX_NAMED = 3
+"""Events that a gap names."""
 
 NEVER = float("-inf")
 
@@ -153,11 +158,23 @@ class _Try:
         return max(Counter(event.digest for event in self._arrivals).values(), default=0) > 1
 
 
+class _BriefOverlap(NamedTuple):
+    """Event that arrived on a connection and before on others, when these had not yet overlapped for the grace period.
+
+    others  ids of the other connections that are still open
+    until   time at which the overlap is longer than the grace period (epoch seconds)
+    """
+
+    event: Delivered
+    others: frozenset[str | None]
+    until: float
+
+
 class EventDuplicated(Rule):
     """Rule: an event with the same payload arrives or is handled several times on one page.
 
     An event that arrives once in each of two tabs or namespaces is not a duplicate. Nor is one that the server repeats
-    periodically.
+    periodically, or one that arrives on two connections of which the page closes one within the grace period.
 
     Copies on one connection may also have different origins, such as the answer to a request and a broadcast that
     another client caused by connecting or leaving. A scenario therefore tries again with one client that does nothing
@@ -186,7 +203,9 @@ class EventDuplicated(Rule):
         self._request_times: dict[str | None, deque[float]] = {}
         self._tries: dict[str, list[_Try]] = {}
         self._suspected: list[list[Delivered]] = []
-        self.pending = self._repeated
+        self._opened_at = BoundedDict[str | None, float](MAX_PAYLOADS)
+        self._undecided: dict[int, _BriefOverlap] = {}
+        self.pending = ChainMap[Any, Any](self._repeated, self._undecided)
         return {
             Delivered: self._delivered,
             Emitted: self._emitted,
@@ -204,12 +223,16 @@ class EventDuplicated(Rule):
     def _connected(self, event: Connected) -> None:
         if event.url is not None:
             self._endpoints.put(event.sid, ServerEndpoint.from_url(event.url))
+        if event.at is not None:
+            self._opened_at.put(event.sid, event.at)
         for tries in self._tries.values():
             if tries[-1].page == event.page:
                 tries[-1].is_connected = True
 
     def _disconnected(self, event: Disconnected) -> None:
         """Record a lost connection: after a reconnection, the server may repeat events that already arrived on it."""
+        self._opened_at.pop(event.sid, None)
+        self._end_overlaps(event)
         if not self._payloads or (event.reason in SERVER_ENDED and event.source not in PAGE_SOURCES):
             return
         self._lost_sids.put(event.sid, None)
@@ -227,13 +250,51 @@ class EventDuplicated(Rule):
             if sid != event.sid and sid not in self._lost_sids and self._have_one_endpoint(sid, event.sid)
         ]
         if others:
-            self._report_duplicate(event, f"{event.name} arrived on {len(others) + 1} connections of one page")
+            self._arrived_on_several(event, others)
         elif event.at is None:
             if (times := counts.delivered[event.sid]) > 1:
                 self._report_duplicate(event, f"{event.name} arrived {times} times on one connection")
             return
         if event.at is not None:
             self._store(event, event.at, exact=not others)
+
+    def _arrived_on_several(self, event: Delivered, others: Sequence[str | None]) -> None:
+        """Report an event that arrived on other connections too, at once or when they have overlapped long enough.
+
+        A page may open the next connection before it closes the earlier one.
+        """
+        until = self._brief_until(event.sid, others)
+        if event.at is None or until is None or event.at > until or len(self._undecided) >= MAX_PAYLOADS:
+            self._report_on_several(event, len(others) + 1)
+        else:
+            self._undecided[id(event)] = _BriefOverlap(event, frozenset(others), until)
+
+    def _brief_until(self, sid: str | None, others: Iterable[str | None]) -> float | None:
+        """Return until when the overlap of an open connection with others is brief, None if it is unknown."""
+        opened, others_opened = self._opened_at.get(sid), [self._opened_at.get(other) for other in others]
+        known = [at for at in others_opened if at is not None]
+        if opened is None or not known or len(known) < len(others_opened):
+            return None
+        return max(opened, min(known)) + self.options.grace_s
+
+    def _end_overlaps(self, end: Disconnected) -> None:
+        """Decide on the events that arrived on the connection that ended and, just before, on another one.
+
+        They are no duplicates if the page ended the connection, unless a third connection is open.
+        """
+        for number, brief in list(self._undecided.items()):
+            if end.sid != brief.event.sid and end.sid not in brief.others:
+                continue
+            del self._undecided[number]
+            others = brief.others - {end.sid}
+            if end.reason in SERVER_ENDED or end.at is None:
+                self._report_on_several(brief.event, len(brief.others) + 1)
+            elif end.sid != brief.event.sid and others:
+                until = self._brief_until(brief.event.sid, others)
+                self._undecided[number] = brief._replace(others=others, until=until or brief.until)
+
+    def _report_on_several(self, event: Delivered, count: int) -> None:
+        self._report_duplicate(event, f"{event.name} arrived on {count} connections of one page")
 
     def _have_one_endpoint(self, sid: str | None, other: str | None) -> bool:
         """Return whether two connections go to the same endpoint, or the endpoint of one is unknown.
@@ -269,12 +330,26 @@ class EventDuplicated(Rule):
             self._request_times.setdefault(event.sid, deque(maxlen=100)).append(event.at)
 
     def on_time(self, at: float) -> None:
-        """Evaluate each repeated payload whose latest copy arrived more than `duplicate_s` seconds before `at`."""
+        """Evaluate each repeated payload whose latest copy arrived more than `duplicate_s` seconds before `at`.
+
+        Also report the events that arrived on several connections whose overlap is longer than the grace period.
+        """
+        for number, brief in list(self._undecided.items()):
+            if at > brief.until:
+                del self._undecided[number]
+                self._report_on_several(brief.event, len(brief.others) + 1)
         for key, last in list(self._repeated.items()):
             if at - last > self.options.duplicate_s:
                 self._evaluate_copies(key)
 
     def finish(self, at: float | None) -> None:
+        if self._undecided:
+            names = ", ".join(sorted({brief.event.name for brief in self._undecided.values()})[:MAX_NAMED])
+            reason = (
+                f"the evidence ends too early to decide whether one of the connections on which {names} arrived is "
+                "being replaced"
+            )
+            self.gaps[Gap(id="evidence-ends-early", reason=reason, rules=(self.id,))] = None
         for key in list(self._repeated):
             self._evaluate_copies(key)
         for burst in self._suspected:
