@@ -563,6 +563,15 @@ def test_runs_of_a_function_that_closes_its_connection_at_the_end(context: CallC
     assert why(same(code(context), (OPENER,), (OPENER,))) == "reopened-without-closing"
 
 
+@pytest.mark.parametrize("protocol", ["websocket", "sse", None])
+def test_a_connection_for_each_run_is_the_cause_rather_than_its_different_addresses(protocol: str | None) -> None:
+    where = {"protocol": (protocol,) * 2, "url": ("http://h/export?file=1", "http://h/export?file=2")}
+    closing = same(code(CallContext.FUNCTION, cleanup=Cleanup.CLOSES), (OPENER,), (OPENER,), apart=0.01, **where)
+    assert why(closing) == "opened-per-action"
+    kept = same(code(CallContext.FUNCTION), (OPENER,), (OPENER,), apart=0.01, **where)
+    assert why(kept) == "forced-new-connection"
+
+
 def test_opened_per_action_is_no_effect_that_calls_code_elsewhere() -> None:
     assert why(swapping(code(CallContext.FUNCTION), stack=EFFECT), "excessive-attempts") is None
 

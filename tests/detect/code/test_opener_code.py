@@ -121,6 +121,26 @@ def test_a_function_that_waits_and_closes_its_connection() -> None:
     assert facts(closes_first).cleanup is Cleanup.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("text", "closes"),
+    [
+        ("const s = io(); s.on('ready', m => { show(m); s.close(); });", True),
+        ("let s; go().then(() => { s = io(); s.onmessage = async m => { if (m.done) s.close(); }; });", True),
+        ("const s = io(); s.addEventListener('progress', e => setTimeout(() => s.disconnect(), e.wait));", True),
+        ("const s = io(); s.onerror = () => s.close();", False),
+        ("const s = io(); s.on('connect_error', () => s.close());", False),
+        ("const s = io(); s.onmessage = m => show(m); return () => s.close();", False),
+        ("const s = io(); other.onmessage = () => s.close();", False),
+        ("this.s = io(); this.s.onmessage = () => this.s.close();", False),
+        ("kept = io(); kept.onmessage = () => kept.close();", False),
+    ],
+)
+def test_a_function_that_closes_its_connection_in_a_handler_of_its_messages(text: str, *, closes: bool) -> None:
+    code = facts(f"let kept; export function run(q) {{ {text} }}")
+    assert code.context is CallContext.FUNCTION
+    assert (code.cleanup is Cleanup.CLOSES) is closes
+
+
 def test_a_subscription_to_an_external_store_is_an_effect() -> None:
     code = facts("""
         export function useTide(user) {

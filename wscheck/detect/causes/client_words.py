@@ -85,7 +85,7 @@ _EVENT_SOURCE = ClientWords(
         "token-in-dependencies": "Leave the token out of the dependencies: authenticate with a cookie, or close the "
         "stream and open it with the new token only when the server refuses the old one.",
         "token-refresh": "Close the stream before another opens with the new token.",
-        "opened-per-action": "Open one stream, keep it, and ask for each change with a request.",
+        "opened-per-action": "Open one stream, keep it, and reuse it: ask for each change with a request.",
         "forced-new-connection": f"Open one stream for all callers: {_SHARE_NOTHING}.",
     },
 )

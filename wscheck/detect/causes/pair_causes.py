@@ -498,7 +498,8 @@ def forced_new_connection(pair: Pair) -> PairClue | None:
     differing = _differing_address(pair)
     # Only Socket.IO's client would share a connection to one URL. Elsewhere, two callers are two openers at any URL.
     two_callers = new.protocol is not None and pair.divergence() is not None
-    if differing and not two_callers and not _opens_at_each_event(pair) and not _is_left(pair):
+    is_other = two_callers or _opens_at_each_event(pair) or _is_left(pair) or opened_per_action(pair) is not None
+    if differing and not is_other:
         because = f"{old.opener} opened two connections whose {differing} differ"
         fix = fixes.varying_address(new) if old.namespace == new.namespace else ""
         return PairClue(Confidence.HIGH, because, fix)

@@ -27,6 +27,7 @@ from wscheck.detect.code.syntax import (
     descendants,
     enclosing_function,
     node_text,
+    string_value,
 )
 from wscheck.model.code_facts import CallContext, Cleanup
 
@@ -266,19 +267,52 @@ def _identifiers(node: Node, without: tuple[Node, ...] = ()) -> str:
 
 
 def closes_itself(call: Node) -> bool:
-    """Return whether the function that opens a connection waits and then closes this connection."""
+    """Return whether the function that opens a connection closes this connection when it is done.
+
+    It does so after a wait, or in a handler of the connection's messages.
+    """
     function, target = enclosing_function(call), assigned_variable(call)
     if function is None or not target:
         return False
     own = list(descendants(function, into_functions=False))
     waits = [node.end_byte for node in own if node.type == "await_expression" and node.start_byte >= call.end_byte]
-    return any(
+    after_wait = (node for node in own if node.start_byte >= min(waits, default=node.end_byte))
+    if any(_is_close_of(target, node) for node in after_wait):
+        return True
+    around = (each for each in (function, *ancestors(function)) if each.type in FUNCTIONS)
+    if not any(declares(each, target) for each in around):
+        return False  # a variable of the module or of an object, which other code may close
+    return any(_is_close_of(target, node) and _is_in_handler(target, node) for node in descendants(function))
+
+
+def _is_close_of(target: str, node: Node) -> bool:
+    """Return whether a node is the name of a method that closes `target`, such as `socket.close`."""
+    return (
         node.type == "member_expression"
-        and node.start_byte >= min(waits, default=node.end_byte)
         and node_text(node.child_by_field_name("object")) == target
         and CLOSES.fullmatch(node_text(node.child_by_field_name("property"))) is not None
-        for node in own
     )
+
+
+def _is_in_handler(target: str, node: Node) -> bool:
+    """Return whether a node is in a handler of `target` for an event other than an error or the end."""
+    for outer in ancestors(node):
+        holder = outer.parent if outer.type in FUNCTIONS else None
+        event = None
+        if holder is not None and holder.type == "assignment_expression":
+            name = node_text(holder.child_by_field_name("left"))
+            event = name.removeprefix(f"{target}.on") if name.startswith(f"{target}.on") else None
+        elif holder is not None and holder.type == "arguments":
+            name = node_text(holder.prev_sibling)
+            listens = name.startswith(f"{target}.") and _LISTENS.fullmatch(name, len(target) + 1)
+            event = string_value(holder.named_children[0]) if listens else None
+        if event is not None:
+            return _FAILS.search(event) is None
+    return False
+
+
+_LISTENS = re.compile(r"on|once|addEventListener|addListener")
+_FAILS = re.compile(r"error|close|disconnect|end$", re.I)
 
 
 def _effect_closes(component: Node, variable: str) -> bool:
