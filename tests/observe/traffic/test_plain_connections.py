@@ -54,6 +54,29 @@ class Page:
         return evaluate_pages(events, RuleOptions(), Bar(), target="page", notes=self.traffic.notes)
 
 
+@pytest.mark.parametrize(
+    ("query", "is_token"),
+    [
+        ("session_id", False),
+        ("sessionId", False),
+        ("editor-session-id", False),
+        ("session_hash", False),
+        ("session", True),
+        ("session_token", True),
+        ("access_token", True),
+    ],
+)
+def test_a_session_id_of_each_connection_is_no_token(query: str, *, is_token: bool) -> None:
+    page = Page()
+    for value in ("c1c4e5b8-first", "77ad90aa-second"):
+        page.websocket(f"ws://h/kernel/channels?{query}={value}")
+    events = [event for event in page.events() if isinstance(event, Connected)]
+    assert len({event.fingerprint for event in events}) == (2 if is_token else 1)
+    assert "c1c4e5b8" not in repr(events)
+    found = [each for each in page.report().findings if each.rule == "multiple-connections"]
+    assert [each.cause is not None and each.cause.id == "token-refresh" for each in found] == [is_token]
+
+
 def names(events: list[Event]) -> list[str]:
     return [type(event).__name__ for event in events]
 

@@ -21,6 +21,7 @@ T = TypeVar("T")
 _SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|passcode|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
+_SESSION_ID = re.compile(r"(?i)(?:.*[_-])?session[_-]?(?:id|hash)")
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
 _DISTINCTIVE = re.compile(r"(?=.*\d)\S{8,}$|\S{20,}$")
 """Value that no report contains by chance."""
@@ -82,12 +83,16 @@ class TrafficRedactor:
         return fields
 
     def fingerprint(self, *sources: Mapping[str, Any]) -> str | None:
-        """Return the digest of the first value in `sources` that looks like a token, None if none does."""
+        """Return the digest of the first value in `sources` that looks like a token, None if none does.
+
+        A client may choose another session id for each connection, so that it is no token.
+        """
         for values in sources:
             for name, value in values.items():
                 if isinstance(value, str) and value and is_secret(name, value):
                     self.learn(value)
-                    return self.digest(value)
+                    if not _SESSION_ID.fullmatch(name):
+                        return self.digest(value)
         return None
 
     def learn(self, secret: str) -> None:
