@@ -25,6 +25,7 @@ from wscheck.model.events import AnyEvent, CodeLocation, Connected, Delivered, H
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.report import BrowserReport
 from wscheck.observe.browser import attached, launch
+from wscheck.run.browser.run import pending_reason
 from wscheck.run.page_report import evaluate_pages
 
 TRANSPORTS = {"websocket": "websocket", "upgrade": "polling,websocket", "polling": "polling"}
@@ -282,3 +283,12 @@ def _chromium(parent: int) -> int:
         if int(fields[1]) == parent and "--remote-debugging-port" in command_line:
             return int(stat.parent.name)
     return 0
+
+
+def test_a_connection_that_the_server_never_accepted_is_named() -> None:
+    assert pending_reason([("http://h/feed", 0.4)]).startswith(
+        "a connection was still being opened when the check ended"
+    )
+    assert pending_reason([("http://h/a", 1.0), ("http://h/b", 2.0)]).startswith("2 connections were still")
+    reason = pending_reason([("http://h/a", 1.0), ("http://h/b", 9.2)])
+    assert "not accepted the connection to http://h/b after 9 s, and 1 more" in reason

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -411,10 +412,10 @@ class _BrowserRun:
 
     def record_pending_connections(self) -> None:
         """Record a gap for connections that are still being opened: one of them may be a user's second connection."""
-        count = sum(session.opening for session in self._browser.traffic.sessions)
-        if count and not self.gaps:
-            subject = "a connection was" if count == 1 else f"{count} connections were"
-            self._add_gap(f"{subject} still being opened when the check ended: watch longer (--for)")
+        now, sessions = time.time(), self._browser.traffic.sessions
+        pending = [(session.endpoint, now - session.opened_at) for session in sessions if session.opening]
+        if pending and not self.gaps:
+            self._add_gap(pending_reason(pending))
 
     def record_refused_hosts(self) -> None:
         """Record the hosts that the pages needed and could not reach, because they are not permitted.
@@ -448,6 +449,22 @@ class _BrowserRun:
 
     def _add_gap(self, reason: str) -> None:
         self.gaps.append(NotEvaluated(at=time.time(), source=SOURCE_BROWSER, reason=reason))
+
+
+def pending_reason(pending: Sequence[tuple[str, float]]) -> str:
+    """Return the reason for a gap: the server has not answered to these connections.
+
+    pending  endpoint of each connection, and the seconds since it was requested; at least one
+    """
+    endpoint, waited = max(pending, key=itemgetter(1))
+    if waited <= OPENING_TIMEOUT_S:
+        subject = "a connection was" if len(pending) == 1 else f"{len(pending)} connections were"
+        return f"{subject} still being opened when the check ended: watch longer (--for)"
+    others = f", and {len(pending) - 1} more" if len(pending) > 1 else ""
+    return (
+        f"the server had not accepted the connection to {endpoint} after {waited:.0f} s{others}: its log may say "
+        "why; or watch longer (--for)"
+    )
 
 
 class BackgroundWatch:
