@@ -146,7 +146,7 @@ def pytest_fixture_setup(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Fail a test whose watched pages have findings. A test that fails by itself shows them in a section."""
+    """Fail a test whose watched pages have findings. If it fails for another reason, show them in a section."""
     try:
         result = yield
     except BaseException:
@@ -220,8 +220,8 @@ def _marker_options(item: pytest.Item) -> dict[str, Any]:
 def _load(item: pytest.Item, given: dict[str, Any], config: "ConfigSource | None" = None) -> "Config":
     """Return the configuration for the check in a test.
 
-    Settings in `given` take precedence over those in `config`, and those in `config` over the test's marker. A `config`
-    that is a path is relative to pytest's rootdir.
+    given   settings that the test passed as arguments: dict of name to value; they take precedence over all others
+    config  settings that take precedence over those of the test's marker; a path is relative to pytest's rootdir
     """
     import msgspec
 

@@ -78,10 +78,11 @@ class OpenerIndex:
 
 
 def _caller(outcome: AttemptOutcome, outcomes: Iterable[AttemptOutcome]) -> CodeLocation | None:
-    """Return the frame at which the call stack of `outcome` differs from another stack with the same opener.
+    """Return the stack frame that distinguishes the connection of `outcome` from others with the same opener.
 
-    The opener is the call site that opened the connection. The other stacks are those of `outcomes`. Return None if no
-    stack with this opener is different.
+    The opener is the call site that opened a connection. The frame is the first one at which the call stack of
+    `outcome` differs from that of another connection in `outcomes`. Return None if no stack with this opener is
+    different.
     """
     others = (each.stack for each in outcomes if each.opener == outcome.opener and each.stack != outcome.stack)
     frames = (stack_frames.divergence(outcome.stack, other) for other in others)

@@ -109,7 +109,7 @@ class CheckResult(msgspec.Struct, kw_only=True):
 
 
 class ExplainedFact(msgspec.Struct, kw_only=True):
-    """Paragraph of an explanation. `label` is "" for one without a label."""
+    """Paragraph of an explanation. `label` is "" if the paragraph has no label."""
 
     label: str
     text: str

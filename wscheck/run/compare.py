@@ -60,8 +60,8 @@ class Measure(Generic[ReportKind]):
     divisor  function that returns the size of the run, by which the number is divided before the comparison
     floor    smallest number in the comparison. A smaller number is replaced by it: for example, users without a
              connection are no improvement over users with one connection
-    times    function that returns all percentiles of the durations; the field is None if the number is no percentile
-    percent  the percentile that is compared, if the number is one
+    times    if the number is a percentile of durations, function that returns all percentiles; otherwise None
+    percent  the percentile that is compared, such as 95; without meaning for other numbers
     """
 
     id: str

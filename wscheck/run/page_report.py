@@ -74,7 +74,15 @@ def evaluate_pages(
     notes: Sequence[str] = (),
     interrupted: bool = False,
 ) -> BrowserReport:
-    """Return the report on `events`. The caller must set `started_at` and `duration_s`."""
+    """Return the report on `events`. The caller must set its `started_at` and `duration_s`.
+
+    options      settings of the rules, including the number of connections that a user may have
+    bar          criteria by which the run fails (--fail-on, --strict)
+    target       name of the pages in the report
+    scope        what the run checked, None if that is unknown
+    notes        sentences about the limits of the observation
+    interrupted  the run was stopped before its end
+    """
     events = list(merge_causally(events, OVERTAKES_S))
     judge = Judge(options, BROWSER)
     for event in events:

@@ -397,7 +397,7 @@ class ScenarioContext:
             await self.wait_for_duplicates()
 
     def _request_for(self, burst: Sequence[Delivered]) -> ContractEvent | None:
-        """Return the event of the contract whose request caused `burst` (copies of an event), None if no request did.
+        """Return the event of the contract whose request led to `burst` (copies of an event), None if unknown.
 
         If the contract names no request for the delivered event, take the last request before the deliveries, and
         return the event that the contract names as the answer to it.
@@ -417,7 +417,10 @@ class ScenarioContext:
         return own is not None and own.emit is not None and bool(self._requests_before(burst))
 
     def _requests_before(self, burst: Sequence[Delivered]) -> list[Emitted]:
-        """Return what the client had sent on the connection before the first event of `burst`, oldest first."""
+        """Return the events that the client had sent on the connection before the first event of `burst`, oldest first.
+
+        `burst` contains copies of one event.
+        """
         at = burst[0].at or 0.0
         return [e for e in self.events if isinstance(e, Emitted) and e.sid == burst[0].sid and (e.at or at) < at]
 
@@ -427,7 +430,7 @@ class ScenarioContext:
         return next((each for each in mounted if each.is_connected), None)
 
     def _time_connected(self, burst: Sequence[Delivered]) -> float:
-        """Return the seconds from the opening of the connection to the last event of `burst`."""
+        """Return the seconds from the opening of the connection to the last of the copies of an event in `burst`."""
         opened = (e.at for e in self.events if isinstance(e, Connected) and e.sid == burst[0].sid)
         last = burst[-1].at or 0.0
         return last - (next(opened, None) or last)
@@ -507,7 +510,7 @@ class ScenarioContext:
         await self.wait_until(lambda: self._event_count >= MAX_EVENTS, self.window_s if seconds is None else seconds)
 
     async def watch_endings(self) -> None:
-        """Watch on while the server still ends connections, at most for four times `window_s`."""
+        """Continue to observe while the server still ends connections, for at most four times `window_s`."""
         deadline = time.monotonic() + 4 * self.window_s
         while (now := time.monotonic()) < deadline:
             ends = [event.at for event in self.events if isinstance(event, Disconnected) and event.at is not None]
@@ -578,7 +581,7 @@ class ScenarioContext:
         await asyncio.sleep(DUPLICATE_WAIT_S)
 
     async def wait_for_reaction(self) -> None:
-        """Wait until a connection was refused or has ended, at most for about twice the grace period."""
+        """Wait until the server has refused or ended a connection, for at most about twice the grace period."""
         await self.wait_patiently(self._has_reaction, self.settings.grace_s * 2)
         await asyncio.sleep(0.05)  # the end of a replaced connection follows its replacement
 

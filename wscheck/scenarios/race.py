@@ -51,10 +51,11 @@ class Race(Scenario):
         return options if options.policy.is_set else msgspec.structs.replace(options, connections=PER_USER)
 
     def policy_gap(self, control: Control, phase: PhaseFigures) -> Gap | None:
-        """Return a gap if the server lets a user have several connections, even if they open one after the other.
+        """Return a gap if the server lets a user have several connections, even if they are opened one after the other.
 
-        If it kept both connections of the control and some of the simultaneous ones, either it allows a user so many,
-        or they reached different processes, each of which knows only its own. Only the servers' logs show which.
+        If the server kept both connections of the control and some of the simultaneous connections, there are two
+        possible reasons. Either it allows a user this number of connections. Or the connections reached different
+        server processes, and each process knows only its own connections. Only the servers' logs show the reason.
         """
         if control.connections_opened < 2 or control.replacements or phase.turned_away or phase.stayed < 2:
             return None

@@ -26,12 +26,13 @@ CONNECTION_RULES: tuple[type[Rule], ...] = (
 
 
 class PhaseFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of a scenario: what the server did with its connections.
+    """Figures of a scenario: what the server did with the connections.
 
-    opened       connections that it accepted
-    stayed       those of them that it did not end
-    turned_away  connections that it accepted in the control and then ended, while another one of the user stayed open
-    processes    server processes that its logs name, 0 without logs
+    opened       number of connections that the server accepted
+    stayed       number of accepted connections that the server did not end
+    turned_away  number of connections of the control that the server accepted and then ended, while another one of
+                 the same user stayed open
+    processes    number of server processes that the servers' logs name, 0 without logs
     """
 
     opened: int
@@ -93,13 +94,13 @@ class Scenario(ABC):
 
         Args:
             control: What the server did in the control.
-            phase: What it did in the scenario itself.
+            phase: What the server did while the client under test ran.
         """
         return None
 
     def is_settled(self, phase: PhaseFigures, options: RuleOptions) -> bool:
-        """Return whether the connections that stayed open are as many as permitted, so that an overlap was temporary.
+        """Return whether as many connections stayed open as are permitted, so that an overlap was only temporary.
 
-        In most scenarios every overlap counts that is longer than the grace period.
+        The default returns False: in most scenarios, every overlap counts that is longer than the grace period.
         """
         return False

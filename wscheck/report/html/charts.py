@@ -148,7 +148,11 @@ def _round_chart(report: BrowserReport) -> Chart | None:
 
 
 def _before_after_chart(title: str, runs: Sequence[ComparedRun], value: SecondValue, unit: str = "") -> Chart | None:
-    """Return a chart with both runs on the same scale, None if both are zero throughout."""
+    """Return a chart with a line for each of the two compared runs on the same scale, None if both are zero throughout.
+
+    value  function that returns the value of one second of a run
+    unit   unit of the values, as text
+    """
     before, after = (_values(run.series, value) for run in runs)
     if not any(before) and not any(after):
         return None
@@ -172,6 +176,7 @@ def _values(series: Sequence[Second], value: SecondValue) -> list[float | None]:
 def _draw_chart(title: str, lines: Iterable[ChartLine], unit: str = "", note: str = "", step: str = "") -> Chart | None:
     """Return a chart of the lines that have at least two values, None if no line has two.
 
+    unit  unit of the values, as text
     note  text about the chart
     step  name of the unit of the horizontal axis, such as "round "; empty for seconds. A line has one value per unit.
     """

@@ -108,7 +108,12 @@ class Timeline:
 
 @dataclass(frozen=True)
 class TimelineView:
-    """Lanes to draw, in the time range from `start` to `end`. Shown times count from `origin`, the start of the run."""
+    """Lanes (one per connection) to draw, in the time range from `start` to `end`.
+
+    origin     start of the run; the times in the drawing are relative to it
+    has_times  False if no event has a time: times are then positions in the list of events
+    omitted    number of lanes that are not drawn
+    """
 
     lanes: list[Lane]
     start: float

@@ -101,7 +101,7 @@ class AlertWords(msgspec.Struct, frozen=True):
 
     @property
     def half_attempts(self) -> int:
-        """Smallest number of attempts in one fixed time window that can belong to more attempts than allowed.
+        """Number of attempts in one fixed time window from which on a user may have exceeded the limit.
 
         More than `max_attempts` attempts within `window_s` seconds fall into at most two adjacent fixed windows, so at
         least one of these contains half of the attempts.

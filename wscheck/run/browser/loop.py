@@ -202,8 +202,8 @@ class PageLoop:
     async def _rest(self, tab: BrowserTab, place: str, *, is_return: bool = False) -> bool:
         """Wait until nothing happens in the page any more, after a visit of `place` (a view or a repeated step).
 
-        With `is_return`, wait after the return from `place` to the start. If the page does not come to rest in time,
-        record a gap (missing evidence) and return False.
+        With `is_return`, wait after the return from `place` to the start. Return True if the page came to rest in time.
+        Otherwise record a gap (missing evidence) and return False.
         """
         shown = None if is_return else place
         quiet_s = self._quiet_s.get(shown, FIRST_QUIET_S)
@@ -233,7 +233,7 @@ class PageLoop:
         self.snapshots.append(snapshot)
 
     def _total(self) -> int:
-        """Return the sum of the connections and the subscriptions that are open now."""
+        """Return the number of connections and subscriptions of all tabs that are open now."""
         sessions = self._browser.traffic.open_sessions()
         return len(sessions) + sum(len(session.subscriptions) for session in sessions)
 
@@ -253,9 +253,9 @@ class PageLoop:
         return max(later, default=0) > first
 
     def _closes_nothing_later(self, tab: BrowserTab, place: str) -> bool:
-        """Return whether everything that the early rounds left open is still open after `DELAYED_CLOSE_S`.
+        """Return whether everything that the early rounds left open is still open after `DELAYED_CLOSE_S` seconds.
 
-        Then what the last rounds left open will not close with a delay either.
+        If it is, the page closes nothing with a delay, so what the last rounds left open will stay open too.
         """
         first, *later = self._series(tab, place)
         long_ago = [each for each in later if time.time() - each.at >= DELAYED_CLOSE_S]

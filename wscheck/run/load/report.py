@@ -201,7 +201,10 @@ def _notes(progress: RunProgress, ending: Ending) -> list[str]:
 
 
 def _decide(plan: LoadPlan, report: LoadReport, progress: RunProgress, ending: Ending) -> Decision:
-    """Return the verdict. If the figures prove nothing, ignore the findings and the exceeded thresholds."""
+    """Return the verdict of a load run.
+
+    If the figures prove nothing (see `_void`), findings and exceeded thresholds are ignored.
+    """
     void = _void(report, progress.statistics, ending)
     if void:
         return verdict([], void, plan.bar)

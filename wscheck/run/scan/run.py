@@ -130,7 +130,7 @@ def run_scan(plan: ScanPlan, progress: ReportProgress = lambda path, done, total
 
 
 class _Budget:
-    """Limit of the CPU time for reading one file. Calling the object returns True if the time is used up."""
+    """Limit of the CPU time for reading one file: a callable that returns True once the time is used up."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.process_time() + seconds
@@ -140,7 +140,7 @@ class _Budget:
 
 
 class Change(NamedTuple):
-    """Change of one file that removes findings.
+    """Change of one file that adds the cleanups whose absence the findings report.
 
     path    path of the file, as reports show it
     fixed   number of effects to which the change adds a cleanup

@@ -139,9 +139,9 @@ def _doubts(watch: LogWatch, scouts: Sequence[WordingScout]) -> list[Gap]:
 
 
 class Requests(NamedTuple):
-    """Clients in all access logs (`clients`).
+    """Clients in all access logs of a run.
 
-    `polling_share` is the share of their sessions that used only long-polling, without a WebSocket.
+    polling_share  share (0 to 1) of the clients' sessions that used only long-polling, without a WebSocket
     """
 
     clients: list[AccessClient]

@@ -198,7 +198,7 @@ class LogWatch:
             self._evaluate_batch(ordered.events)
 
     def _evaluate_later(self, events: Sequence[Event], now: float) -> None:
-        """Evaluate `events`. If there are several logs, hold them back first, in case another log has earlier events.
+        """Evaluate `events`, or hold them back first if another log may still contain earlier events.
 
         While the logs are live, an event without a time gets the time at which it was read.
         """

@@ -92,7 +92,7 @@ def server_unavailable(events: Sequence[Event]) -> list[Gap]:
 
 
 def server_lost(events: Sequence[Event]) -> list[Gap]:
-    """Return a gap if the server stopped answering, or sent packets that the client could not read."""
+    """Return a gap (missing evidence) if the server stopped answering, or sent unreadable packets."""
     for event in events:
         if isinstance(event, Unreadable) and event.source == SOURCE_CLIENT:
             reason = f"{event.reason}: what the server did afterwards proves nothing"
@@ -252,7 +252,7 @@ def _kept_foreign_sids(events: Sequence[Event]) -> set[str | None]:
 
 
 def _observed(events: Sequence[Event]) -> Iterator[Connected]:
-    """Yield the connects that a client or a page reported, without those from the server's log."""
+    """Yield the `Connected` events that a client or a page reported, without those from the server's log."""
     return (event for event in events if isinstance(event, Connected) and event.source != SOURCE_SERVER_LOG)
 
 
@@ -260,10 +260,12 @@ UserBySid = dict[str | None, str | None]
 
 
 def _users_named_by_server(events: Sequence[Event], foreign: UserBySid, own: UserBySid) -> Iterator[str]:
-    """Yield the users for whom the server opened the `foreign` connections, as far as the server shows them.
+    """Yield the users for whom the server opened the `foreign` connections, unless nothing shows this.
 
     The client opened a foreign connection with the token of one user and the id of another user. The server shows for
     whom it accepted the connection in its log, in the events that it sends, or by closing the user's other connection.
+
+    foreign, own  dict of socket id to the user whose id the client sent, for these and for the user's other connections
     """
     for event in events:
         if isinstance(event, Delivered) and event.sid in foreign:

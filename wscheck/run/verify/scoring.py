@@ -229,16 +229,19 @@ def _result(
 
 
 def _figures(outcome: _PhaseOutcome, turned_away: int) -> PhaseFigures:
-    """Return what the server did in a scenario. It ended `turned_away` connections of the control."""
+    """Return what the server did with the connections of a scenario.
+
+    turned_away  number of connections of the control that the server ended
+    """
     return PhaseFigures(
         opened=outcome.opened, stayed=outcome.stayed, turned_away=turned_away, processes=outcome.processes
     )
 
 
 def _soften_overlap(finding: Finding) -> None:
-    """Turn the finding of an overlap that the server ended into a warning without a cause.
+    """Make a finding about two connections that were open at once a warning, because the server ended one of them.
 
-    Several connections of one page are an error also if the server ends them.
+    The warning has no cause. Several connections of one page stay an error even if the server ends them.
     """
     pages = [event.page for event in finding.evidence if isinstance(event, Connected)]
     if finding.rule == MultipleConnections.id and len(pages) > 1 and len(set(pages)) == len(pages):

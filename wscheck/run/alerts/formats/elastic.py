@@ -120,7 +120,7 @@ def _id(words: AlertWords, event: EventWords, role: str, field: str) -> list[str
 
 
 def _known(field: str) -> str:
-    """Return commands that keep only lines with a user id in `field`. A word such as "anonymous" is no user id."""
+    """Return ES|QL commands that keep only lines whose `field` is a user id, and not a word such as "anonymous"."""
     nobody = f'| GROK {field} """(?<wscheck_nobody>^{NOBODY_PATTERN}$)"""'
     return f"{nobody}\n| WHERE {field} IS NOT NULL AND wscheck_nobody IS NULL"
 
