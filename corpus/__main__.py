@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any
 import msgspec
 
 from corpus.checking import check
-from corpus.entries import Case, cases_of, read_entries
-from corpus.evidence import table, write_page
+from corpus.entries import Case, Entry, cases_of, read_entries
+from corpus.evidence import RESULTS, spread, table, write_page
 from corpus.installing import CACHE, NotInstalled, installed
 from corpus.judging import judge
 from corpus.others import LINTERS, lint, search_leaks
@@ -29,6 +30,7 @@ def main() -> int:
     add("--loop", action="store_true", help="run `wscheck browser --loop` too: a minute or more per case")
     add("--others", action="store_true", help="run the linters instead of wscheck")
     add("--fuite", action="store_true", help="run fuite instead of wscheck: a minute or more per case")
+    add("--repeat", type=int, default=0, metavar="N", help="run `wscheck browser` until N runs of each case are stored")
     add("--results", type=Path, default=CACHE / "results.json", help="file of the results")
     add("--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing")
     options = parser.parse_args()
@@ -39,9 +41,10 @@ def main() -> int:
     if options.page:
         write_page(read_entries([]))
         return 0
-    results: dict[str, Any] = (
-        json.loads(options.results.read_text(encoding="utf-8")) if options.results.exists() else {}
-    )
+    if options.repeat:
+        _repeat(entries, options.repeat)
+        return 0
+    results = _stored(options.results)
     sources = [*SOURCES, "loop"] if options.loop else SOURCES
     if options.others or options.fuite:
         sources = LINTERS if options.others else ["fuite"]
@@ -51,8 +54,7 @@ def main() -> int:
             continue
         results.setdefault(case.id, {}).update(_judged(case, wanted))
         results[case.id]["at"] = datetime.now(UTC).isoformat(timespec="seconds")
-        options.results.parent.mkdir(parents=True, exist_ok=True)
-        options.results.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        _store(options.results, results)
         print(
             case.id,
             {name: said.get("result") for name, said in results[case.id].items() if name != "at"},
@@ -60,6 +62,29 @@ def main() -> int:
         )
     print(table(entries, results))
     return 0
+
+
+def _stored(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def _store(path: Path, results: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _repeat(entries: list[Entry], times: int) -> None:
+    """Run `wscheck browser` on each case until the file of repeated runs contains `times` of them."""
+    path = RESULTS / "repeats.json"
+    results = _stored(path)
+    for case in cases_of(entries):
+        runs = results.setdefault(case.id, [])
+        while not case.entry.excluded and len(runs) < times:
+            said = _judged(case, ["browser"])
+            runs.append({**(said.get("browser") or said["error"]), "load": round(os.getloadavg()[0], 1)})
+            _store(path, results)
+            print(case.id, len(runs), runs[-1]["result"], file=sys.stderr)
+    print(spread(results))
 
 
 def _judged(case: Case, sources: list[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The table of results, and the page `docs/evidence.md`."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,27 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def spread(repeats: Results) -> str:
+    """Return the table of repeated runs: how many had the most frequent result of their case, and how long they took.
+
+    repeats  dict of case to the judgements of its runs, each with the load of the machine
+    """
+    columns = ["case", "runs", "same result", "the result", "line", "cause", "s", "load of the machine"]
+    rows = [_row(columns), "|---" * len(columns) + "|"]
+    for case, runs in sorted(repeats.items()):
+        answers = Counter((run["result"], run.get("line"), run.get("cause")) for run in runs)
+        (result, line, cause), same = answers.most_common(1)[0]
+        seconds, loads = (sorted(run[key] for run in runs) for key in ("seconds", "load"))
+        span, load = f"{seconds[0]:.1f} to {seconds[-1]:.1f}", f"{loads[0]:.1f} to {loads[-1]:.1f}"
+        marks = [_MARKS[line] if line is not None else "", _MARKS[cause] if cause is not None else ""]
+        rows.append(_row([case, str(len(runs)), str(same), result, *marks, span, load]))
+    return "\n".join(rows)
+
+
 def write_page(entries: list[Entry]) -> None:
     """Write the page from the results in the repository."""
-    first, now, tools = (_read(name) for name in ("first", "now", "tools"))
-    PAGE.write_text(page(entries, first, now, tools), encoding="utf-8")
+    first, now, tools, repeats = (_read(name) for name in ("first", "now", "tools", "repeats"))
+    PAGE.write_text(page(entries, first, now, tools, repeats), encoding="utf-8")
 
 
 def _read(name: str) -> Results:
@@ -45,7 +63,7 @@ def _read(name: str) -> Results:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def page(entries: list[Entry], first: Results, now: Results, tools: Results) -> str:
+def page(entries: list[Entry], first: Results, now: Results, tools: Results, repeats: Results) -> str:
     """Return the page: misses first, then the figures of both runs, the applications and the other tools."""
     cases = [case for case in cases_of(entries) if not case.entry.excluded]
     applications = sum(entry.kind == "application" for entry in entries if entry.faulty)
@@ -63,6 +81,7 @@ run: from the code of both versions, their public reports, and a count of open s
 python -m corpus                     # install, serve and check all; continues where it stopped
 python -m corpus --only marimo --again
 python -m corpus --loop              # `wscheck browser --loop` too
+python -m corpus --repeat 10 --only marimo
 python -m corpus --others            # the linters
 python -m corpus --fuite             # fuite, a search for memory leaks
 python -m corpus --page              # write this page from corpus/results
@@ -93,7 +112,8 @@ only, limits every step in time, and ends what it started.
   two seconds that its entry allows. It counts as a false alarm.
 - The advice for gradio is that of [forced-new-connection](causes.md#forced-new-connection), one connection for all
   callers, which is what its fix does; the expected cause is another one, so cause and fix count as wrong.
-- One run of each case, not ten. Faults that need a login, several users or a slow network are not in the corpus.
+- One run of each case, except those under [repeated runs](#repeated-runs). Faults that need a login, several users or a
+  slow network are not in the corpus.
 - Applications whose package contains only minified bundles without source maps have no line of their source code: the
   expected place is the line of the bundle.
 
@@ -113,6 +133,12 @@ Line, cause and fix are counted for the faults that were found.
 
 `inconclusive` is no answer: the exit code is 3. A HAR file that Playwright recorded has neither openers nor the ends of
 websockets. `scan` is listed where the package contains source code, and `loop` where it was run.
+
+## Repeated runs
+
+`python -m corpus --repeat 10 --only NAME`, on a machine with two cores that did other work at the same time.
+
+{spread(repeats)}
 
 ## The applications
 

@@ -11,7 +11,7 @@ import pytest
 from corpus.checking import as_toml
 from corpus.counting import WebsocketCount
 from corpus.entries import Case, Entry, cases_of, read_entries, read_entry
-from corpus.evidence import page, table
+from corpus.evidence import page, spread, table
 from corpus.installing import NotInstalled, _apply
 from corpus.judging import is_place, judge
 from corpus.servers.stand_in import DIALECTS
@@ -60,6 +60,14 @@ def report(*, rule: str = "multiple-connections", cause: str = "two-openers", li
     finding = {"rule": rule, "severity": "error", "message": "2 at once", "cause": told}
     said = {"verdict": "failed", "reason": "", "findings": [finding], "connections": opened}
     return {"exit": 1, "seconds": 2.0, "report": said}
+
+
+def test_repeated_runs_show_how_often_a_case_had_its_result() -> None:
+    runs = [{"result": "found", "line": True, "cause": True, "seconds": 8.0 + n, "load": 1.5} for n in range(9)]
+    runs.append({"result": "found", "line": True, "cause": False, "seconds": 20.0, "load": 9.0})
+    assert "| chat-faulty | 10 | 9 | found | right | right | 8.0 to 20.0 | 1.5 to 9.0 |" in spread(
+        {"chat-faulty": runs}
+    )
 
 
 def test_every_entry_of_the_corpus_can_be_read_and_served() -> None:
@@ -198,7 +206,7 @@ def test_the_table_and_the_page_tell_misses_first(entry: Entry) -> None:
         "chat-healthy": {"browser": {"result": "passed", "seconds": 1.0, "details": ""}},
     }
     assert "| chat-faulty | missed |" in table([entry], now)
-    text = page([entry], {**now, "chat-faulty": {"browser": _built(right)}}, now, {})
+    text = page([entry], {**now, "chat-faulty": {"browser": _built(right)}}, now, {}, {})
     assert text.index("chat-faulty") < text.index("## The applications")
     assert "handler-leaked" in text
     assert "0 of 1" in text
