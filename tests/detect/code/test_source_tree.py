@@ -27,8 +27,9 @@ def found_in(**files: str) -> list[Finding]:
         *(call for file in facts for call in file.repeated),
     ]
     names = frozenset(call.owner for call in calls)
-    uses = [use for path, code in named.items() for use in find_uses(names, path, code.encode())] if names else []
-    return findings_in(facts, uses)
+    exports = {file.path: file.default_export for file in facts if file.default_export in names}
+    uses = [use for path, code in named.items() for use in find_uses(names, path, code.encode(), exports)]
+    return findings_in(facts, uses if names else [])
 
 
 def test_two_hooks_that_open_one_url_are_named_with_their_users() -> None:
@@ -46,6 +47,39 @@ def test_two_hooks_that_open_one_url_are_named_with_their_users() -> None:
     assert finding.cause is not None
     assert finding.cause.settle_by == "`wscheck browser URL` shows whether both are open at the same time"
     assert [str(location) for location in finding.locations] == ["a.ts:2:54", "b.ts:2:54"]
+
+
+LINK = """import io from "socket.io-client";
+function link() { return io(address(), { query: { token: localStorage.token } }); }
+EXPORT
+"""
+USES = """import { useEffect } from "react";
+IMPORT
+export function NAME() { useEffect(() => { const feed = LOCAL(); return () => feed.disconnect(); }, []); return <p/>; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("export", "imported", "local"),
+    [
+        ("export default link;", 'import openFeed from "./link";', "openFeed"),
+        ("export { link };", 'import { link as connect } from "./link";', "connect"),
+        ("module.exports = link;", 'const dial = require("./link");', "dial"),
+    ],
+)
+def test_a_function_that_opens_for_each_component_is_known_by_any_name(export: str, imported: str, local: str) -> None:
+    use = USES.replace("IMPORT", imported).replace("LOCAL", local)
+    files = {"link_js": LINK.replace("EXPORT", export), "a_jsx": use.replace("NAME", "Inbox")}
+    (finding,) = found_in(**files, b_jsx=use.replace("NAME", "Badge"))
+    assert finding.rule == "opened-in-several-places"
+    assert "for each component that uses it: Inbox (a.jsx:3), Badge (b.jsx:3)" in finding.message
+    assert found_in(**files) == [], "one component opens one connection"
+
+
+def test_another_default_export_of_the_file_is_no_use_of_the_function() -> None:
+    page = LINK.replace("EXPORT", "export default function Panel() { return <p/>; }")
+    use = USES.replace("IMPORT", 'import Panel from "./link";').replace("LOCAL", "Panel")
+    assert found_in(link_jsx=page, a_jsx=use.replace("NAME", "A"), b_jsx=use.replace("NAME", "B")) == []
 
 
 def test_one_component_that_calls_both_hooks_is_an_error() -> None:

@@ -57,6 +57,20 @@ def test_a_fault_fails_and_a_folder_without_connections_is_inconclusive(tmp_path
     )
 
 
+def test_users_of_a_default_export_are_found_under_the_name_that_they_give_it(tmp_path: Path) -> None:
+    link = 'import io from "socket.io-client";\nconst link = () => io(base());\nexport default link;\n'
+    use = 'import open from "../net/socket-link";\nimport { useEffect } from "react";\n'
+    use += (
+        "export function NAME() { useEffect(() => { const s = open(); return () => s.close(); }, []); return <p/>; }\n"
+    )
+    files = {name: use.replace("NAME", name) for name in ("Inbox", "Badge")}
+    write(tmp_path / "net", {"socket-link.js": link})
+    write(tmp_path / "parts", {f"{name}.jsx": code for name, code in files.items()})
+    (finding,) = run_scan(ScanPlan(root=tmp_path)).findings
+    assert finding.rule == "opened-in-several-places"
+    assert "Badge (" in finding.message and "Inbox (" in finding.message
+
+
 def test_an_empty_folder_passes_where_that_is_allowed(tmp_path: Path) -> None:
     root = write(tmp_path, {"a.js": "const a = 1"})
     report = run_scan(ScanPlan(root=root, allow_empty=True, bar=Bar(strict=True)))

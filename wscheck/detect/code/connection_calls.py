@@ -225,6 +225,19 @@ def imported_names(source: SourceCode) -> dict[str, Binding]:
     return names
 
 
+def default_export(source: SourceCode) -> str:
+    """Return the name of what a file exports as its default, also by `module.exports`; "" if it has no name."""
+    for statement in source.nodes("export_statement"):
+        value = statement.child_by_field_name("value") or statement.child_by_field_name("declaration")
+        if value is not None and any(child.type == "default" for child in statement.children):
+            return node_text(value if value.type == "identifier" else value.child_by_field_name("name"))
+    for assignment in source.nodes("assignment_expression"):
+        left, right = assignment.child_by_field_name("left"), assignment.child_by_field_name("right")
+        if right is not None and node_text(left) == "module.exports":
+            return node_text(right if right.type == "identifier" else right.child_by_field_name("name"))
+    return ""
+
+
 def _imported_by(statement: Node) -> Iterator[tuple[str, Binding]]:
     origin = statement.child_by_field_name("source")
     module = string_value(origin) if origin is not None else None

@@ -1,9 +1,10 @@
 """Findings about a tree of source files: the facts about each file, and what several files do together."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from posixpath import normpath
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -13,7 +14,14 @@ from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
 from wscheck.detect.causes.client_words import fix_for_opening
 from wscheck.detect.code.call_context import Context, call_contexts, is_returned, outermost_owner, owner_name
 from wscheck.detect.code.cleanup_patches import cleanup_edits, make_patch, patched
-from wscheck.detect.code.connection_calls import CANDIDATE, ConnectionCall, connection_calls, imported_names
+from wscheck.detect.code.connection_calls import (
+    CANDIDATE,
+    Binding,
+    ConnectionCall,
+    connection_calls,
+    default_export,
+    imported_names,
+)
 from wscheck.detect.code.listeners import (
     Registration,
     UnremovedListeners,
@@ -57,11 +65,13 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     on_server  calls that the web server runs too, if it loads the file
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
+    default_export  name of the function or class that the file exports as its default, "" if it exports none by name
     is_module  the file imports something; a script without imports belongs to the one page that includes it
     """
 
     path: str
     package: Package = Package()
+    default_export: str = ""
     is_module: bool = True
     openings: tuple[OpeningCall, ...] = ()
     urls: tuple[str | None, ...] = ()
@@ -98,13 +108,18 @@ class Use(NamedTuple):
             return False
         if not self.module:
             return self.location.file == call.location.file
-        defined_in = PurePosixPath(call.location.file)
-        names = {str(defined_in), str(defined_in.with_suffix(""))}
-        names |= {str(defined_in.parent)} if defined_in.stem == "index" else set()
-        if self.module.startswith("."):
-            return normpath(PurePosixPath(self.location.file).parent / self.module) in names
-        alias = self.module.lstrip("@~/").partition("/")[2] or self.module  # @/hooks/feed, src/hooks/feed
-        return any(name == self.module or name.endswith(f"/{alias}") for name in names)
+        return _is_import_of(call.location.file, self.module, self.location.file)
+
+
+def _is_import_of(file: str, module: str, importer: str) -> bool:
+    """Return whether the module name `module` in the file `importer` means the file `file`."""
+    defined_in = PurePosixPath(file)
+    names = {str(defined_in), str(defined_in.with_suffix(""))}
+    names |= {str(defined_in.parent)} if defined_in.stem == "index" else set()
+    if module.startswith("."):
+        return normpath(PurePosixPath(importer).parent / module) in names
+    alias = module.lstrip("@~/").partition("/")[2] or module  # @/hooks/feed, src/hooks/feed
+    return any(name == module or name.endswith(f"/{alias}") for name in names)
 
 
 def may_have_facts(content: bytes) -> bool:
@@ -125,6 +140,7 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
     return FileFacts(
         path=path,
         package=source.package,
+        default_export=default_export(source),
         is_module=bool(imported_names(source)) and source.suffix not in (".html", ".htm"),
         openings=tuple(openings),
         urls=tuple(url_value(source, call) for call in calls[:MAX_CALLS]),
@@ -221,22 +237,37 @@ def _faults_after(source: SourceCode, content: bytes) -> int | None:
     return unclosed + len(unremoved_registrations(changed, calls))
 
 
-def find_uses(names: frozenset[str], path: str, content: bytes) -> list[Use]:
-    """Return the places in a file that call or render one of `names`."""
+def find_uses(
+    names: frozenset[str], path: str, content: bytes, default_exports: Mapping[str, str] = MappingProxyType({})
+) -> list[Use]:
+    """Return the places in a file that call or render one of `names`, also under another name that it is imported as.
+
+    default_exports  dict of file to the one of `names` that the file exports as its default
+    """
     source = parse_source(path, content)
     origins = imported_names(source)
+    original = {local: _exported_name(binding, path, local, default_exports) for local, binding in origins.items()}
     found = []
     for node in source.nodes(*_USING):
-        name, function = node_text(node.child_by_field_name(_USING[node.type])), enclosing_function(node)
+        local, function = node_text(node.child_by_field_name(_USING[node.type])), enclosing_function(node)
+        name = original.get(local, local)
         user = owner_name(outermost_owner(function)) if function is not None else PurePosixPath(path).name
         if name not in names or not user or user == name:
             continue
         row, column = node.start_point
         is_call = node.type == "call_expression"
-        module = origins[name].module if name in origins else ""
+        module = origins[local].module if local in origins else ""
         context = call_contexts(source, node)[0].kind
         found.append(Use(name, user, CodeLocation(path, row + 1, column + 1, user), module, is_call, context))
     return found
+
+
+def _exported_name(binding: Binding, importer: str, local: str, default_exports: Mapping[str, str]) -> str:
+    """Return the name that an import has in the module that exports it, `local` if that is unknown."""
+    if binding.export != "default":
+        return binding.export if binding.export != "*" else local
+    files = (file for file in default_exports if _is_import_of(file, binding.module, importer))
+    return default_exports.get(next(files, ""), local)
 
 
 def shared_urls(

@@ -249,12 +249,20 @@ def _uses(sources: "SourceFiles", facts: list[FileFacts], groups: list[list[Open
     if not names:
         return []
     encoded = {name.encode() for name in names}
+    default_exports = {file.path: file.default_export for file in facts if file.default_export in names}
+    modules = [_module_name(path).encode() for path in default_exports]
     return [
         use
         for path, content in sources.read()
-        if not encoded.isdisjoint(_WORD.findall(content))
-        for use in source_tree.find_uses(names, path, content)
+        if not encoded.isdisjoint(_WORD.findall(content)) or any(module in content for module in modules)
+        for use in source_tree.find_uses(names, path, content, default_exports)
     ]
+
+
+def _module_name(path: str) -> str:
+    """Return the last part of the name by which other files import a file."""
+    file = PurePosixPath(path)
+    return file.parent.name if file.stem == "index" else file.stem
 
 
 _WORD = re.compile(rb"[A-Za-z_$][\w$]*")
