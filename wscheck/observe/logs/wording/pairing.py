@@ -12,9 +12,6 @@ from functools import cached_property
 from itertools import combinations, pairwise
 from typing import NamedTuple
 
-import msgspec
-
-from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
     DISCONNECTED,
@@ -25,7 +22,17 @@ from wscheck.observe.logs.vocabulary import (
     USER,
     is_user_label,
     label_stem,
-    word_set,
+)
+from wscheck.observe.logs.wording.columns import (
+    Column,
+    are_addresses,
+    is_about_other_things,
+    is_number_tag,
+    mentions_connection,
+    names_connection_ids,
+    names_users_at_end_only,
+    users_by_id,
+    values_beside,
 )
 from wscheck.observe.logs.wording.id_places import (
     counts_up,
@@ -41,7 +48,6 @@ from wscheck.observe.logs.wording.server_words import (
     ADDRESS,
     EMAIL,
     MIN_PAIRS,
-    is_number_of_prefix,
     may_identify_client,
 )
 from wscheck.observe.logs.wording.statements import (
@@ -52,7 +58,6 @@ from wscheck.observe.logs.wording.statements import (
     are_mostly,
     group_rows,
     make_reading,
-    spoken_words,
 )
 from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
@@ -60,7 +65,6 @@ from wscheck.observe.logs.wording.words import (
     REFUSALS,
     WORK_NOUNS,
     replaces,
-    word_parts,
 )
 
 MIN_LIFE_S = 1.0
@@ -90,21 +94,6 @@ MOST = 0.8
 
 MAX_ORDINARY = 0.5
 """Largest share of the ends that follow the opening of a newer connection if the statement reports ordinary ends."""
-
-
-class Column(msgspec.Struct):
-    """Values at one place in the lines of a statement (one logging call of the server).
-
-    lines  dict of value to the positions in the log of the lines that contain it
-    """
-
-    group: Group
-    place: str
-    lines: dict[str, list[int]]
-
-    @property
-    def count(self) -> int:
-        return sum(map(len, self.lines.values()))
 
 
 class StatementPair(NamedTuple):
@@ -137,7 +126,7 @@ class Pairing:
         self._times = [times[at] for at in order]
         rows = [rows[at] for at in order]
         position = {row.line: at for at, row in enumerate(rows)}
-        self.groups = [group for group in group_rows(rows, words) if not _is_about_other_things(group)]
+        self.groups = [group for group in group_rows(rows, words) if not is_about_other_things(group)]
         self._at = {id(group): [position[row.line] for row in group.rows] for group in self.groups}
         self._refused = {
             value
@@ -253,12 +242,12 @@ class Pairing:
         sid  column of the connection ids in the lines about the start
         end  column of the connection ids in the lines about the end, None if no lines report ends
         """
-        ended = _attributes(end) if end is not None else {}
+        ended = values_beside(end) if end is not None else {}
         named_at_end = {value for values in ended.values() for value in values}
         best = list[tuple[int, str]]()
         for column in self.id_columns(sid.group):
             place, label = column.place, sid.group.label(column.place)
-            if place == sid.place or (len(column.lines) == 1 and column.count > 2) or _is_number_tag(column):
+            if place == sid.place or (len(column.lines) == 1 and column.count > 2) or is_number_tag(column):
                 continue
             if len(column.lines) > len(sid.lines):
                 continue  # a connection has one user
@@ -287,7 +276,11 @@ class Pairing:
         if not best or best[0][0] < 1:
             return None, False
         is_address = best[0][1].endswith("@")
-        if end is not None and self.names_user_at_end(sid, end) and (is_address or _names_users(end, best[0][1], sid)):
+        if (
+            end is not None
+            and self.names_user_at_end(sid, end)
+            and (is_address or names_users_at_end_only(end, best[0][1], sid))
+        ):
             return None, False
         return best[0][1], best[0][0] >= 3 and (len(best) == 1 or best[0][0] > best[1][0])
 
@@ -357,7 +350,7 @@ class Pairing:
         """
         start, end = pair.start, pair.end
         told = start.group.kind == CONNECTED and end.group.kind == DISCONNECTED
-        if not told or not all(map(_names_connection, (start.group, end.group))):
+        if not told or not all(map(mentions_connection, (start.group, end.group))):
             return False
         if all(map(EMAIL.fullmatch, start.lines)):
             return True
@@ -598,35 +591,6 @@ MIN_DECISIVE, MOST_ONCE = 4, 1.05
 """Number of ids with a start and an end, and lines per id, up to which the structure alone shows connections."""
 
 
-def names_connection_ids(column: Column) -> bool:
-    """Return whether the label of the values, the words around them, or the name of the logger speak of connections."""
-    group, label = column.group, column.group.label(column.place)
-    if is_sid_label(label) or label_stem(label) in _CONNECTION_LABELS:
-        return True
-    message = group.rows[0].message
-    named = (text for found in _PROGRAM_PART.finditer(group.rows[0].text) for text in found.groups() if text)
-    words = (part for text in (message.stamp, *named) for word in _SPOKEN.findall(text) for part in word_parts(word))
-    return not {*group.words, *words}.isdisjoint(_CONNECTION_WORDS) and not is_user_label(label)
-
-
-_CONNECTION_WORDS = CONNECTION_NOUNS - {"tab", "tabs", "peer", "login", "logins", "transport", "io"} | word_set(
-    "hub gateway realtime live sse eventsource emitter signalr presence link line uplink longpoll pubsub subscriber "
-    "subscribers subscription subscriptions cable lobby sock wire feed push streams channels stomp sockjs centrifugo "
-    "pusher endpoint handshake upgrade notifier tunnel pipe"
-)
-"""Words, also in names of modules, for a connection or for the part of a server that holds connections."""
-_CONNECTION_LABELS = word_set(
-    "sock skt cid conn connection socket ws channel stream link line wire feed sub subscription emitter pipe tunnel "
-    "uplink sse eventsource handle transport peer"
-)
-"""Labels of ids that a server gives to connections."""
-_PROGRAM_PART = lazy_pattern(
-    r"""(?ix)["']?\b(?:mod|module|logger|log|target|component|comp|scope|subsystem|context|ctx|category|source|src|caller
-    |file|class|area|unit|sourcecontext|logger_name|logger\.name|log\.logger)["']?\s*[=:]\s*(?:"([^"]{1,120})"|([\w./:$-]{1,120}))"""
-)
-"""Name of the part of the program that wrote a line, as a field."""
-
-
 _ATTEMPTED = CONNECTION_NOUNS - {"channel", "tab", "tabs", "peer"} | {"connect", "connecting", "reconnect", "handshake"}
 """Words for what is refused. A channel is refused within a connection that was accepted."""
 _PLACES_OF_SERVERS = frozenset(
@@ -645,76 +609,3 @@ def _in_order(times: Sequence[float | None]) -> list[int]:
     backwards = 2 * sum(step < 0 for step in steps) > len(steps)
     order = range(len(times) - 1, -1, -1) if backwards else range(len(times))
     return sorted(order, key=lambda at: filled[at])
-
-
-_METHODS = frozenset(("get", "head", "post", "put", "patch", "delete", "options"))
-"""Methods of HTTP. The line of a request says when it was answered, and not that something starts or ends."""
-
-
-def _is_about_other_things(group: Group) -> bool:
-    """Return whether a statement is about something other than a connection: a room, an order, a job, a request.
-
-    Fields in parentheses at the end of the message are ignored, as in `left, Close(code=1001, message=)`.
-    """
-    pattern = group.statement[1]
-    if any(word in _METHODS and path == "/" for word, path in pairwise(pattern)):
-        return True
-    opening = len(pattern) - pattern[::-1].index("(") - 1 if pattern[-1:] == (")",) and "(" in pattern else 0
-    words = pattern[:opening] if SLOT in pattern[:opening] and "=" in pattern[opening:] else pattern
-    foreign = spoken_words(words) & (FOREIGN_NOUNS | WORK_NOUNS)
-    if not foreign:
-        return False
-    labels = {group.label(place) for place in group.columns}
-    named = {label_stem(label) for label in labels if label}
-    is_connection = any(
-        is_sid_label(group.label(place)) and len(set(values := group.values(place))) == len(values) >= MIN_PAIRS
-        for place in group.columns
-    )
-    return not is_connection or not named.isdisjoint(foreign) or not foreign.isdisjoint(WORK_NOUNS)
-
-
-def _names_connection(group: Group) -> bool:
-    """Return whether the first line of `group`, including any reason in it, contains a noun for a connection."""
-    words = _SPOKEN.findall(group.rows[0].message.text)
-    return any(part in CONNECTION_NOUNS for word in words for part in word_parts(word))
-
-
-_SPOKEN = lazy_pattern(r"[^\W\d_]+")
-
-
-def _names_users(end: Column, user: str, sid: Column) -> bool:
-    """Return whether a label names the user in the lines about ends of connections, but not in those about starts.
-
-    end   ids in the lines about the end
-    user  place in the lines about the start at which the user might be
-    sid   ids in the lines about the start
-    """
-    labels = (end.group.label(place) for place in end.group.columns if place != end.place)
-    return any(map(is_user_label, labels)) and not is_user_label(sid.group.label(user))
-
-
-def _is_number_tag(column: Column) -> bool:
-    """Return whether the values are numbers in front of the message, which identify a process or a thread."""
-    return all(is_number_of_prefix(column.place, value) for value in column.lines)
-
-
-def are_addresses(column: Column) -> bool:
-    """Return whether all values are addresses. An address is taken for a user only if nothing else can be the user."""
-    return column.place.endswith("@") or all(ADDRESS.fullmatch(value) is not None for value in column.lines)
-
-
-def users_by_id(sid: Column, user: Column) -> dict[str, str]:
-    """Return a dict of socket id to the user on the first line that contains this id."""
-    by_line = {at: value for value, lines in user.lines.items() for at in lines}
-    return {value: by_line[lines[0]] for value, lines in sid.lines.items() if lines[0] in by_line}
-
-
-def _attributes(sid: Column) -> dict[str, set[str]]:
-    """Return a dict of id to the other values on the lines of this id."""
-    found = defaultdict[str, set[str]](set)
-    ids = [slot.value if slot is not None else None for slot in sid.group.columns[sid.place]]
-    for place, slots in sid.group.columns.items():
-        for value, slot in zip(ids, slots, strict=True):
-            if value is not None and slot is not None and place != sid.place:
-                found[value].add(slot.value)
-    return found

@@ -12,16 +12,14 @@ from wscheck.observe.logs.vocabulary import (
     USER,
     is_user_label,
 )
+from wscheck.observe.logs.wording.columns import Column, are_addresses, users_by_id
 from wscheck.observe.logs.wording.id_places import counts_up, is_weak_user_label, share
 from wscheck.observe.logs.wording.pairing import (
     MOST,
     MOST_ONCE,
-    Column,
     OpeningStatement,
     Pairing,
     StatementPair,
-    are_addresses,
-    users_by_id,
 )
 from wscheck.observe.logs.wording.server_words import MIN_PAIRS
 from wscheck.observe.logs.wording.statements import Group, Reading, Statement, make_reading
