@@ -101,7 +101,7 @@ class ConnectionReader:
         return [*inner, *self._process(self._session.close(code, reason, at))]
 
     def decide(self) -> None:
-        """Keep the protocol that is assumed at present, whatever later data show."""
+        """Keep the protocol that is assumed at present, even if later data show another one."""
         self.is_decided, self._steps = True, []
 
     def _learn(self, **facts: object) -> WireEvents:

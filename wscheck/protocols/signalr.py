@@ -240,7 +240,7 @@ def _text(value: object) -> str:
 
 
 def _read_length(content: bytes, at: int) -> tuple[int | None, int]:
-    """Return the length of a message, and the number of bytes in which this length is written.
+    """Return the length of a message, and the number of bytes that this length takes.
 
     Return (0, 0) if some of these bytes are missing, and (None, 0) if there are too many of them.
     """

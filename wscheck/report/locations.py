@@ -69,7 +69,7 @@ def group_by_location(
 
 
 def fingerprint(finding: Finding, location: CodeLocation) -> str:
-    """Return a hash (16 hexadecimal digits) that identifies the fault in later runs too.
+    """Return a hash (16 hexadecimal digits) by which a finding of a later run is recognised as the same fault.
 
     If the function is known, the hash does not depend on the line.
     """

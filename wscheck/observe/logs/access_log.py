@@ -340,7 +340,7 @@ class AccessLog:
 
     @staticmethod
     def _note_time(client: AccessClient, at: float | None) -> None:
-        """Store the time of an attempt of a client, in whatever order the attempts are."""
+        """Store the time of an attempt of a client, in any order of the attempts."""
         if at is not None:
             client.first = at if client.first is None else min(client.first, at)
             client.last = at if client.last is None else max(client.last, at)

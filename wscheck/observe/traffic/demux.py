@@ -88,7 +88,7 @@ class TrafficDemux:
     ) -> None:
         """Create a demultiplexer without sessions.
 
-        identity  rule that tells where the traffic contains the user; by default DEFAULT_IDENTITY
+        identity  rule that describes where the traffic contains the user; by default DEFAULT_IDENTITY
         source    event source name, such as "browser", for the events
         redactor  redactor that several demultiplexers of a run share, so that a token has the same digest in each
         target    the URL of the server under test, if known

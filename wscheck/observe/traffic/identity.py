@@ -20,7 +20,7 @@ FORMS = (
 
 
 class IdentityRule(msgspec.Struct, frozen=True):
-    """Rule that tells where in the traffic the name or id of the user is.
+    """Rule that describes where the traffic contains the name or the id of the user.
 
     source      "auth" (what the client sends in order to log in: Socket.IO's CONNECT packet, or the first JSON object
                 on a WebSocket), "query", "cookie", "header", "subprotocol" (the key is the position of the

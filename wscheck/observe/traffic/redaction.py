@@ -83,7 +83,7 @@ class TrafficRedactor:
         return fields
 
     def fingerprint(self, *sources: Mapping[str, Any]) -> str | None:
-        """Return the digest of the first value in `sources` that looks like a token, None if none does.
+        """Return the keyed digest of the first value in the dicts `sources` that looks like a token, None if none does.
 
         A client may choose another session id for each connection, so that it is no token.
         """

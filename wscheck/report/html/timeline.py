@@ -203,7 +203,7 @@ def _affected_lanes(lane_set: LaneSet, important: Collection[str]) -> list[Lane]
 
 
 def _overview(lane_set: LaneSet, view: TimelineView) -> TimelineOverview | None:
-    """Return the overview of a run of which only a part is drawn, None if the whole run is drawn."""
+    """Return the overview of a run if only a part of the run is drawn, None if the whole run is drawn."""
     span = lane_set.end - lane_set.start
     if not view.omitted or span <= 0:
         return None

@@ -105,7 +105,7 @@ def doubled_window(words: AlertWords) -> str:
 
 
 def refusal(rule: str, reason: str) -> str:
-    """Return a sentence that says why an engine has no rule for the id `rule`."""
+    """Return a sentence with the reason why an engine has no rule for the id `rule`."""
     return f"{rule}: no rule here, because {reason}."
 
 

@@ -142,7 +142,7 @@ def _blanks_around(text: str) -> str:
 
 
 def _bounded(pattern: str, starts_with_letter: bool, ends_with_letter: bool) -> str:
-    """Return `pattern`, limited to whole words at each end that the arguments call a letter."""
+    """Return `pattern`, with a word boundary at its start or end if the text there starts or ends with a letter."""
     return (WORD_START if starts_with_letter else "") + pattern + (WORD_END if ends_with_letter else "")
 
 

@@ -514,7 +514,7 @@ class BackgroundWatch:
                 await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _is_open(self, browser: Browser) -> bool:
-        """Return whether the evidence is still inconclusive or a connection is still being opened."""
+        """Return whether to wait on: the evidence is still inconclusive, or a connection is still being opened."""
         events = (await browser.observation(final=False)).events
         ended = PhaseEnded(at=time.time(), source=SOURCE_BROWSER)
         report = page_report.evaluate_pages([*events, ended], self._plan.options, self._plan.bar, target="")

@@ -181,7 +181,7 @@ async def _run_locust(
 
 
 async def _finish_despite_cancellation(run: _RunningLoad, ending: Coroutine[Any, Any, Ending]) -> Ending:
-    """Await `ending`, which ends the run, even if Ctrl-C is pressed meanwhile.
+    """Await the coroutine `ending`, which ends the run and returns how it ended, even if Ctrl-C is pressed meanwhile.
 
     The end of a run takes a short time. Without it, the report would contain no figures.
     """

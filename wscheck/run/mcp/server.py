@@ -86,7 +86,7 @@ class ToolServer:
     async def _answer(
         self, context: "ServerRequestContext", tool: str, arguments: dict[str, Any] | None
     ) -> "CallToolResult":
-        """Return the result of a call, or an error that says what to do."""
+        """Return the result of a call, or an error with a hint what to do."""
         try:
             return _result(await self._call(context, tool, arguments))
         except WscheckError as error:

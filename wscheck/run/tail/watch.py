@@ -315,7 +315,7 @@ class LogWatch:
         return severity
 
     def _raise_lowered(self) -> None:
-        """Give incidents that were announced as less severe the severity of their findings, if it is justified now.
+        """Raise incidents that were announced as less severe to the severity of their findings, once this is certain.
 
         `Judge.severity_so_far` decides that. Each call examines at most `MAX_EXAMINED` incidents.
         """
@@ -392,7 +392,7 @@ class LogWatch:
 
     @property
     def progress(self) -> tuple[int, int, int]:
-        """A value that changes whenever something was read or evaluated, or an incident was resolved."""
+        """Counts by which a caller notices progress: they change whenever something was read, evaluated or resolved."""
         return self.bytes, self.counts.total, len(self.incidents.open)
 
     @property

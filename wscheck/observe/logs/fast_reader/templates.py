@@ -97,7 +97,7 @@ def lines_template(kind: str, marker: bytes, lines: Iterable[tuple[bytes, str]])
 
 
 def text_template(facts: RecordFacts, raw: bytes, holes: Iterable[VariablePart], moment: TimeReader | None) -> Template:
-    """Return the template for records like the one in the lines `raw`, of which only the parts `holes` may differ.
+    """Return the template for records like the one in the lines `raw`. Only their parts `holes` may differ.
 
     Of overlapping parts, the first counts.
 

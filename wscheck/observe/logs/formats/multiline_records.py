@@ -206,6 +206,6 @@ def _has_time(line: bytes) -> bool:
 
 
 def _may_continue(paragraph: Sequence[bytes], times: int) -> bool:
-    """Return whether a record may begin with these lines, of which `times` have a time."""
+    """Return whether a record may begin with these lines. `times` is the number of lines with a time."""
     is_untimed_text = paragraph[0].lstrip()[:1] not in {b"{", b"["} and not (len(paragraph) == 1 and times)
     return is_untimed_text and len(paragraph) <= MAX_LINES and len(paragraph[-1]) <= MAX_LINE

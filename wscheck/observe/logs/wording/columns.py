@@ -1,7 +1,7 @@
 """Columns: the values at one place in the lines of a statement (one logging call), and what these values name.
 
-The labels of the values, the words around them and their form tell ids of connections from ids of users, from addresses
-and from ids of other things.
+The labels of the values, the words around them and their form distinguish ids of connections
+from ids of users, from addresses and from ids of other things.
 """
 
 from collections import defaultdict

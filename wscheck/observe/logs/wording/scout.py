@@ -124,7 +124,7 @@ class WordingScout:
     keys      roles and names of the ids on these other lines, if the vocabulary does not contain them
     guesses   statements to read events from: True for all, None for those whose reading is certain, False for none
     redactor  redactor of the lines that a report quotes
-    loss      line of the log which says that records are missing, "" if none was found
+    loss      line of the log which reports that records are missing, "" if none was found
     """
 
     def __init__(self, vocabulary: LogVocabulary, *, guesses: bool | None, redactor: Redactor | None = None) -> None:
@@ -349,7 +349,7 @@ class WordingScout:
             yield Row(line, parsed, text, not is_unknown)
 
     def _add_marker(self, message: str) -> None:
-        """Add the message of an object over several lines as a marker if it reports an event without ids."""
+        """Add `message`, which an object over several lines contains, as a marker if this text reports an event."""
         parsed = parse(LogMessage(message))
         if parsed is None or not parsed.meaning.is_plain or not is_bare(parsed.pattern):
             return
@@ -433,18 +433,18 @@ def _end_otherwise(statement: Statement, reading: Reading, rows: Sequence[Row], 
     return bool(own) and 2 * len(own & ended) > len(own)
 
 
-def _names_more(found: Mapping[Statement, Reading], told: Mapping[Statement, Reading], rows: Sequence[Row]) -> bool:
-    """Return whether the certain readings in `found` name the connections, while those in `told` name only the users.
+def _names_more(found: Mapping[Statement, Reading], by_words: Mapping[Statement, Reading], rows: Sequence[Row]) -> bool:
+    """Return whether the certain readings in `found` name the connections, and those in `by_words` only the users.
 
     Each opening in `rows` must then name another connection.
 
-    found  readings that were learned from the order of ids
-    told   readings that were learned from words
+    found     readings that were learned from the order of ids
+    by_words  readings that were learned from words
     """
     openings = [each for each in found.values() if (each.kind == CONNECTED or each.opens) and each.certain]
-    told_lines = sum(each.lines for each in told.values() if each.kind == CONNECTED)
+    told_lines = sum(each.lines for each in by_words.values() if each.kind == CONNECTED)
     are_all = sum(each.lines for each in openings) >= MIN_AGREEMENT * told_lines
-    if not openings or not are_all or any(SID in each.places for each in told.values()):
+    if not openings or not are_all or any(SID in each.places for each in by_words.values()):
         return False
     own = ((row, found.get(row.message.statement)) for row in rows)
     opened = [dict(ids_in(row.message, each)) for row, each in own if each is not None and each in openings]
@@ -466,7 +466,7 @@ def _lines_in(piece: bytes, line: int) -> list[tuple[int, str]]:
 
 
 def _loss_in(piece: bytes) -> str:
-    """Return the first line which says that records are missing, "" if there is none."""
+    """Return the first line which reports that records are missing, "" if there is none."""
     end = 0
     for at in sorted(at for word in _LOSS_WORDS for at in _places(piece, word)):
         if at < end:

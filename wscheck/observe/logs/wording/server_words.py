@@ -1,4 +1,4 @@
-"""Words of a server in a log whose words are unknown, told from the names of users and the values of ids."""
+"""Words of a server in a log whose words are unknown, separated from the names of users and the values of ids."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Statements of a log, and their readings.
 
 A statement is one logging call in the source code of the server, and the lines that it wrote. All these lines have the
-same fixed words. A reading says which event the statement reports, and where the ids are in its lines.
+same fixed words. A reading states which event the statement reports, and where the ids are in its lines.
 """
 
 import re
@@ -234,7 +234,7 @@ class PatternTree:
     def more_general(self, statement: Statement) -> list[Statement]:
         """Return the statements that have a slot where `statement` has a word, in the order in which they were added.
 
-        Their other pieces are the same. `fit` decides whether these words may be names.
+        All other pieces (words and signs) are those of `statement`. `fit` decides whether these words may be names.
         """
         prefix, pattern = statement
         nodes = [self._roots[prefix]] if prefix in self._roots else []

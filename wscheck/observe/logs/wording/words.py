@@ -180,7 +180,7 @@ SHORTEST_MISSPELLED = 7
 
 
 def _spelled(word: str) -> str:
-    """Return the verb of which a word is a misspelling with one wrong letter: "disconnected" for "disconected".
+    """Return the correct verb for a word with one wrong letter: "disconnected" for "disconected".
 
     A letter may be missing, doubled, or exchanged with the next one. Return any other word unchanged.
     """
