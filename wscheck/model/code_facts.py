@@ -170,6 +170,7 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                  earlier connection in this variable
     forces_new   the options contain `forceNew: true` or `multiplex: false`
     provides     the owner gives the connection to the components below it (a provider)
+    of_render    variable of the client, if the component calls a function that creates one at each render; "" if not
     assigned_to  variable or property that receives the connection, "" if none does
     dropped_at   place that sets the variable to null without closing the connection, "" if none does
     frames       number of the application's frames from the opener to the context
@@ -191,6 +192,7 @@ class OpenerCode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     overwrites: bool = False
     forces_new: bool = False
     provides: bool = False
+    of_render: str = ""
     assigned_to: str = ""
     dropped_at: str = ""
     frames: int = 1

@@ -204,6 +204,13 @@ def test_io_in_the_body_of_a_component_of_a_production_build() -> None:
     assert why(same(code(CallContext.EFFECT, cleanup=Cleanup.MISSING), minified, minified)) == "unmount-without-cleanup"
 
 
+def test_an_effect_with_a_client_that_each_render_creates() -> None:
+    found = cause(same(code(of_render="hub", mounted=1, dependencies=("hub",))))
+    assert found is not None and (found.id, found.confidence) == ("io-in-render", "high")
+    assert "`const [hub] = useState(() => ...)`" in found.fix
+    assert why(same(code(of_render="hub", mounted=2))) == "two-openers"
+
+
 def test_opened_on_disconnect() -> None:
     assert why(same(code(CallContext.DISCONNECT_HANDLER))) == "opened-on-disconnect"
 

@@ -192,7 +192,11 @@ export async function subscribe(room) { const made = await getLink(); return mad
     [
         ("if (link) return link; const { make } = await import('./make'); return keep(make());", True),
         ("if (link) { return link; } await ready(); link = make(); return link;", True),
+        ("if (!link) { const { make } = await import('./make'); link = make('/c'); } return link;", True),
+        ("if (link === undefined) { await ready(); keep(make()); } return link;", True),
         ("if (link) return link; link = make(); await link.opened; return link;", False),
+        ("if (!link) { link = make('/c'); await link.opened; } return link;", False),
+        ("if (!quiet) { await ready(); log('ready'); } return (link ??= make());", False),
         ("return link || keep(import('./make').then((m) => m.make()));", False),
         ("await ready(); return make();", False),
     ],
@@ -200,6 +204,26 @@ export async function subscribe(room) { const made = await getLink(); return mad
 def test_a_wait_for_a_function_that_checks_before_it_waits(body: str, races: bool) -> None:
     code = opener_code([frame("a.js", GETS % body, "open(room)")])
     assert code is not None and code.races is races
+
+
+@pytest.mark.parametrize(
+    ("body", "variable"),
+    [
+        ("const hub = createHub(); useEffect(() => { hub.room(id).open(); }, [hub, id]);", "hub"),
+        ("const link = new Link(url); useEffect(() => { const r = link.room(id); r.on(f).open(); });", "link"),
+        ("const api = sdk.makeClient(); useEffect(() => { api.open(); }, [api]);", "api"),
+        # A hook, a memo, a state, a parameter, a variable of the module or of the effect.
+        ("const hub = useHub(); useEffect(() => { hub.open(); }, [hub]);", ""),
+        ("const hub = useMemo(() => createHub(), []); useEffect(() => { hub.open(); }, [hub]);", ""),
+        ("const [hub] = useState(() => createHub()); useEffect(() => { hub.open(); }, []);", ""),
+        ("useEffect(() => { props.hub.open(); }, [props.hub]);", ""),
+        ("useEffect(() => { const hub = createHub(); hub.open(); }, []);", ""),
+        ("const hub = getHub(); useEffect(() => { hub.open(); }, [hub]);", ""),
+    ],
+)
+def test_a_client_that_the_component_creates_at_each_render(body: str, variable: str) -> None:
+    code = opener_code([frame("a.jsx", f"function Room({{ id, ...props }}) {{ {body} return <p/>; }}", "open(")])
+    assert code is not None and (code.context, code.of_render) == (CallContext.EFFECT, variable)
 
 
 def test_a_wait_for_a_function_of_another_file_is_not_judged() -> None:

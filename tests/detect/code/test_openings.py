@@ -349,6 +349,14 @@ def effect(body: str, rest: str = "return <p/>") -> str:
     ("code", "cleanup"),
     [
         (effect("const k = io(URL); return () => k.disconnect();"), Cleanup.CLOSES),
+        (effect("const k = io(URL); setS(k); return () => { s?.close(); };"), Cleanup.MISSING),
+        (
+            effect("const k = io(URL); k.on('x', f); setS(k); return () => { clearTimeout(t); s.disconnect(); };"),
+            Cleanup.MISSING,
+        ),
+        (effect("const k = io(URL); setS(k); return () => { s?.close(); k.close(); };"), Cleanup.CLOSES),
+        (effect("const k = io(URL); setS(k); return () => { s?.off(); stopAll(); };"), Cleanup.CLOSES),
+        (effect("const k = io(URL); setOther(k); return () => { s?.close(); };"), Cleanup.CLOSES),
         (effect("const k = io(URL); return () => { k.off(); k.close(); };"), Cleanup.CLOSES),
         (effect("const k = io(URL); k.on('x', f);"), Cleanup.MISSING),
         (effect("const k = io(URL); setS(k);"), Cleanup.MISSING),

@@ -108,6 +108,15 @@ def move_to_effect(opening: AttemptOutcome) -> str:
     )
 
 
+def create_client_once(opening: AttemptOutcome) -> str:
+    """Return the fix for a component that creates the client of its connection each time it renders."""
+    name = opening.code.of_render if opening.code is not None else ""
+    return (
+        f"Create `{name}` once: in the module, or with `const [{name}] = useState(() => ...)`. An effect that has it "
+        "among its dependencies then runs once."
+    )
+
+
 def io_in_render(opening: AttemptOutcome) -> str:
     """Return the fix that moves the connection out of the body of the component."""
     return move_to_effect(opening)

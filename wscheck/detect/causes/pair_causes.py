@@ -347,6 +347,12 @@ def _variable(opening: Connected) -> tuple[str, str] | None:
 
 def io_in_render(pair: Pair) -> PairClue | None:
     code = pair.new.code
+    if code is not None and code.of_render and pair.has_one_opener and (code.mounted or 1) == 1:
+        because = (
+            f"{pair.place} uses `{code.of_render}`, which {code.owner or 'the component'} creates at each render, "
+            "so each run of the effect opens a connection of its own"
+        )
+        return PairClue(Confidence.HIGH, because, fixes.create_client_once(pair.new))
     in_body = code is not None and code.context is CallContext.RENDER
     runs_once = code is not None and (code.guarded or code.context in _NEVER_IN_RENDER)
     if not pair.has_one_opener or runs_once or not (in_body or stack_frames.is_rendering(pair.new.stack)):

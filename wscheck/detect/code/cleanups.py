@@ -66,7 +66,8 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
     CLOSES means that the cleanup of the effect, or a hook that runs when the component leaves, closes the connection.
     MISSING means that the code certainly does not close it. For MISSING, all of these conditions hold:
 
-    - The effect returns no cleanup, or a cleanup that closes nothing (it only removes listeners or clears timers).
+    - The effect returns no cleanup, one that closes nothing (it only removes listeners or clears timers), or one that
+      closes the connection of an earlier run.
     - The component contains no name of a function that closes something, such as `disconnect`. Hooks that do not run
       when the component leaves are ignored.
     - No code outside of the component gets the connection.
@@ -81,7 +82,8 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
         target = kept
     else:
         return Cleanup.UNKNOWN
-    if returned is not None and CLOSES.search(_identifiers(returned)):
+    closes_earlier = returned is not None and _closes_earlier_state(returned, context, target)
+    if returned is not None and not closes_earlier and CLOSES.search(_identifiers(returned)):
         return Cleanup.CLOSES
     hooks = _leaving_hooks(source, context)
     owner = context.owner
@@ -93,11 +95,45 @@ def find_cleanup(source: SourceCode, call: Node, context: Context) -> Cleanup:
         owner = source.root
     if is_root(source, context):
         return Cleanup.UNKNOWN
-    may_close = returned is not None and not (returned.type in FUNCTIONS and only_harmless_calls(returned))
+    is_harmless = closes_earlier or (
+        returned is not None and returned.type in FUNCTIONS and only_harmless_calls(returned)
+    )
+    may_close = returned is not None and not is_harmless
     idle = tuple(hook.body for hook in hooks if not hook.runs)
+    if returned is not None and closes_earlier:
+        idle = (*idle, returned)
     if may_close or CLOSES.search(_identifiers(owner, without=idle)) or _leaves(owner, call, target):
         return Cleanup.UNKNOWN
     return Cleanup.MISSING
+
+
+def _closes_earlier_state(cleanup: Node, context: Context, target: str) -> bool:
+    """Return whether a cleanup closes only what a React state held before the effect put the new connection into it.
+
+    For example `setSocket(next); return () => socket?.close();`. The function captures the value of `socket` from the
+    render before, so the connection of each run stays open. `target` is the variable of the connection.
+    """
+    owner, function = context.owner, context.function
+    if owner is None or function is None or cleanup.type not in FUNCTIONS or not target:
+        return False
+    set_here = {
+        _state_of(node_text(call.child_by_field_name("function")))
+        for call in descendants(function)
+        if call.type == "call_expression" and node_text(call.child_by_field_name("arguments")) == f"({target})"
+    }
+    states = {_state_of(setter) for setter in state_setters(owner)}
+    closings = [
+        node_text(node.child_by_field_name("object"))
+        for node in descendants(cleanup)
+        if node.type == "member_expression" and CLOSES.fullmatch(node_text(node.child_by_field_name("property")))
+    ]
+    others = len(CLOSES.findall(_identifiers(cleanup))) - len(closings)
+    return bool(closings) and not others and target not in states and set(closings) <= states & set_here
+
+
+def _state_of(setter: str) -> str:
+    """Return the state that a setter sets: "socket" for "setSocket"."""
+    return setter[3:4].lower() + setter[4:]
 
 
 def _variable_of_instance(source: SourceCode, call: Node, context: Context) -> str | None:

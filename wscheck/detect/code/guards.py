@@ -52,7 +52,8 @@ def waits_for_unguarded_helper(source: SourceCode, call: Node) -> bool:
 
     The helper is a function of the same file. It checks for an earlier connection, then waits, and stores a connection
     only after the wait. For example `const link = await getLink()`, where `getLink` is `if (link) return link; await
-    load(); return setLink(new Link())`. Callers that arrive during the wait each get a connection of their own.
+    load(); return setLink(new Link())` or `if (!link) { await load(); link = new Link(); } return link`. Callers that
+    arrive during the wait each get a connection of their own.
     """
     around = enclosing_function(call)
     waits = [node for node in descendants(around) if _is_wait_before(node, call)] if around is not None else []
@@ -68,18 +69,25 @@ def _called_function(source: SourceCode, node: Node) -> Node | None:
 
 
 def _checks_before_a_wait(source: SourceCode, helper: Node) -> bool:
-    """Return whether a function returns what an earlier call stored, then waits, and stores only after the wait."""
+    """Return whether a function checks what an earlier call stored, then waits, and stores only after the wait.
+
+    It returns what is stored, or waits and stores only if nothing is.
+    """
     waits = [node for node in descendants(helper, into_functions=False) if node.type == "await_expression"]
     stored = list(_settings(helper))
     for node in descendants(helper, into_functions=False):
         if node.type == "call_expression" and (called := _called_function(source, node)) is not None:
             stored += [(node, name) for _, name in _settings(called)]
     for check in descendants(helper, into_functions=False):
-        if check.type != "if_statement" or "return" not in node_text(check.child_by_field_name("consequence")):
+        condition, then = check.child_by_field_name("condition"), check.child_by_field_name("consequence")
+        if check.type != "if_statement" or condition is None or then is None:
             continue
-        condition = check.child_by_field_name("condition")
-        waits_at = min((wait.start_byte for wait in waits if wait.start_byte >= check.end_byte), default=None)
-        kept = [node.start_byte for node, name in stored if condition is not None and _mentions(condition, (name,))]
+        kept = [node.start_byte for node, name in stored if _mentions(condition, (name,))]
+        is_within = any(then.start_byte <= at < then.end_byte for at in kept)
+        if not is_within and "return" not in node_text(then):
+            continue
+        since = then.start_byte if is_within else check.end_byte
+        waits_at = min((wait.start_byte for wait in waits if wait.start_byte >= since), default=None)
         if waits_at is not None and kept and all(at > waits_at for at in kept):
             return True
     return False

@@ -21,6 +21,7 @@ from wscheck.detect.code.cleanups import CLOSES, closes_itself, find_cleanup, la
 from wscheck.detect.code.connection_calls import ConnectionCall, connection_calls
 from wscheck.detect.code.guards import is_guarded, is_guarded_too_early, waits_for_unguarded_helper
 from wscheck.detect.code.syntax import (
+    MARKUP_SUFFIXES,
     SourceCode,
     ancestors,
     declares,
@@ -198,10 +199,64 @@ def opener_code(frames: Sequence[tuple[CodeLocation, SourceCode]]) -> OpenerCode
         overwrites=not (guarded or of_instance or context.kind in _OF_AN_INSTANCE) and _overwrites(opening),
         forces_new=forces_new_connection(_arguments(opening)),
         provides=owner is not None and _provides(source, owner),
+        of_render=_client_of_render(frames[0][1], opening, context)[:MAX_TEXT],
         assigned_to=_assigned_to(node, opening, context)[:MAX_TEXT],
         dropped_at=_dropped_at(frames[0][1], opening),
         frames=count,
     )
+
+
+def _client_of_render(source: SourceCode, opening: Node, context: Context) -> str:
+    """Return the variable of the client on which an effect calls a method, if the component creates it at each render.
+
+    For example "client" for `const client = createClient()` in the component's body and `client.channel(name)` in the
+    effect. A hook may return the same client each time, so its result does not count. Return "" if there is none.
+    """
+    component, effect = context.owner, context.function
+    if (
+        context.kind is not CallContext.EFFECT
+        or component is None
+        or effect is None
+        or source.suffix in MARKUP_SUFFIXES
+    ):
+        return ""
+    name = _root_name(opening)
+    for around in (effect, component):
+        declared = (each for each in descendants(around, into_functions=False) if each.type == "variable_declarator")
+        values = {node_text(each.child_by_field_name("name")): each.child_by_field_name("value") for each in declared}
+        for _ in range(MAX_FRAMES):
+            value = values.get(name)
+            if value is None:
+                break
+            if around == component and enclosing_function(value) == component:
+                return name if _creates(value) else ""
+            name = _root_name(value)
+    return ""
+
+
+def _root_name(node: Node) -> str:
+    """Return the variable with which a chain of calls begins: "client" for `client.channel(a).on(b)`."""
+    while node.type in ("call_expression", "member_expression", "await_expression", "non_null_expression"):
+        inner = node.child_by_field_name("function") or node.child_by_field_name("object")
+        if inner is None:
+            inner = node.named_children[0] if node.named_children else None
+        if inner is None:
+            return ""
+        node = inner
+    return node_text(node) if node.type == "identifier" else ""
+
+
+def _creates(value: Node) -> bool:
+    """Return whether a value is new at each evaluation: `new Client()`, or the result of a function named for that."""
+    if value.type == "new_expression":
+        return True
+    called = (
+        node_text(value.child_by_field_name("function")).rpartition(".")[2] if value.type == "call_expression" else ""
+    )
+    return _CREATES.match(called) is not None
+
+
+_CREATES = re.compile(r"(?:create|make|new|build|open|connect|init)(?:[A-Z_]\w*)?$")
 
 
 def _shortened(texts: tuple[str, ...] | None) -> tuple[str, ...] | None:
