@@ -44,11 +44,18 @@ def judge(case: Case, source: str, outcome: dict[str, Any]) -> Judgement:
     if not case.is_faulty:
         result = "false alarm" if loud else "passed" if report["verdict"] == "passed" else "inconclusive"
         return Judgement(result, said, seconds)
-    found = [finding for finding in loud if finding["rule"] in case.entry.expected.rules]
+    found = [finding for finding in loud if _is_expected(case, source, finding)]
     if not found:
         result = "inconclusive" if report["verdict"] == "inconclusive" else "missed"
         return Judgement(result, said, seconds)
     return _judge_finding(case, source, report, found, seconds)
+
+
+def _is_expected(case: Case, source: str, finding: dict[str, Any]) -> bool:
+    """Return whether a finding is about the fault. `wscheck scan` has rules of its own, so that its causes count."""
+    expected = case.entry.expected
+    cause = (finding.get("cause") or {}).get("id") if source == "scan" else None
+    return finding["rule"] in expected.rules or cause in expected.causes
 
 
 def _judge_count(case: Case, outcome: dict[str, Any], seconds: float) -> Judgement:

@@ -122,6 +122,13 @@ def test_another_rule_does_not_find_the_fault(entry: Entry) -> None:
     assert judge(Case(entry, True), "browser", report(rule="handler-leaked")).result == "missed"
 
 
+def test_a_scan_finds_the_fault_with_a_rule_of_its_own(entry: Entry) -> None:
+    named = report(rule="opened-in-render", cause=entry.expected.causes[0])
+    assert [judge(Case(entry, True), source, named).result for source in ("scan", "browser")] == ["found", "missed"]
+    other = report(rule="opened-in-render", cause="several-tabs")
+    assert judge(Case(entry, True), "scan", other).result == "missed"
+
+
 def test_a_finding_on_a_healthy_version_is_a_false_alarm(entry: Entry) -> None:
     assert judge(Case(entry, False), "browser", report(rule="handler-leaked")).result == "false alarm"
 
