@@ -153,6 +153,66 @@ def test_each_rule_finds_its_fault_and_names_the_place(rule: str, code: str) -> 
     assert [location.file for location in finding.locations] == ["chat.tsx"] and finding.locations[0].line == 2
 
 
+VUE = 'import { onMounted, onUnmounted } from "vue";\n'
+CONNECT = "function connect() { s = new WebSocket(url); s.onclose = () => setTimeout(connect, 1000); }"
+LEAVES = "connect(); return () => s.close();"
+
+
+def feed(connect: str = CONNECT, cleanup: str = LEAVES) -> str:
+    """Return a hook that connects again when its connection has closed."""
+    return f"function useFeed(url) {{ useEffect(() => {{ let s, t; {connect} {cleanup} }}, [url]) }}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        feed(),
+        feed(cleanup="connect(); return () => { clearTimeout(t); s?.close(1000, 'left'); };"),
+        feed(
+            "const connect = () => { s = new WebSocket(`${url}/live`); s.addEventListener('close', () => connect()); };"
+        ),
+        feed(
+            "function later() { t = setTimeout(connect, Math.min(2 ** tries++, 30) * 1000); } function connect() {"
+            " const one = new WebSocket(url || '/tide'); s = one; one.onclose = () => { log('gone'); later(); }; }"
+        ),
+        f"{VUE}function useTide() {{ let s; onMounted(() => connect()); {CONNECT} onUnmounted(() => s.close()) }}",
+        "class A extends Component { componentDidMount() { this.open(); } componentWillUnmount() { this.ws.close(); }"
+        " open() { this.ws = new WebSocket('/x'); this.ws.onclose = () => setTimeout(() => this.open(), 500); } }",
+    ],
+    ids=["hook", "clears the timer", "addEventListener", "through a function", "vue", "class"],
+)
+def test_a_close_handler_that_connects_again_after_the_cleanup(code: str) -> None:
+    (finding,) = found_in(feed_jsx=code)
+    assert (finding.rule, finding.severity) == ("reopened-after-cleanup", Severity.ERROR)
+    assert finding.cause is not None and "onclose = null" in finding.cause.fix
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        feed(cleanup="connect(); return () => { s.onclose = null; s.close(); };"),
+        feed(cleanup="connect(); return () => { s.removeEventListener('close', connect); s.close(); };"),
+        feed(cleanup="connect(); return () => { stop(); s.close(); };"),
+        feed(cleanup="connect(); return () => clearTimeout(t);"),
+        feed(cleanup="connect(); const end = () => s.close(); button.onclick = end; return () => t.close();"),
+        feed(CONNECT.replace("s = new", "if (gone) return; s = new")),
+        feed(CONNECT.replace("s = new WebSocket(url);", "if (!gone) s = new WebSocket(url);")),
+        feed(CONNECT.replace("() => setTimeout", "() => gone || setTimeout")),
+        feed(CONNECT.replace("() => setTimeout(connect, 1000)", "e => { if (e.code !== 1000) connect(); }")),
+        feed(
+            CONNECT.replace("() => setTimeout(connect, 1000)", "() => later()")
+            + "function later() { gone ? 0 : connect() }"
+        ),
+        feed(CONNECT.replace("onclose", "onerror")),
+        feed(CONNECT.replace("() => setTimeout(connect, 1000)", "() => setOpen(false)")),
+        f'import WebSocket from "reconnecting-websocket";\n{feed()}',
+        f"let s; {CONNECT} connect(); stop.onclick = () => s.close();",
+    ],
+)
+def test_a_close_handler_that_does_not_certainly_connect_again(code: str) -> None:
+    assert [each for each in found_in(feed_jsx=code) if each.rule == "reopened-after-cleanup"] == []
+
+
 RIGHT = {
     "render with a check": "function A() { const r = useRef(); if (!r.current) r.current = io('/a'); return <p/> }",
     "effect with cleanup": "function A() { useEffect(() => { const s = io('/a'); return () => s.close() }, []) }",

@@ -5,6 +5,7 @@ again.
 """
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tree_sitter import Node
@@ -26,6 +27,7 @@ from wscheck.detect.code.syntax import (
     declares,
     descendants,
     enclosing_function,
+    function_name,
     node_text,
     string_value,
 )
@@ -349,6 +351,93 @@ def _is_in_handler(target: str, node: Node) -> bool:
 
 _LISTENS = re.compile(r"on|once|addEventListener|addListener")
 _FAILS = re.compile(r"error|close|disconnect|end$", re.I)
+
+
+def reopens_after_cleanup(source: SourceCode, call: Node, contexts: Sequence[Context]) -> bool:
+    """Return whether the cleanup of an effect closes a WebSocket whose close handler then certainly opens another.
+
+    For example `socket.onclose = () => setTimeout(connect, 1000)` beside `return () => socket.close()`. It is certain
+    if the code that connects again has no condition, and the cleanup only closes the connection: it removes no handler.
+
+    `contexts` are those of `call`, which opens the connection.
+    """
+    names, opening = _names_of(call), enclosing_function(call)
+    if opening is None or _is_conditional(call, opening):
+        return False
+    effects = [each for each in contexts if each.kind is CallContext.EFFECT and not is_root(source, each)]
+    if not any(_only_closes(cleanup, names) for each in effects for cleanup in _cleanups_of(source, each)):
+        return False
+    for handler in contexts:
+        function = handler.function
+        if handler.kind is not CallContext.DISCONNECT_HANDLER or function is None:
+            continue
+        is_own = opening.start_byte <= function.start_byte < opening.end_byte
+        between = [each for each in source.nodes(*FUNCTIONS) if function_name(each) in handler.via[:-1]]
+        if is_own and _handles_close_of(names, function) and not any(map(_decides, (function, *between))):
+            return True
+    return False
+
+
+def _cleanups_of(source: SourceCode, context: Context) -> Iterator[Node]:
+    """Yield the code that runs when the component of an effect leaves, and the function that the effect returns."""
+    returned = _returned_cleanup(context.function) if context.function is not None else None
+    if returned is not None:
+        yield returned
+    yield from (hook.body for hook in _leaving_hooks(source, context) if hook.runs)
+
+
+def _names_of(call: Node) -> frozenset[str]:
+    """Return the names of a connection: the variable that receives it, and those that receive this variable."""
+    target, function = assigned_variable(call), enclosing_function(call)
+    names = {target} - {""}
+    for node in descendants(function) if function is not None and target else ():
+        if node.type == "assignment_expression" and node_text(node.child_by_field_name("right")) == target:
+            names.add(node_text(node.child_by_field_name("left")))
+    return frozenset(names)
+
+
+def _only_closes(cleanup: Node, names: Iterable[str]) -> bool:
+    """Return whether a cleanup closes one of `names`, and calls nothing else that may detach a handler of it."""
+    calls = [node.child_by_field_name("function") for node in descendants(cleanup) if node.type == "call_expression"]
+    closing = [each for each in calls if each is not None and any(_is_close_of(name, each) for name in names)]
+    others = [node_text(each) for each in calls if each not in closing]
+    return (
+        bool(closing)
+        and "onclose" not in node_text(cleanup)
+        and all(_HARMLESS.match(name) and "emove" not in name and not name.endswith(".off") for name in others)
+    )
+
+
+def _handles_close_of(names: Iterable[str], function: Node) -> bool:
+    """Return whether a function is the close handler of the connection with one of `names`."""
+    holder = function.parent
+    if holder is not None and holder.type == "assignment_expression":
+        return node_text(holder.child_by_field_name("left")) in {f"{name}.onclose" for name in names}
+    if holder is None or holder.type != "arguments" or not holder.named_children:
+        return False
+    listens = node_text(holder.prev_sibling) in {f"{name}.addEventListener" for name in names}
+    return listens and string_value(holder.named_children[0]) == "close"
+
+
+def _is_conditional(call: Node, function: Node) -> bool:
+    """Return whether a condition in `function` decides whether its part `call` runs."""
+    around = [each for each in ancestors(call) if each.start_byte > function.start_byte]
+    before = (each for each in descendants(function, into_functions=False) if each.end_byte <= call.start_byte)
+    return any(_is_decision(each) for each in around) or any(
+        _is_decision(each) and re.search(r"\b(?:return|throw)\b", node_text(each)) for each in before
+    )
+
+
+def _decides(function: Node) -> bool:
+    return any(_is_decision(node) for node in descendants(function))
+
+
+def _is_decision(node: Node) -> bool:
+    is_logical = node.type == "binary_expression" and node_text(node.child_by_field_name("operator")) in _LOGICAL
+    return is_logical or node.type in ("if_statement", "ternary_expression", "switch_statement")
+
+
+_LOGICAL = ("&&", "||", "??")
 
 
 def _effect_closes(component: Node, variable: str) -> bool:

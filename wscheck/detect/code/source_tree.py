@@ -14,6 +14,7 @@ from wscheck.detect.causes import CATALOGUE, FRAMEWORK_FIXES
 from wscheck.detect.causes.client_words import fix_for_opening
 from wscheck.detect.code.call_context import Context, call_contexts, is_returned, outermost_owner, owner_name
 from wscheck.detect.code.cleanup_patches import cleanup_edits, make_patch, patched
+from wscheck.detect.code.cleanups import reopens_after_cleanup
 from wscheck.detect.code.connection_calls import (
     CANDIDATE,
     Binding,
@@ -63,6 +64,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     patches    changes that add a cleanup, by line and column of the call or the listener
     in_render  calls that open a connection at each render
     on_server  calls that the web server runs too, if it loads the file
+    reopened   calls that open a connection again because a cleanup has closed the one before
     unchecked  number of further calls, in a file with more than `MAX_CALLS`
     package    package that contains the file
     default_export  name of the function or class that the file exports as its default, "" if it exports none by name
@@ -80,6 +82,7 @@ class FileFacts(msgspec.Struct, frozen=True, kw_only=True):
     patches: dict[tuple[int, int], Patch] = {}
     in_render: tuple[OpeningCall, ...] = ()
     on_server: tuple[OpeningCall, ...] = ()
+    reopened: tuple[OpeningCall, ...] = ()
     unchecked: int = 0
 
 
@@ -154,6 +157,13 @@ def file_facts(path: str, content: bytes, package: Package | None = None) -> Fil
         ),
         on_server=tuple(
             opening for call, opening in zip(calls, openings, strict=False) if may_open_on_server(source, call, opening)
+        ),
+        reopened=tuple(
+            opening
+            for call, opening in zip(calls, openings, strict=False)
+            if opening.constructor == "WebSocket"
+            and not call.library
+            and reopens_after_cleanup(source, call.node, call_contexts(source, call.node))
         ),
         unchecked=max(len(calls) - MAX_CALLS, 0),
         listeners=tuple(unremoved_listeners(source, registrations)),
@@ -315,6 +325,7 @@ def findings_in(
         *(_opened_in_several_places(group, uses) for group in groups),
         *(_opened_for_users(call, users) for call in alone if len(users := _using_components(call, uses)) > 1),
         *(_opened_on_disconnect(call) for call in calls if _adds_to_reconnection(call)),
+        *(_reopened_after_cleanup(call) for file in files for call in file.reopened),
         *(_opened_on_server(call, frameworks[call.location.file]) for call in on_server),
         *(_listeners_not_removed(each, file) for file in files for each in file.listeners),
     ]
@@ -422,6 +433,15 @@ def _several_openings_text(uses_by_call: Sequence[tuple[OpeningCall, Sequence[Us
 def _opened_on_disconnect(call: OpeningCall) -> Finding:
     message = f"{_owner(call)} opens another connection to {_url(call)} in a disconnect handler ({call.location})"
     return _finding("opened-on-disconnect", message, [call.location])
+
+
+def _reopened_after_cleanup(call: OpeningCall) -> Finding:
+    message = (
+        f"the cleanup of {_owner(call)} closes its connection to {_url(call)}, and the close handler opens another"
+    )
+    because = "the close handler connects again without a condition, and the cleanup does not remove it"
+    cause = "reconnection-not-cancelled"
+    return _finding("reopened-after-cleanup", f"{message} ({call.location})", [call.location], cause, because)
 
 
 def _opened_on_server(call: OpeningCall, framework: str) -> Finding:

@@ -65,6 +65,22 @@ class OpenedOnDisconnect(RuleDoc):
     source = "socket.io documentation, Client: the disconnect event"
 
 
+class ReopenedAfterCleanup(RuleDoc):
+    """Rule: the close handler of a WebSocket connects again after a cleanup closed it."""
+
+    id = "reopened-after-cleanup"
+    title = "A close handler opens another connection after the component has closed its own"
+    meaning = (
+        "A close handler also runs when the code itself closes the WebSocket. The component leaves, or its effect runs "
+        "again, and the handler opens a connection that nothing closes."
+    )
+    fix = (
+        "Remove the handler before you close: return () => { clearTimeout(timer); socket.onclose = null; "
+        "socket.close(); }."
+    )
+    source = "HTML standard, WebSockets: the close event is fired after close() too"
+
+
 class OpenedOnServer(RuleDoc):
     """Rule: code that a framework runs in the web server opens a connection."""
 
@@ -112,8 +128,8 @@ class ListenerNotRemoved(RuleDoc):
 CODE_RULES: dict[str, type[RuleDoc]] = {
     rule.id: rule
     for rule in (
-        *(OpenedInRender, OpeningNotClosed, OpenedInSeveralPlaces, OpenedOnDisconnect, OpenedOnServer),
-        *(ListenerAddedInRender, ListenerNotRemoved),
+        *(OpenedInRender, OpeningNotClosed, OpenedInSeveralPlaces, OpenedOnDisconnect, ReopenedAfterCleanup),
+        *(OpenedOnServer, ListenerAddedInRender, ListenerNotRemoved),
     )
 }
 """Every rule about source code by its public id."""
