@@ -144,6 +144,16 @@ def test_messages_that_nobody_reads_are_counted(size: int, monkeypatch: pytest.M
     assert conversation.observer.calls[-1] == ("ended", "parse error")
 
 
+def test_messages_of_a_connection_that_is_no_longer_new_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = talk(monkeypatch, WebSocketLoadConnection)
+    conversation.observer.needs_texts = False
+    for is_young in (True, False):
+        conversation.connection.is_young = is_young
+        conversation.receive(MESSAGES[0])
+    assert conversation.counts.received == 2
+    assert conversation.observer.calls == [("unread_events_received", "1")]
+
+
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_a_stream_may_arrive_in_parts_of_any_length(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = talk(monkeypatch, EventStreamLoadConnection, is_open=False)

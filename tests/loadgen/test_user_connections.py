@@ -77,9 +77,10 @@ def test_events_are_read_only_where_something_is_compared(user: User) -> None:
     user.sends_connect("one").opens("one")
     assert not user.component.reads_events()
     user.component.unread_events_received(user.connections["one"], 3)
-    assert user.counts.greetings == 3
+    assert user.counts.greetings == 3 and user.connections["one"].is_young
     user.after(5).component.unread_events_received(user.connections["one"], 3)
     assert user.counts.greetings == 3, "later events are no greetings"
+    assert not user.connections["one"].is_young
     user.sends_connect("two")
     assert user.component.reads_events(), "the other connection may receive the same event"
     user.opens("two").receives("one", "a").is_disconnected("two")

@@ -106,7 +106,7 @@ class ConnectionObserver(Protocol):
         """Return whether `event_received` needs the text of the events, or only their number."""
 
     def unread_events_received(self, connection: "Connection", count: int) -> None:
-        """Handle events from the server of which only the number is known."""
+        """Handle events from the server of which only the number is known, while the connection `is_young`."""
 
 
 class PendingAcks:
@@ -158,6 +158,7 @@ class Connection:
     """One connection. Times are monotonic seconds, 0 until the event occurs.
 
     identity  request texts with the user's credentials, which all connections of the user share
+    is_young  False once the events of the connection are no greetings any more
     sid       the Socket.IO id, None until the connection is open
     end_during_steps  disconnect reason if the server acknowledged the connection and ended it during the steps after
                       connecting
@@ -184,6 +185,7 @@ class Connection:
         "generator",
         "has_emitted",
         "identity",
+        "is_young",
         "opened_at",
         "sid",
         "started_at",
@@ -196,6 +198,7 @@ class Connection:
         self.state = ConnectionState.CONNECTING
         self.sid: str | None = None
         self.has_emitted = False
+        self.is_young = True
         self.started_at = self.connect_sent_at = self.acknowledged_at = self.opened_at = 0.0
         self.end_during_steps = ""
         self.deadline_tick = 0

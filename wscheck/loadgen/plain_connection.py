@@ -129,7 +129,8 @@ class WebSocketLoadConnection(PlainLoadConnection):
         """Handle bytes from the server. Messages that no handler needs are counted, but not parsed."""
         if self.state is _OPEN and not self._observer.reads_events() and (count := self._frames.count_texts(data)):
             self.generator.counters.current.received += count
-            self._observer.unread_events_received(self, count)
+            if self.is_young:
+                self._observer.unread_events_received(self, count)
         else:
             super().received(data)
 

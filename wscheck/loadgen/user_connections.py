@@ -251,7 +251,8 @@ class UserConnections:
 
         The events are not compared with those of the user's other connections.
         """
-        if not connection.has_emitted and _is_greeted(connection, time.monotonic()):
+        connection.is_young = _is_greeted(connection, time.monotonic())
+        if connection.is_young:
             self._generator.counters.current.greetings += count
 
     def event_received(self, connection: Connection, text: str) -> None:

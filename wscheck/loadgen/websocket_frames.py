@@ -79,6 +79,9 @@ class FrameReader:
             return 0
         at, size, count = 0, len(data), 0
         try:
+            if 2 <= size < 128 and data[0] == 0x81 and data[1] == size - 2:  # one message: the most frequent case
+                data[2:].decode()
+                return 1
             while size - at >= 2 and data[at] == 0x81 and (length := data[at + 1]) < 126:
                 start, at = at + 2, at + 2 + length
                 data[start:at].decode()
