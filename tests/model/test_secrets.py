@@ -72,6 +72,7 @@ def test_each_apparent_credential_has_a_stand_in_of_its_own() -> None:
     "text",
     [
         *("Replacing existing socket for user", "userId: user_123", "socketId: Xb3k9aPq7Lw2", "token expired", "eyJ.x"),
+        *("session={sid} account={user}", "session={}", "token: {user}, later"),
         *("basic information about it", "tokens: 4", "the token is unknown", "sk-1", "global-navigation-menu-entry"),
         *("http://host/a@b", "author: ada", "user_2NNEqL2nrIRdJ194ndJqAHwEfxC", "auth0|5f7c8ec7c33c6c004bbafe82"),
     ],

@@ -82,15 +82,19 @@ _ENCODED_USER_INFO_VALUE = re.compile(
 )
 
 
+_PLACEHOLDER = r"\{[a-z]{0,8}\}(?![\w+/=.-])"
+
+
 def _named(not_value: str) -> re.Pattern[str]:
     """Return the pattern of a value that follows the name of a credential, as in `token=VALUE`.
 
-    `not_value` is a negative lookahead. It excludes words after such a name that are not credentials.
+    `not_value` is a negative lookahead. It excludes words after such a name that are not credentials. A placeholder of
+    a proposed marker, such as `session={sid}`, is no credential either.
     """
     return re.compile(
         rf"""(?imx)(?P<before>(?:{_NAME}{_QUOTE}?{_SIGN}|{_SESSION_NAME}(?:[ \t]*{_EQUALS}|{_QUOTE}[ \t]*:)[ \t]*)
             (?:(?:bearer|basic|dpop|digest|token){_BLANK}+)?+)
-        (?P<quote>{_QUOTE}?)(?!{_STAND_IN}){not_value}(?P<value>
+        (?P<quote>{_QUOTE}?)(?!{_STAND_IN})(?!{_PLACEHOLDER}){not_value}(?P<value>
         (?<=\\["'])(?:(?!(?P=quote))[^\n])+
         |(?<=["'])(?:\\.|(?!(?P=quote))[^\\\n])+
         |(?<!["'])[^\s"',;&}}\\]{{4,}})"""

@@ -12,6 +12,7 @@ from tests.observe.logs.conversations import Entry, conversation
 from tests.observe.logs.formats import iso
 from tests.observe.logs.reading import read, read_log, said, true
 from wscheck.model.events import Event, Unreadable
+from wscheck.observe.logs.formats.tables import parse_table_header
 
 Export = Callable[[Entry], dict[str, Any]]
 
@@ -273,3 +274,17 @@ def test_a_record_that_fluent_bit_printed_unescaped_is_reported_as_unreadable(ke
 def test_malformed_exports_cause_no_error(key: str, value: Any) -> None:
     for inner in (value, [value], {key: value}, [{"scopeLogs": value}], [{"stream": {}, "values": value}]):
         assert read(json.dumps({key: inner, "logGroup": 1, "timeUnixNano": 1, "note": MARKER}) + "\n") == []
+
+
+@pytest.mark.parametrize(
+    ("header", "is_table"),
+    [
+        ("ts,process,severity,event,account,session", True),
+        ("seq,occurred_at,host,what", True),
+        ("id,@ts,line", True),
+        ("total,type,task,message", False),
+        ("name,level,status", False),
+    ],
+)
+def test_the_time_column_of_a_table_has_several_names(header: str, is_table: bool) -> None:
+    assert (parse_table_header(header) is not None) is is_table

@@ -9,7 +9,7 @@ from wscheck.observe.logs.lazy_pattern import lazy_pattern
 MIN_COLUMNS = 3
 _NAME = lazy_pattern(r"[A-Za-z_@][\w .@/-]{0,60}?(?:\s*\[[\w ]+\])?")
 _UNIT = lazy_pattern(r"(?<!\s)\s*+\[[\w ]+\]$")
-_TIME_NAME = lazy_pattern(r"(?i)time|date")
+_TIME_NAME = lazy_pattern(r"(?i)time|date|stamp|^@?(?:ts|t|at|when|(?:ts|occurred|logged|created)_\w{1,8})$")
 
 
 class Table(NamedTuple):
