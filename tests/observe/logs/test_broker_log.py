@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from wscheck.detect.engine import Judge, RuleOptions
 from wscheck.detect.rules import OF_LOGS
 from wscheck.model.disconnect_reasons import PING_TIMEOUT, TRANSPORT_CLOSE
-from wscheck.model.events import Connected, Disconnected, Event, Refused, Replaced, ServerRestarted
+from wscheck.model.events import Connected, Disconnected, Event, Refused, Replaced, ServerRestarted, Unreadable
 from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.vocabulary import LogVocabulary
 
@@ -248,3 +248,11 @@ def test_rabbitmq_reports_connections_ends_and_takeovers(version: str) -> None:
         ("Connected", "meter-04", "10.71.0.39:33999"),
         ("Disconnected", "pump 7", "10.71.0.21:40001"),
     ]
+
+
+@pytest.mark.parametrize("length", [301, 5_000, 20_000])
+def test_a_connection_with_an_id_that_is_too_long_is_unreadable(length: int) -> None:
+    opened = f"1796081262: New client connected from 127.0.0.1:37811 as {'x' * length} (p5, c1, k60, u'ann').\n"
+    *_, last = read(TAKEOVER + opened)
+    assert isinstance(last, Unreadable) and last.line == TAKEOVER.count("\n") + 1
+    assert len(read(TAKEOVER + opened.replace("New client connected", "Sending PINGRESP"))) == 4

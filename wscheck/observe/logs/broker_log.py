@@ -34,6 +34,8 @@ MAX_LINE = 1 << 14
 PROTOCOL = "mqtt"
 
 _STAMP_WITHIN = 80
+_WORDS_WITHIN = 400
+"""Length of the start of a line in which the words of a connection are, in front of the id of the client."""
 _OLD_END_S = 3.0
 """Longest time from a takeover to a line about the end of the old connection (seconds)."""
 
@@ -56,6 +58,7 @@ _ENDED = lazy_pattern(
     r"| has been disconnected by administrative action)"
     r"\.?\s*$"
 )
+_REPORTS_CONNECTION = lazy_pattern(rb"\bNew (?:client|bridge) connected from \S{1,100} as ")
 _FAILED = lazy_pattern(
     r"\b(?:Socket error|Bad socket (?:read|write)(?:/write)?) on client (?P<client>[^,:]{1,300})(?:, |: )"
 )
@@ -106,13 +109,16 @@ def broker_line(log: bytes) -> int | None:
 class BrokerLog:
     """Reader of one broker's log.
 
-    events  events of the lines that were read since the last call of `take_events`, still without path and node
-            (the name of the server process)
+    events      events of the lines that were read since the last call of `take_events`, still without path and node
+                (the name of the server process)
+    unreadable  pairs (number of the line, text) of lines that report a connection and could not be read, since the
+                last call of `take_unreadable`
     """
 
     def __init__(self, timestamps: TimestampParser) -> None:
         self._timestamps = timestamps
         self.events: list[Event] = []
+        self.unreadable: list[tuple[int, str]] = []
         self._open = BoundedDict[str, str](MAX_CLIENTS)
         self._clients = BoundedDict[str, str](MAX_CLIENTS)
         self._taken_over = BoundedDict[str, _Ended](MAX_CLIENTS)
@@ -122,11 +128,18 @@ class BrokerLog:
         events, self.events = self.events, []
         return events
 
+    def take_unreadable(self) -> list[tuple[int, str]]:
+        """Return the lines that report a connection and could not be read since the last call."""
+        lines, self.unreadable = self.unreadable, []
+        return lines
+
     def read(self, data: bytes, line: int) -> None:
         """Add the events of the complete lines in `data` to `events`. The first line has the number `line`."""
         for number, raw in enumerate(data.split(b"\n"), start=line):
             if raw and len(raw) <= MAX_LINE:
                 self._read_line(decode_line(raw), number)
+            elif raw and _REPORTS_CONNECTION.search(raw, 0, _WORDS_WITHIN) is not None:
+                self.unreadable.append((number, decode_line(raw[:_WORDS_WITHIN])))
 
     def _read_line(self, text: str, line: int) -> None:
         fields = parse_json_object(text) if text.startswith("{") else None
@@ -156,6 +169,8 @@ class BrokerLog:
             self._open.clear()
             self._clients.clear()
             self.events.append(ServerRestarted(at=self._time(text), source=SOURCE_SERVER_LOG, line=line))
+        elif " connected from " in text and _REPORTS_CONNECTION.search(text[:_WORDS_WITHIN].encode()) is not None:
+            self.unreadable.append((line, text))
         else:
             return False
         return True

@@ -338,6 +338,8 @@ class LogExtractor:
         lines = bytes(self._data[begin:end])
         self._broker_log.read(lines, self.lines + 1)
         self._event_builder.add_broker_events(self._broker_log.take_events())
+        for number, text in self._broker_log.take_unreadable():
+            self._event_builder.add_unreadable(number, "an id is too long, or the form of the line is unknown", text)
         self._position, self.lines = end, self.lines + lines.count(b"\n")
         return marker is None
 
