@@ -1,10 +1,13 @@
 """Handlers that were read become events of the connection of their socket."""
 
+import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from wscheck.observe.browser.handlers import SocketHandlers, _Change, _SocketState
+from wscheck.observe.browser import handlers as handlers_module
+from wscheck.observe.browser.handlers import HandlerPoller, SocketHandlers, _Change, _SocketState
 
 
 def socket(sid: str | None, *events: str) -> _SocketState:
@@ -59,3 +62,20 @@ async def test_a_well_formed_answer_is_read() -> None:
     handlers = SocketHandlers(cast("Any", FakePage(value)), "session", None, cast("Any", None))
     await handlers.find_sockets()
     assert [event.name for event in handlers.events()] == ["order"] and not handlers.is_malformed
+
+
+async def test_the_last_read_does_not_wait_for_a_page_that_answers_slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = {name: SimpleNamespace(session=name, tab=name) for name in ("tab 1", "tab 2")}
+    poller = HandlerPoller(*cast("Any", (None, None, None, SimpleNamespace(by_session=targets))))
+    read = list[str]()
+
+    async def read_handlers(target: Any) -> None:
+        if target.session == "tab 2":
+            await asyncio.Event().wait()
+        read.append(target.session)
+
+    monkeypatch.setattr(handlers_module, "READ_ALL_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(poller, "_read_if_responsive", read_handlers)
+    async with asyncio.timeout(10):
+        await poller.read_all()
+    assert read == ["tab 1"] and [note.partition(" did")[0] for note in poller.notes] == ["tab 2"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import wscheck
 from tests.run.tail.process import (
     LoggingServer,
     TailProcess,
@@ -20,6 +21,7 @@ from tests.run.tail.process import (
     run_to_end,
     wait_until,
 )
+from wscheck.model.findings import Verdict
 
 T = 1_794_985_200.0  # 2026-11-18 07:00 UTC
 NDJSON = ("--format", "ndjson")
@@ -319,3 +321,15 @@ def test_the_users_option_limits_the_list_of_users(tmp_path: Path) -> None:
     few = list(run_for_report("app.log", "--users", "2", directory=tmp_path)["users"])
     assert few == ["ada", "bob"]
     assert len(run_for_report("app.log", directory=tmp_path)["users"]) == 52
+
+
+def test_an_export_of_many_lines_with_the_newest_first_is_sorted(tmp_path: Path) -> None:
+    moments = [("connected", 0), ("disconnected", 5), ("connected", 9), ("disconnected", 12)]
+    lines = [
+        f'{{"time":{1795000000000 + at * 1000},"msg":"WebSocket client {word}","userId":"a","socketId":"s{at // 9}"}}\n'
+        for word, at in moments
+    ]
+    log = tmp_path / "app.log"
+    log.write_text(("GET /assets/app.js 200\n" * 60_000).join(reversed(lines)))
+    report = wscheck.read_log(log)
+    assert (report.verdict, [gap.id for gap in report.gaps if gap.blocks]) == (Verdict.PASSED, [])

@@ -30,6 +30,9 @@ POLLS_PER_READ = 4
 BUSY_TIMEOUT_S = 5.0
 """Seconds within which a page must evaluate `0`. The handlers of a slower page are not read."""
 
+READ_ALL_TIMEOUT_S = 10.0
+"""Longest time of the last read of all handlers (seconds). Pages with many frames answer each command late."""
+
 MALFORMED = "{} replaces built-in functions of JavaScript, so that its event handlers could not all be read."
 
 OBJECT_GROUP = "wscheck"
@@ -346,8 +349,16 @@ class HandlerPoller:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def read_all(self) -> None:
-        """Read the handlers of every page and worker once more."""
-        await asyncio.gather(*(self._read_if_responsive(each) for each in list(self._targets.by_session.values())))
+        """Read the handlers of every page and worker once more, for at most `READ_ALL_TIMEOUT_S` in all."""
+        targets = list(self._targets.by_session.values())
+        reads = {asyncio.create_task(self._read_if_responsive(each)): each for each in targets}
+        _, late = await asyncio.wait(reads, timeout=READ_ALL_TIMEOUT_S) if reads else (set(), set())
+        for read in late:  # each of many commands was answered, but slowly
+            read.cancel()
+            self._busy[reads[read].session] = reads[read].tab
+        for finished in await asyncio.gather(*reads, return_exceptions=True):
+            if isinstance(finished, Exception):
+                raise finished
 
     def sids_by_socket(self) -> list[list[str]]:
         """Return a list of socket ids, oldest first, for each socket object of each page."""

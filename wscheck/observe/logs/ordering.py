@@ -14,7 +14,7 @@ import msgspec
 from wscheck.model.events import Connected, Disconnected, Event
 from wscheck.model.gaps import Gap
 
-MAX_SORTED_LINES = 100_000
+MAX_SORTED_LINES = 500_000
 """Number of lines up to which complete logs are sorted as a whole."""
 
 TOLERANCE_S = 1.0
@@ -171,4 +171,5 @@ class LateEvents:
             f"{self.count} events are up to {self.seconds:.0f} s older than events before them, and were evaluated in "
             "the order in which they were read: sort the log by time"
         )
-        return Gap(id="out-of-order", reason=reason, closes_with="--no-follow and a log of at most 100,000 lines")
+        closes_with = f"--no-follow and a log of at most {MAX_SORTED_LINES:,} lines"
+        return Gap(id="out-of-order", reason=reason, closes_with=closes_with)
