@@ -59,6 +59,7 @@ class Page:
     [
         ("session_id", False),
         ("sessionId", False),
+        ("viewerSessionId", False),
         ("editor-session-id", False),
         ("session_hash", False),
         ("session", True),

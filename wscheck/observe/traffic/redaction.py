@@ -21,7 +21,7 @@ T = TypeVar("T")
 _SECRET_NAME = re.compile(
     r"(?i)token|jwt|secret|passw|passcode|api[_-]?key|session|credential|signature|^auth|^(set-)?cookie$|^code$|^sig$"
 )
-_SESSION_ID = re.compile(r"(?i)(?:.*[_-])?session[_-]?(?:id|hash)")
+_SESSION_ID = re.compile(r"(?i).*session[_-]?(?:id|hash)")
 _JWT = re.compile(r"^(Bearer )?eyJ[\w-]+\.[\w-]+\.")
 _DISTINCTIVE = re.compile(r"(?=.*\d)\S{8,}$|\S{20,}$")
 """Value that no report contains by chance."""
