@@ -66,11 +66,12 @@ def test_a_frame_gets_the_stack_of_its_call_without_the_script_of_wscheck() -> N
 
 def test_calls_that_found_a_websocket_connecting_are_kept_until_it_sends() -> None:
     page = calls()
-    for name in ("first", "second"):
+    for name, number in (("first", 1), ("other", 2), ("second", 1), ("", -2), ("", 0), ("", -1)):
         read = message(TEXT, name)
-        read["args"][2] = {"value": WAITING}
-        assert page.on_console_message("session", read) is not None
-    assert [callers(page.take_waiting("session", URL)) for _ in range(2)] == [["first", "second"], []]
+        read["args"][2:] = [{"value": WAITING}, {"value": number}]
+        assert (page.on_console_message("session", read) is not None) is (number > 0)
+    found = [callers(page.take_waiting("session", URL)) for _ in range(4)]
+    assert found == [["other"], [], ["first", "second"], []]
 
 
 PHOENIX = "ws://h/socket/websocket?vsn=2.0.0"
@@ -266,7 +267,8 @@ def test_the_page_reports_reads_of_a_connecting_websocket_and_messages_in_bytes(
     length = len(INVOKE_STREAM) - 1
     packed, hello = bytes([length]) + INVOKE_STREAM[1:], '{"protocol":"messagepack","version":1}'
     inner = sent_hash(INVOKE_STREAM[1:])
-    assert done.stdout.split() == ["u:waiting", f"u:{sent_hash(hello)}", f":{inner}", f"u:{sent_hash(packed)},{inner}"]
+    sent = ["u:waiting,-1", f"u:{sent_hash(hello)}", f":{inner}", f"u:{sent_hash(packed)},{inner}"]
+    assert done.stdout.split() == ["u:waiting,1", *sent]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
@@ -280,7 +282,8 @@ def test_the_page_and_wscheck_compute_the_same_number_and_only_for_subscriptions
       globalThis.WebSocket = class {{
         get readyState() {{ return 1 }} get url() {{ return 'u' }} send() {{}} close() {{}}
       }};
-      console.context = () => ({{debug: (mark, url, ...numbers) => console.log(url + ':' + numbers)}});
+      const shown = value => Object.is(value, -0) ? 'none' : value;
+      console.context = () => ({{debug: (mark, url, ...numbers) => console.log(url + ':' + numbers.map(shown))}});
       {WRAPPER};
       const socket = new WebSocket();
       socket.send('first message');
@@ -299,6 +302,7 @@ def test_the_page_and_wscheck_compute_the_same_number_and_only_for_subscriptions
     queued = ['{"type":4,"target":"a"}', '{"type":4,"target":"b"}']
     sent: list[str | bytes] = ["first message", *texts[:3], *(each for each in frames[:3] for _ in range(2))]
     assert done.stdout.split() == [
+        "u:waiting,0",
         *(f"u:{sent_hash(each)}" for each in sent),
         *(f":{sent_hash(each)}" for each in queued),
         f"u:{sent_hash(','.join(queued))},{sent_hash(queued[0])},{sent_hash(queued[1])}",

@@ -90,6 +90,7 @@ class NetworkFeed:
         self._devtools, self._traffic, self._on_stack = devtools, traffic, on_stack
         self._page_calls = page_calls
         self._websocket_urls: dict[str, str] = {}
+        self._begun = set[str]()
         self._queue: asyncio.Queue[tuple[TrafficStep, asyncio.Future[Any] | None]] = asyncio.Queue()
         self._worker = asyncio.create_task(self._work())
         self._clock_offset: float | None = None
@@ -324,8 +325,10 @@ class NetworkFeed:
     def _on_frame_sent(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         if (data := _frame_data(params)) is not None:
             url = self._websocket_urls.get(key, "")
-            if waiting := self._page_calls.take_waiting(session, url):
-                self._enqueue(lambda: self._traffic.on_waiting(key, waiting))
+            if key not in self._begun:
+                self._begun.add(key)
+                if waiting := self._page_calls.take_waiting(session, url):
+                    self._enqueue(lambda: self._traffic.on_waiting(key, waiting))
             self._enqueue_frame(params, key, data, senders=self._page_calls.take_senders(session, url, data))
 
     def _on_frame_received(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
@@ -347,6 +350,7 @@ class NetworkFeed:
     def _on_closed(self, params: dict[str, Any], session: str, key: str, initiator: Initiator) -> None:
         at, error = self._time_or_now(params), self._websocket_errors.pop(key, "")
         is_reported = initiator.target.startswith(_REPORTING)
+        self._begun.discard(key)
         by_page = self._page_calls.take_close(session, self._websocket_urls.pop(key, "")) if is_reported else None
         self._enqueue(lambda: self._traffic.on_closed(key, at, error=error, by_client=by_page))
 

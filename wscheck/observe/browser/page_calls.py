@@ -47,7 +47,7 @@ MAX_WAITING = 100
 """Reads of `readyState` of a connecting WebSocket that are reported."""
 
 WAITING = "waiting"
-"""Third argument of the message about a read of `readyState`."""
+"""Third argument of the messages about reads of `readyState`, before the number of the WebSocket."""
 
 MAX_WRITTEN, MAX_WRITTEN_LENGTH = 50, 20_000
 """JSON texts of a page that are stored until they are sent, and the longest of them (characters)."""
@@ -88,14 +88,17 @@ WRAPPER = f"""(() => {{
   }};
   let written = [], watchesBytes = false;
   const begun = new WeakSet(), waiting = new WeakMap();
+  let sockets = 0;
   const state = Object.getOwnPropertyDescriptor(Socket.prototype, 'readyState');
   const stateOf = socket => state && state.get ? Reflect.apply(state.get, socket, []) : socket.readyState;
   if (debug && state && state.get && state.configurable) Object.defineProperty(Socket.prototype, 'readyState', {{
     ...state, get: new Proxy(state.get, {{
       apply: (target, self, args) => {{
-        const now = Reflect.apply(target, self, args), reads = now === 0 ? (waiting.get(self) || 0) + 1 : 0;
-        if (reads) waiting.set(self, reads);
-        if (reads && reads <= {MAX_WAITING}) debug('{CONSOLE_MARK}', self.url, '{WAITING}');
+        const now = Reflect.apply(target, self, args);
+        if (now !== 0) return now;
+        const [number, reads] = waiting.get(self) || [++sockets, 0];
+        waiting.set(self, [number, reads + 1]);
+        if (reads < {MAX_WAITING}) debug('{CONSOLE_MARK}', self.url, '{WAITING}', number);
         return now;
       }},
     }}),
@@ -136,6 +139,7 @@ WRAPPER = f"""(() => {{
       if (!watchesBytes && /"protocol":\\s*"messagepack"/.test(text)) watchBytes();
       if (text && (pattern.test(text) || !begun.has(self))) {{
         const parts = written.length ? takeParts(typeof args[0] === 'string' ? args[0] : text) : [];
+        if (!begun.has(self)) debug('{CONSOLE_MARK}', self.url, '{WAITING}', 0 - (waiting.get(self) || [0])[0]);
         debug('{CONSOLE_MARK}', self.url, hashed(text, length), ...parts.map(each => hashed(each, each.length)));
         begun.add(self);
       }}
@@ -176,7 +180,8 @@ class PageCalls:
         self._openers = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
         self._closes = BoundedDict[tuple[str, str], int](MAX_PENDING)
         self._senders = BoundedDict[tuple[str, str, int], list[list[DevToolsStack]]](MAX_PENDING)
-        self._waiting = BoundedDict[tuple[str, str], list[DevToolsStack]](MAX_PENDING)
+        self._waiting = BoundedDict[tuple[str, str, int], list[DevToolsStack]](MAX_PENDING)
+        self._waited = BoundedDict[tuple[str, str], list[list[DevToolsStack]]](MAX_PENDING)
         self._writers = BoundedDict[tuple[str, int], DevToolsStack](MAX_PENDING)
         self._continued = BoundedDict[tuple[str, str], None](MAX_PENDING)
 
@@ -202,10 +207,8 @@ class PageCalls:
         """
         trace = params.get("stackTrace")
         match [each.get("value") for each in params.get("args", ())]:
-            case [mark, str(url), kind] if mark == CONSOLE_MARK and kind == WAITING and isinstance(trace, dict):
-                stack = DevToolsStack(session, {**trace, "callFrames": trace.get("callFrames", [])[1:]})
-                self._waiting.put((session, url), [*self._waiting.get((session, url), []), stack][-MAX_WAITING:])
-                return stack
+            case [mark, str(url), kind, int(number)] if mark == CONSOLE_MARK and kind == WAITING:
+                return self._on_waiting(session, url, number, trace if isinstance(trace, dict) else {})
             case [mark, str(url), int(number), *parts] if mark == CONSOLE_MARK and isinstance(trace, dict):
                 own_frames = trace.get("callFrames", [])[1:]  # without the method of the script
                 waited = (session, str(trace.get("parentId", {}).get("id", "")))
@@ -222,6 +225,20 @@ class PageCalls:
                 return stack
         return None
 
+    def _on_waiting(self, session: str, url: str, number: int, trace: dict[str, Any]) -> DevToolsStack | None:
+        """Store the stack of a read of `readyState` of the WebSocket `number`, and return it.
+
+        If the number is not positive, the WebSocket sends its first message: its stacks become those of the next frame.
+        """
+        key = (session, url, max(number, 0))
+        if number <= 0:
+            found = self._waiting.pop((session, url, -number), [])
+            self._waited.put((session, url), [*self._waited.get((session, url), []), found][-MAX_FRAMES:])
+            return None
+        stack = DevToolsStack(session, {**trace, "callFrames": trace.get("callFrames", [])[1:]})
+        self._waiting.put(key, [*self._waiting.get(key, []), stack][-MAX_WAITING:])
+        return stack
+
     def take_senders(self, session: str, url: str, data: str | bytes) -> list[DevToolsStack]:
         """Return the stacks of the oldest call of `send()` with the message `data`, and forget this call.
 
@@ -235,8 +252,14 @@ class PageCalls:
         return stacks[0] if stacks else []
 
     def take_waiting(self, session: str, url: str) -> list[DevToolsStack]:
-        """Return the stacks of the calls that found a WebSocket connecting, and forget them."""
-        return self._waiting.pop((session, url), [])
+        """Return the stacks of the calls that found a WebSocket connecting which now sends its first message.
+
+        Call this once for each WebSocket, in the order of their first messages.
+        """
+        found = self._waited.pop((session, url), [])
+        if found[1:]:
+            self._waited.put((session, url), found[1:])
+        return found[0] if found else []
 
     def take_opener(self, session: str, url: str) -> DevToolsStack | None:
         """Return the stack of the oldest `new EventSource(url)` for this URL that has not sent a request.
