@@ -837,3 +837,20 @@ def test_new_connections_that_come_to_nothing_are_refused_attempts(form: str, re
             )
     refused = [event.user for event in read(log) if isinstance(event, Refused)]
     assert refused == ([] if reaches else 7 * ["k.horn", "j.pohl"])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "feed-6b7d9c5f4-x2kqz feed {time} level=info event=ws_open user={user} conn={sid}",
+        "gate-0f4c77d8b-9wlmq edge {time} severity=INFO path=/rt event=socket_opened conn={sid} user={user} took=4",
+    ],
+)
+def test_a_time_in_front_of_key_value_pairs_is_read(line: str) -> None:
+    log = "".join(
+        line.format(time=f"2026-05-04T09:{n:02}:10.250Z", user=user, sid=f"c9e1{n:02}b7") + "\n"
+        for n, user in enumerate(("ann", "ben", "cyd", "ann", "dan", "ben"))
+    )
+    events = read(log, guesses=True)
+    assert [event.user for event in events] == ["ann", "ben", "cyd", "ann", "dan", "ben"]
+    assert all(event.at is not None for event in events)

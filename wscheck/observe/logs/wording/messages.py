@@ -203,7 +203,10 @@ def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMes
         fields = dict(_flatten(record))
         text = _message_in(record) or _longest_text(fields)
     if message.fields is None and not fields:
-        text, fields = _split_pairs(text)
+        line = text
+        text, fields = _split_pairs(line)
+        before = STAMP.search(line, 0, line.find("=")) if fields and STAMP.search(text) is None else None
+        stamp = before[0] if before is not None and not stamp else stamp  # a time in front of the first pair
     if words is not None:
         told = [key for key in fields if f"{normalize_key(key)}=" in words]
         text = " ".join([text, *(part for key in told for part in (key, fields.pop(key)))])
