@@ -104,7 +104,7 @@ def test_a_plain_websocket_by_playwright_is_open_until_its_last_message(
     path = har(tmp_path / "page.har", *sockets, document(204, "page_1", "59.000"), creator="Playwright")
     report = evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page")
     assert report.verdict is verdict
-    assert ("it does not show when a websocket ended" in report.reason) is (verdict is Verdict.INCONCLUSIVE)
+    assert ("it does not show when a connection ended" in report.reason) is (verdict is Verdict.INCONCLUSIVE)
 
 
 def test_one_plain_websocket_by_playwright_passes(tmp_path: Path) -> None:
@@ -112,3 +112,37 @@ def test_one_plain_websocket_by_playwright_passes(tmp_path: Path) -> None:
     path = har(tmp_path / "page.har", *sockets, document(204, "page_1", "59.000"), creator="Playwright")
     report = evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page")
     assert report.verdict is Verdict.PASSED, report.reason
+
+
+@pytest.mark.parametrize(
+    ("failures", "urls", "rest", "verdict"),
+    [
+        pytest.param(("net::ERR_ABORTED", None), "/feed /feed", True, Verdict.INCONCLUSIVE, id="first ended some time"),
+        pytest.param((None, "net::ERR_ABORTED"), "/feed /feed?a=1", True, Verdict.INCONCLUSIVE, id="second ended"),
+        pytest.param((None, None), "/feed /feed", True, Verdict.FAILED, id="both open at the end"),
+        pytest.param((None, None), "/feed /feed", False, Verdict.INCONCLUSIVE, id="both open, nothing later"),
+        pytest.param(("net::ERR_ABORTED", None), "/feed /news", True, Verdict.PASSED, id="two endpoints"),
+        pytest.param(("net::ERR_ABORTED", None), "/feed /feed", None, Verdict.INCONCLUSIVE, id="two documents"),
+    ],
+)
+def test_a_stream_by_playwright_has_an_end_without_a_time(
+    tmp_path: Path, failures: tuple[str | None, str | None], urls: str, rest: bool | None, verdict: Verdict
+) -> None:
+    streams = [
+        entry(
+            f"http://localhost{url}",
+            startedDateTime=f"2026-11-23T16:05:{at}Z",
+            pageref="page_1",
+            _resourceType="eventsource",
+            response={"status": 200, "content": {}, "_failureText": failure},
+        )
+        for url, at, failure in zip(urls.split(), ("40.000", "45.000"), failures, strict=True)
+    ]
+    documents = [document(200, "page_1", "39.000")]
+    documents += [document(200, "page_1", "43.000")] if rest is None else []
+    later = [] if rest is False else [document(204, "page_1", "59.000")]
+    path = har(tmp_path / "page.har", *documents, *streams, *later, creator="Playwright")
+    report = evaluate_pages(read_har_files([path]).events, RuleOptions(), Bar(), target="page")
+    assert report.verdict is verdict, report.reason
+    if verdict is Verdict.INCONCLUSIVE:
+        assert ("it does not show when a connection ended" in report.reason) is any(failures)

@@ -72,8 +72,8 @@ def test_a_websocket_has_its_messages_in_both_directions(tmp_path: Path) -> None
 
 
 def test_two_websockets_to_one_endpoint_are_a_fault(tmp_path: Path) -> None:
-    frame = ("receive", '{"type":"moved"}')
-    _, told = report(tmp_path, websocket("ws://h/live", frame), websocket("ws://h/live", frame))
+    frames = [("receive", '{"type":"moved"}')] * 2
+    _, told = report(tmp_path, websocket("ws://h/live", *frames), websocket("ws://h/live", *frames))
     assert told.verdict is Verdict.FAILED and len(told.connections) == 2
 
 

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -63,7 +64,7 @@ UNSEEN_S = 0.25
 """Seconds. A websocket was open beside the next one if it has a message that is later than its opening by this much."""
 
 NO_ENDS = (
-    "it does not show when a websocket ended, so that it is unknown whether an earlier one was still open when the "
+    "it does not show when a connection ended, so that it is unknown whether an earlier one was still open when the "
     "page opened the next one"
 )
 NO_MESSAGES = "it lists Socket.IO websockets without their messages"
@@ -481,6 +482,8 @@ class _HarReader:
             ended_at, is_aborted = max(entry.ended_at, last_at), "ABORTED" in error
             reason = "" if is_aborted else error
             yield ended_at, _END, lambda: traffic.on_closed(key, ended_at, error=reason, by_client=is_aborted)
+        elif id(entry) in self._perhaps_ended:
+            yield last_at, _END, lambda: self._end_unseen(key, last_at)
 
     def _closed_at(self, entry: HarEntry, last_activity: float) -> float | None:
         """Return the time at which a websocket closed, None if it is open or the time is unknown."""
@@ -491,28 +494,40 @@ class _HarReader:
         return entry.ended_at if entry.frames and entry.ended_at > last_activity + CLOSE_DELAY_S else None
 
     def _end_unseen(self, key: str, at: float) -> None:
-        """Count a websocket as open only until its last message, unless it has ended before."""
+        """Count a connection as open only until its last message, unless it has ended before."""
         if self._traffic.is_open(key):
             self._has_unseen_end = True
             self._traffic.on_closed(key, at)
 
     @cached_property
     def _perhaps_ended(self) -> frozenset[int]:
-        """The `id` of each entry of a websocket that may have ended when the page opened the next one to its endpoint.
+        """The `id` of each entry of a connection that may have ended when another one of its page was open.
 
-        Playwright records no end of a websocket. A message that it sends or receives later shows that it was open.
+        Playwright records no end of a websocket. A message that it sends or receives later shows that it was open. Of a
+        stream, Playwright records that it ended, but not when.
         """
-        last: dict[Hashable, HarEntry] = {}
         found = set()
-        for entry in sorted(self._entries, key=lambda each: each.at):
-            says_end = self._traffic.reads_request(entry.request.url)
-            if not self.har.by_playwright or not entry.is_websocket or says_end or entry.response.status >= 400:
-                continue
-            key = self._target_id(entry), self._document(entry), entry.request.url.partition("?")[0]
-            before, last[key] = last.get(key), entry
-            if before is not None and max((frame.at for frame in before.frames or ()), default=0) < entry.at + UNSEEN_S:
-                found.add(id(before))
+        for entries in self._by_endpoint(lambda entry: entry.is_websocket).values():
+            for before, entry in pairwise(entries):
+                if max((frame.at for frame in before.frames or ()), default=0) < entry.at + UNSEEN_S:
+                    found.add(id(before))
+        for entries in self._by_endpoint(lambda entry: entry.is_stream).values():
+            found.update(id(entry) for entry in entries if len(entries) > 1 and entry.response.failure)
         return frozenset(found)
+
+    def _by_endpoint(self, is_included: Callable[[HarEntry], bool]) -> dict[Hashable, list[HarEntry]]:
+        """Return Playwright's entries of connections that were accepted, by page and endpoint, the oldest first.
+
+        Those of websockets are also by document. Whether a new document ended a stream is unknown too.
+        """
+        found: dict[Hashable, list[HarEntry]] = {}
+        for entry in sorted(self._entries if self.har.by_playwright else (), key=lambda each: each.at):
+            says_end = entry.is_websocket and self._traffic.reads_request(entry.request.url)
+            if is_included(entry) and not says_end and entry.response.status < 400:
+                document = self._document(entry) if entry.is_websocket else None
+                key = self._target_id(entry), document, entry.request.url.partition("?")[0]
+                found.setdefault(key, []).append(entry)
+        return found
 
     # --- pages --------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ class HarResponse(msgspec.Struct, rename="camel"):
     headers: list[HarHeader] = []
     content: HarContent | None = None
     error: str | None = msgspec.field(default=None, name="_error")
+    failure: str | None = msgspec.field(default=None, name="_failureText")
 
     def __post_init__(self) -> None:
         if not -1 <= self.status <= 999:
