@@ -854,3 +854,21 @@ def test_a_time_in_front_of_key_value_pairs_is_read(line: str) -> None:
     events = read(log, guesses=True)
     assert [event.user for event in events] == ["ann", "ben", "cyd", "ann", "dan", "ben"]
     assert all(event.at is not None for event in events)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "{time} info: Yard.Hubs.CraneHub[0]\n      {user} connected with connection id {sid}\n",
+        "[{time}] INFO  fleet.realtime\n\tuser {user} connected, connection {sid}\n",
+    ],
+)
+def test_an_indented_message_has_the_time_of_the_line_above(form: str) -> None:
+    log = "".join(
+        form.format(time=f"2026-05-04 09:{n:02}:10.250", user=user, sid=f"kQ{n:02}tY7fLx{n:02}")
+        for n, user in enumerate(("ann", "ben", "cyd", "ann", "dan", "ben"))
+    )
+    for pieces in ((), (300,)):
+        events = read(log, *pieces, guesses=True)
+        assert [event.user for event in events] == ["ann", "ben", "cyd", "ann", "dan", "ben"]
+        assert len({event.at for event in events} - {None}) == 6

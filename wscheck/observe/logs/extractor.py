@@ -388,7 +388,7 @@ class LogExtractor:
             self._needle = re.compile(b"|".join([self._needle.pattern, *map(re.escape, needles)]))
             self._scanner.add_needles(*needles)
         for row in rows:
-            self._general_reader.reread_learned(row.text, row.line)
+            self._general_reader.reread_learned(row.text, row.line, row.header)
 
     def _read_fast(self, position: int, end: int) -> int:
         """Store the records that the fast reader can read; return the start of the first line that it cannot read."""

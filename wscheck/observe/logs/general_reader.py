@@ -22,7 +22,7 @@ from wscheck.observe.logs.formats.key_values import find_key_values
 from wscheck.observe.logs.formats.line_prefix import PrefixKind, classify_prefix
 from wscheck.observe.logs.formats.tables import Table
 from wscheck.observe.logs.formats.timestamps import KEYS as TIME_KEYS
-from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.formats.timestamps import TIME_WITHIN, TimestampParser
 from wscheck.observe.logs.formats.vendor_exports import is_unescaped
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.matcher import RecordMatcher, RecordStart
@@ -48,8 +48,6 @@ MAX_LINES_BETWEEN_PARTS = 1_000
 MAX_UNTIMED_LINES = 1_000
 """Maximum number of lines without a time at the end of a log, for example the lines of a stack trace."""
 
-TIME_WITHIN = 40
-"""Number of characters at the start of a line that may contain its time. A later time belongs to the message."""
 
 _CUT = lazy_pattern(r"""^[^{]*\{".*"(?:msg|message|MESSAGE|log)"\s*:\s*"(?:[^"\\]|\\.)*$""", re.DOTALL)
 
@@ -109,9 +107,13 @@ class GeneralReader:
         if self._matcher.find_marker(message.text) is None:
             self._read_other(message, line)
 
-    def reread_learned(self, text: str, line: int) -> None:
-        """Read an earlier line again, after later lines showed the meaning of the logging call that wrote it."""
-        self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(()))
+    def reread_learned(self, text: str, line: int, header: str) -> None:
+        """Read an earlier line again, after later lines showed the meaning of the logging call that wrote it.
+
+        `header` is the line above if the line is indented, "" if it is not.
+        """
+        above = [(header.encode("utf-8", "replace"), 0)] if header else []
+        self._read_marker(unwrap(text, self._timestamps, self.table), line, 0, lambda: iter(above))
         self.flush_complete()
 
     def read_line(self, raw: bytes, line: int, begin: int, marked: bool, above: LinesAboveOffset) -> None:
@@ -214,16 +216,23 @@ class GeneralReader:
         if message.at is None:
             message.at = record_time(record_start, message, self._timestamps)
         if message.at is None and message.fields is None:
-            message.at = self._time_above(above)
+            message.at = self._time_above(above, is_indented=message.text[:1].isspace())
         if self._is_quoted_text(record_start, message, line, above):
             return True
         self.records.start_record(record_start, message, line, begin)
         return True
 
-    def _time_above(self, above: LinesAbove) -> float | None:
-        """Return the time on the line above, if java.util.logging wrote both lines."""
+    def _time_above(self, above: LinesAbove, *, is_indented: bool) -> float | None:
+        """Return the time on the line above, if one logging call wrote both lines.
+
+        java.util.logging writes time and class on a line of their own. .NET writes the message indented below the time,
+        the level and the category.
+        """
         raw, _ = next(iter(above()), (b"", 0))
-        header = _HEADER.fullmatch(decode_line(raw)) if raw else None
+        text = decode_line(raw) if raw else ""
+        if is_indented and not text[:1].isspace():
+            return self._timestamps.find(text[:TIME_WITHIN])
+        header = _HEADER.fullmatch(text)
         return self._timestamps.find(header["time"]) if header is not None else None
 
     def _read_other(self, message: LogMessage, line: int) -> bool:

@@ -29,6 +29,9 @@ STAMP_SOURCE = rf"""(?P<iso>\d{{4}}-\d\d-\d\d[T ]\d\d[:.]\d\d[:.]\d\d(?:[.,]\d+)
 
 STAMP = lazy_pattern(STAMP_SOURCE, re.VERBOSE)
 
+TIME_WITHIN = 40
+"""Number of characters at the start of a line that may contain its time. A later time belongs to the message."""
+
 _DATE_SIGN = lazy_pattern(r"[/.-]")
 _NUMERIC_DATE = lazy_pattern(rb"(?<![\d/.-])(\d\d?)[/.-](\d\d?)[/.-]\d{4},?\s\d\d?:\d\d:\d\d")
 LAST_MONTH = 12

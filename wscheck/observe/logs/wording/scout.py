@@ -9,7 +9,7 @@ import stringzilla
 from wscheck.model.secrets import Redactor
 from wscheck.observe.logs.formats.envelopes import LogMessage, decode_line, unwrap
 from wscheck.observe.logs.formats.tables import Table, parse_table_header
-from wscheck.observe.logs.formats.timestamps import TimestampParser
+from wscheck.observe.logs.formats.timestamps import TIME_WITHIN, TimestampParser
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
@@ -107,12 +107,14 @@ class Candidate(NamedTuple):
     """Line that may report an event: its number and text, and the lines below it if they are indented.
 
     is_unknown  the line contains no known marker
+    above       line above, if the line is indented; empty if it is not
     """
 
     line: int
     raw: bytes
     is_unknown: bool
     below: Sequence[bytes]
+    above: bytes
 
 
 class WordingScout:
@@ -211,11 +213,13 @@ class WordingScout:
         messages = [(line, text, unwrap(text, self._timestamps, self._table)) for line, text in self._lines]
         first = [parsed for _, _, message in messages if (parsed := parse(message, EveryWord())) is not None]
         words = fixed_words(first)
-        rows, times = list[Row](), list[float | None]()
+        rows, times, texts = list[Row](), list[float | None](), dict(self._lines)
         for line, text, message in messages:
             if (parsed := parse(message, words)) is not None:
-                rows.append(Row(line, parsed, text))
-                times.append(message.at if message.at is not None else self._timestamps.find(parsed.stamp))
+                header = texts.get(line - 1, "") if text[:1].isspace() else ""
+                rows.append(Row(line, parsed, text, header=header))
+                at = message.at if message.at is not None else self._timestamps.find(parsed.stamp)
+                times.append(at if at is not None or not header else self._timestamps.find(header[:TIME_WITHIN]))
         learned = learn_structure(Pairing(rows, times, words))
         found = {each: reading for each, reading in learned.items() if reading.needles}
         new = self._use_structure(found, rows, words) if found else {}
@@ -324,12 +328,14 @@ class WordingScout:
             raw = piece[begin:end].rstrip(b"\n")
             if len(raw) <= MAX_LINE and len(found) < MAX_ROWS:
                 below = piece[end : end + MAX_LINE] if piece[end : end + 1] in _INDENTATION else b""
-                found.append(Candidate(line, raw, self._known.search(raw) is None, below.split(b"\n")))
+                above = piece[piece.rfind(b"\n", 0, max(begin - 1, 0)) + 1 : begin] if raw[:1] in _INDENTATION else b""
+                is_unknown = self._known.search(raw) is None
+                found.append(Candidate(line, raw, is_unknown, below.split(b"\n"), above[:MAX_LINE]))
         return found
 
     def _rows_in(self, candidates: Sequence[Candidate]) -> Iterator[Row]:
         """Yield a row (line and parsed message) for each of the lines whose message reports an event."""
-        for line, raw, is_unknown, below in candidates:
+        for line, raw, is_unknown, below, above in candidates:
             self._known_lines += not is_unknown
             if len(self._rows) >= MAX_ROWS or (not is_unknown and self._known_lines > MAX_KNOWN):
                 continue
@@ -346,7 +352,7 @@ class WordingScout:
                 if whole is not None and whole.fields:
                     parsed = whole._replace(prefix=f"{whole.prefix} {_OVER_LINES}")
                     text = "\n".join(map(decode_line, record))
-            yield Row(line, parsed, text, not is_unknown)
+            yield Row(line, parsed, text, not is_unknown, decode_line(above))
 
     def _add_marker(self, message: str) -> None:
         """Add `message`, which an object over several lines contains, as a marker if this text reports an event."""

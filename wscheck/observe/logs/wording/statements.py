@@ -88,12 +88,14 @@ class Row(NamedTuple):
     """Line of a log with its parsed message.
 
     is_read  the event in the line is found by a known marker, so that the line serves only to recognise ids
+    header   line above, if the line is indented: it may contain the time of both; "" if it is not indented
     """
 
     line: int
     message: ParsedMessage
     text: str
     is_read: bool = False
+    header: str = ""
 
 
 class Wording:
