@@ -16,6 +16,7 @@ from wscheck.model.allow_list import AllowEntry, AllowList
 from wscheck.model.errors import UsageError
 from wscheck.model.findings import Bar, Verdict
 from wscheck.model.secrets import Redactor
+from wscheck.run.scan import run as scan_run
 from wscheck.run.scan.run import ScanPlan, plan_scan, proposed_changes, run_scan, write_change
 
 LEAK = (
@@ -121,6 +122,29 @@ def test_a_file_that_takes_too_long_is_missing_evidence(tmp_path: Path, monkeypa
     report = run_scan(ScanPlan(root=write(tmp_path, {"a.js": SHARED})))
     assert report.verdict is Verdict.INCONCLUSIVE
     assert [gap.reason for gap in report.gaps if gap.reason.endswith("a.js is too complex to be read")]
+
+
+def test_files_that_take_long_share_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = list[float]()
+
+    class SlowFile(scan_run._Budget):
+        def __init__(self, seconds: float) -> None:
+            super().__init__(seconds)
+            limits.append(seconds)
+
+        def used(self) -> float:
+            return 4.0
+
+    monkeypatch.setattr(scan_run, "_Budget", SlowFile)
+    monkeypatch.setattr(scan_run, "SPARE_SECONDS", 5.0)
+    run_scan(ScanPlan(root=write(tmp_path, {f"{name}.js": SHARED for name in "abcd"})))
+    assert limits == [6.0, 3.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("files", [{"a.min.js": SHARED}, {"a.js": "x" * 6_000}, {"tests/a.js": SHARED}])
+def test_files_that_are_left_out_are_not_said_to_be_missing(tmp_path: Path, files: dict[str, str]) -> None:
+    reason = run_scan(ScanPlan(root=write(tmp_path, files))).reason
+    assert reason == "no call that opens a connection was found in 0 files: 1 source file left out"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])

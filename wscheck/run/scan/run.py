@@ -60,6 +60,11 @@ MAX_FILE_SECONDS = 10.0
 people write takes a fraction of a second.
 """
 
+QUICK_SECONDS, SPARE_SECONDS = 1.0, 60.0
+"""Time of the processor that each file may take, and the time beyond it that all files share. Without this limit,
+thousands of generated files would take 10 s each.
+"""
+
 
 ReportProgress = Callable[[str, int, int], None]
 """Function that is called with the path of the next file, the number of files that were read, and of all files."""
@@ -93,15 +98,17 @@ def run_scan(plan: ScanPlan, progress: ReportProgress = lambda path, done, total
     """Read the source files and evaluate the places that open connections. An error of `progress` ends the scan."""
     started_at, begin = time.time(), time.perf_counter()
     sources = SourceFiles(plan.root, plan.within)
-    facts, too_complex = list[FileFacts](), list[str]()
+    facts, too_complex, spare = list[FileFacts](), list[str](), SPARE_SECONDS
     for number, (path, content) in enumerate(sources.read()):
         progress(path, number, sources.files)
         if source_tree.may_have_facts(content):
+            budget = _Budget(min(MAX_FILE_SECONDS, QUICK_SECONDS + spare))
             try:
-                with limited(_Budget(MAX_FILE_SECONDS)):
+                with limited(budget):
                     facts.append(source_tree.file_facts(path, content, sources.find_package(path)))
             except TooComplex:
                 too_complex.append(path)
+            spare = max(0.0, spare - max(0.0, budget.used() - QUICK_SECONDS))
     groups = source_tree.shared_urls(facts, _Constants(sources, facts).find_module)
     uses = _uses(sources, facts, groups)
     findings = ranked(source_tree.findings_in(facts, uses, _on_server(sources, facts), groups))
@@ -133,7 +140,12 @@ class _Budget:
     """Limit of the CPU time for reading one file: a callable that returns True once the time is used up."""
 
     def __init__(self, seconds: float) -> None:
-        self._end = time.process_time() + seconds
+        self._begin = time.process_time()
+        self._end = self._begin + seconds
+
+    def used(self) -> float:
+        """Return the CPU time since the start of the file, in seconds."""
+        return time.process_time() - self._begin
 
     def __call__(self) -> bool:
         return time.process_time() > self._end
@@ -284,7 +296,12 @@ def _on_server(sources: "SourceFiles", facts: list[FileFacts]) -> list[OpeningCa
 def _gaps(sources: "SourceFiles", facts: list[FileFacts], plan: ScanPlan) -> Iterator[Gap]:
     if not any(file.openings for file in facts):
         permitted = plan.allow_empty and not sources.unreadable
-        where = _files(sources.files) if sources.files else "0 files: there is no JavaScript or TypeScript to scan here"
+        none = (
+            f"{_files(sources.skipped)} left out"
+            if sources.skipped
+            else "there is no JavaScript or TypeScript to scan here"
+        )
+        where = _files(sources.files) if sources.files else f"0 files: {none}"
         yield Gap(
             id="no-opening-call",
             reason=f"no call that opens a connection was found in {where}",
