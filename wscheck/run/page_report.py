@@ -172,8 +172,10 @@ def summarize_connections(events: Iterable[Event]) -> list[ConnectionSummary]:
             summaries[key].transport = event.transport
         elif key in summaries and isinstance(event, Disconnected):
             _close(summaries[key], event, open_sids[key])
-    for user in {one.user for one in summaries.values()}:
-        of_user = {key: one for key, one in summaries.items() if one.user == user}
+    by_user: dict[str | None, dict[str | None, ConnectionSummary]] = {}
+    for key, one in summaries.items():
+        by_user.setdefault(one.user, {})[key] = one
+    for of_user in by_user.values():
         divergences = stack_frames.divergences(stacks[key] for key in of_user)
         for key, one in of_user.items():
             one.diverges_at = divergences[stacks[key]]

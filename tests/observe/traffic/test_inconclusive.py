@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from tests.counted_calls import counted_calls
 from wscheck.detect.engine import RuleOptions
 from wscheck.model.events import AnyEvent, Connected, Delivered, Disconnected, PhaseEnded, Refused
 from wscheck.model.findings import Bar, Verdict
-from wscheck.run.page_report import evaluate_pages
+from wscheck.observe.traffic.inconclusive import unknown_owners
+from wscheck.run.page_report import evaluate_pages, summarize_connections
 from wscheck.run.verify.scoring import evaluate_observed
 
 APP, WIDGET = "http://app/socket.io/", "http://chat.example.com/socket.io/"
@@ -102,3 +104,14 @@ def test_a_page_whose_connections_all_closed_passes_with_a_note(used: bool) -> N
     assert verdict(*events)[0] is Verdict.PASSED
     report = evaluate_pages([*events, PhaseEnded(at=9.0, source="browser")], RuleOptions(), Bar(), target="page")
     assert any(note.startswith("No connection was open at the end") for note in report.notes)
+
+
+def test_each_of_many_endpoints_and_users_is_read_once() -> None:
+    counts = list[int]()
+    for size in (200, 400):
+        events = [opened(n, f"s{n}", f"u{n}", url=f"http://h{n}/socket.io/") for n in range(size)]
+        with counted_calls() as count:
+            assert unknown_owners(events) == []
+        counts.append(count.calls)
+        assert len(summarize_connections(events)) == size
+    assert counts[1] < 3 * counts[0]

@@ -60,10 +60,12 @@ def unknown_owners(events: Iterable[Event]) -> list[Gap]:
     Each server is checked separately. A server without known users is ignored if another server has a known user,
     because the traffic of the server under test identifies the users.
     """
-    opened = [event for event in events if isinstance(event, Connected) and event.page is not None]
-    named = {_server(event) for event in opened if not _has_unknown_user(event)}
-    for server in named or {_server(event) for event in opened}:
-        here = [event for event in opened if _server(event) == server]
+    opened: dict[ServerEndpoint, list[Connected]] = {}
+    for event in events:
+        if isinstance(event, Connected) and event.page is not None:
+            opened.setdefault(_server(event), []).append(event)
+    named = [here for here in opened.values() if not all(map(_has_unknown_user, here))]
+    for here in named or opened.values():
         pages, unknown = {event.page for event in here}, {event.page for event in here if _has_unknown_user(event)}
         if unknown and len(pages) > 1:
             several = " and ".join(sorted(filter(None, pages)))
