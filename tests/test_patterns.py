@@ -39,8 +39,8 @@ LIMITED = {
     f"{_MESSAGES}_OBJECT": "a message of at most 2000 characters",
     "wscheck.observe.traffic.identity._EVENT_RULE": "a setting",
     "wscheck.scenarios.auth_refused._JWT": "the token of the person who runs the scenario",
-    "wscheck.detect.causes.client_words:34": "the text of a fix",
-    "wscheck.run.documentation:101": "the documents of the package",
+    r"wscheck.detect.causes.client_words: \bio\((?=[^)]*\))": "the text of a fix",
+    r"wscheck.run.documentation: \[([^\]]+)\]\([^)]+\)": "the documents of the package",
 }
 """Patterns that may take longer, because the text that they see is short or comes from the person who runs wscheck."""
 
@@ -67,8 +67,9 @@ def patterns() -> dict[tuple[str | bytes, int], tuple[str, set[str]]]:
             for pattern in _patterns_in(value, 4):
                 used = found.setdefault((pattern.pattern, pattern.flags), (f"{info.name}.{name}", set()))
                 used[1].update(called.get(name, set()))
-        for line, pattern, method in _literals(tree, module):
-            found.setdefault((pattern.pattern, pattern.flags), (f"{info.name}:{line}", {method}))
+        for pattern, method in _literals(tree):
+            used = found.setdefault((pattern.pattern, pattern.flags), (f"{info.name}: {pattern.pattern}", set()))
+            used[1].add(method)
     return found
 
 
@@ -97,8 +98,8 @@ def _patterns_in(value: Any, depth: int) -> Iterator[re.Pattern[Any]]:
             yield from _patterns_in(getattr(value, name, None), depth - 1)
 
 
-def _literals(tree: ast.AST, module: ModuleType) -> Iterator[tuple[int, re.Pattern[Any], str]]:
-    """Yield the patterns that are arguments of functions of `re`, with the line and the name of the function."""
+def _literals(tree: ast.AST) -> Iterator[tuple[re.Pattern[Any], str]]:
+    """Yield the patterns that are arguments of functions of `re`, with the name of the function."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
             continue
@@ -107,7 +108,7 @@ def _literals(tree: ast.AST, module: ModuleType) -> Iterator[tuple[int, re.Patte
         if is_of_re and isinstance(first, ast.Constant) and isinstance(first.value, str | bytes):
             given = [ast.unparse(each) for each in (*node.args[1:], *(key.value for key in node.keywords))]
             flags = sum(getattr(re, flag) for text in given for flag in re.findall(r"\bre\.([A-Z]+)", text))
-            yield node.lineno, re.compile(first.value, flags), function.attr
+            yield re.compile(first.value, flags), function.attr
 
 
 # --- attacks ----------------------------------------------------------------------------------------------------------

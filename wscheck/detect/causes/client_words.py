@@ -40,7 +40,7 @@ class ClientWords(msgspec.Struct, frozen=True):
         """Return a fix for socket.io-client in the words of this client."""
         text = text.replace(" Remove forceNew as well.", "").replace(", without forceNew and with one URL", "")
         text = text.replace("io(url)", f"io({self.arguments})")
-        text = re.sub(r"\bio\(((?:\.\.\.|\{[^}]*\}|[^(){}])+)\)", rf"{self.constructor}(\1){self.build}", text)
+        text = re.sub(r"\bio\(((?:\{[^}]*\}|[^(){}])++)\)", rf"{self.constructor}(\1){self.build}", text)
         text = re.sub(r"\bio\((?=[^)]*\))", f"{self.constructor}(", text)
         text = text.replace(".disconnect()", f".{self.close}()").replace(".emitWithAck(", ".send(")
         if self.start:
