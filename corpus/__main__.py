@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,13 +13,14 @@ import msgspec
 
 from corpus.checking import check
 from corpus.entries import Case, Entry, cases_of, read_entries
-from corpus.evidence import RESULTS, spread, table, write_page
+from corpus.evidence import RESULTS, TABLES, spread, table, write_page
 from corpus.installing import CACHE, NotInstalled, installed
 from corpus.judging import judge
 from corpus.others import LINTERS, lint, search_leaks
 from corpus.serving import NotServed, serving
 
 SOURCES = ["browser", "count", "har", "scan"]
+TABLE_LIMIT_S = 1800
 
 
 def main() -> int:
@@ -32,6 +34,7 @@ def main() -> int:
     add("--fuite", action="store_true", help="run fuite instead of wscheck: a minute or more per case")
     add("--repeat", type=int, default=0, metavar="N", help="run `wscheck browser` until N runs of each case are stored")
     add("--results", type=Path, default=CACHE / "results.json", help="file of the results")
+    add("--table", action="append", default=[], choices=[*TABLES], help="measure, and store the table for the page")
     add("--page", action="store_true", help="write docs/evidence.md from corpus/results, and run nothing")
     options = parser.parse_args()
     try:
@@ -40,6 +43,9 @@ def main() -> int:
         parser.error(str(error))
     if options.page:
         write_page(read_entries([]))
+        return 0
+    if options.table:
+        _measure(options.table)
         return 0
     if options.repeat:
         _repeat(entries, options.repeat)
@@ -85,6 +91,18 @@ def _repeat(entries: list[Entry], times: int) -> None:
             _store(path, results)
             print(case.id, len(runs), runs[-1]["result"], file=sys.stderr)
     print(spread(results))
+
+
+def _measure(names: list[str]) -> None:
+    """Run benchmarks and store what they print, with the load of the machine before them."""
+    path = RESULTS / "tables.json"
+    results = _stored(path)
+    for name in names:
+        load = round(os.getloadavg()[0], 1)
+        command = [sys.executable, "-m", "bench", TABLES[name]]
+        ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=TABLE_LIMIT_S, check=True)
+        results[name] = {"text": ended.stdout, "load": load}
+        _store(path, results)
 
 
 def _judged(case: Case, sources: list[str]) -> dict[str, Any]:
