@@ -123,13 +123,15 @@ def search_leaks(case: Case, origin: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="wscheck-corpus-", ignore_cleanup_errors=True) as name:
         report = Path(name) / "fuite.json"
         command = [str(tools / "node_modules/.bin/fuite"), origin + case.entry.visit.path, "-i", "3", "-o", str(report)]
-        text, seconds = _run([*command, "--no-progress", "-b", "--no-sandbox"], Path(name))
+        text, seconds = _run([*command, "--browser-arg=--no-sandbox"], Path(name))
         leaks = None
         if report.exists():
             tests = json.loads(report.read_text(encoding="utf-8"))
             leaks = any((test.get("result") or {}).get("leaks", {}).get("detected") for test in tests)
     if leaks is None:
         return {"result": "error", "seconds": seconds, "details": text.strip()[-200:]}
+    if not tests:
+        return {"result": "not run", "seconds": seconds, "details": "the page has no links to follow"}
     result = ("found" if leaks else "missed") if case.is_faulty else ("false alarm" if leaks else "passed")
     return {"result": result, "seconds": seconds, "details": f"{len(tests)} links followed"}
 
