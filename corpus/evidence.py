@@ -77,7 +77,7 @@ def _measured(tables: Results) -> str:
         for title, said in tables.items()
         if title in TABLES
     ]
-    about = "What benchmarks printed on a machine with two cores, in alternating runs: the ratios count, not the times."
+    about = "What benchmarks printed on a machine with two cores that did other work: ratios count, not times."
     return "".join(["\n## Speed and losses\n\n", about, "\n", *parts])
 
 
@@ -163,6 +163,8 @@ Line, cause and fix are counted for the faults that were found.
 
 `inconclusive` is no answer: the exit code is 3. A HAR file that Playwright recorded has neither openers nor the ends of
 websockets. `scan` is listed where the package contains source code, and `loop` where it was run.
+`--loop` follows links: the page of react-logviewer has none, so its version without fault is inconclusive there; the
+fault is found all the same.
 
 ## Repeated runs
 

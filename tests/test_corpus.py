@@ -11,7 +11,7 @@ import pytest
 from corpus.checking import as_toml
 from corpus.counting import WebsocketCount
 from corpus.entries import Case, Entry, cases_of, read_entries, read_entry
-from corpus.evidence import page, spread, table
+from corpus.evidence import _measured, page, spread, table
 from corpus.installing import NotInstalled, _apply
 from corpus.judging import is_place, judge
 from corpus.servers.stand_in import DIALECTS
@@ -218,6 +218,13 @@ def test_the_table_and_the_page_tell_misses_first(entry: Entry) -> None:
     assert "handler-leaked" in text
     assert "0 of 1" in text
     assert "1 of 1" in text
+
+
+def test_the_page_has_the_stored_tables_with_their_commands_and_the_load() -> None:
+    text = _measured({"Rotation of followed logs": {"text": "\nwritten 230, lost 0\n", "load": 6.5}})
+    assert "`python -m bench rotation`, load of the machine before it: 6.5" in text
+    assert "```\nwritten 230, lost 0\n```" in text
+    assert _measured({}) == ""
 
 
 def _built(judged: Any) -> Any:
