@@ -64,7 +64,7 @@ def spread(repeats: Results) -> str:
 def write_page(entries: list[Entry]) -> None:
     """Write the page from the results in the repository."""
     first, now, tools, repeats, tables = (_read(name) for name in ("first", "now", "tools", "repeats", "tables"))
-    PAGE.write_text(page(entries, first, now, tools, repeats) + _measured(tables), encoding="utf-8")
+    PAGE.write_text(page(entries, first, now, tools, repeats, tables=tables), encoding="utf-8")
 
 
 def _measured(tables: Results) -> str:
@@ -86,7 +86,9 @@ def _read(name: str) -> Results:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
 
 
-def page(entries: list[Entry], first: Results, now: Results, tools: Results, repeats: Results) -> str:
+def page(
+    entries: list[Entry], first: Results, now: Results, tools: Results, repeats: Results, *, tables: Results
+) -> str:
     """Return the page: misses first, then the figures of both runs, the applications and the other tools."""
     cases = [case for case in cases_of(entries) if not case.entry.excluded]
     applications = sum(entry.kind == "application" for entry in entries if entry.faulty)
@@ -175,7 +177,7 @@ fault is found all the same.
 ## The applications
 
 {_applications(entries)}
-
+{_measured(tables)}
 ## Other tools
 
 The same inputs. A linter has found a fault if a message names a connection, a subscription, a listener or a cleanup.

@@ -213,7 +213,7 @@ def test_the_table_and_the_page_tell_misses_first(entry: Entry) -> None:
         "chat-healthy": {"browser": {"result": "passed", "seconds": 1.0, "details": ""}},
     }
     assert "| chat-faulty | missed |" in table([entry], now)
-    text = page([entry], {**now, "chat-faulty": {"browser": _built(right)}}, now, {}, {})
+    text = page([entry], {**now, "chat-faulty": {"browser": _built(right)}}, now, {}, {}, tables={})
     assert text.index("chat-faulty") < text.index("## The applications")
     assert "handler-leaked" in text
     assert "0 of 1" in text
