@@ -187,8 +187,9 @@ more than 300 ms.
 
 {_tools(cases, now, tools)}
 
-Versions: {", ".join(PACKAGES)}. fuite and
-memlab were not run.
+Versions: {", ".join(PACKAGES)}.
+fuite follows the links of a page: on five entries that were tried, no page has one, so it says nothing about them.
+memlab was not run: it needs a scenario of its own for each page.
 """
 
 

@@ -872,3 +872,34 @@ def test_an_indented_message_has_the_time_of_the_line_above(form: str) -> None:
         events = read(log, *pieces, guesses=True)
         assert [event.user for event in events] == ["ann", "ben", "cyd", "ann", "dan", "ben"]
         assert len({event.at for event in events} - {None}) == 6
+
+
+SESSIONS = [(f"u{n % 5}", f"3f1fbe{n:02}-59f6-40e0-ad6f-8bda59adde98") for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "pool-1 : Failed to validate connection org.pg.jdbc.PgConnection@8a4c1d{n} (This connection has been closed.)",
+        "cache.Stats : connection closed id=redis-{n}4471 idle=30s",
+    ],
+)
+def test_the_ends_of_other_connections_are_left_out(other: str) -> None:
+    lines = []
+    for n, (user, sid) in enumerate(SESSIONS):
+        lines.append(f"09:{n:02}:01.100 INFO Presence : session connected user={user} sessionId={sid}")
+        lines.append(f"09:{n:02}:02.300 WARN {other.format(n=n)}")
+        lines.append(f"09:{n:02}:40.200 INFO Presence : session disconnected user={user} sessionId={sid}")
+    assert told(read("".join(f"2026-03-02 {line}\n" for line in lines), guesses=True)) == [
+        event for user, sid in SESSIONS for event in (("+", user, sid), ("-", user, sid))
+    ]
+
+
+def test_ids_of_two_numbers_are_those_of_connections() -> None:
+    lines = []
+    for n, user in enumerate(("44518", "44291", "44019", "44518")):
+        ids = f'{{"socket_id": "66933844{n}.71493025{n}", "member_id": {user}}}'
+        lines += [f"[2026-09-14T10:0{n}:13] live.INFO: socket opened {ids} []"]
+        lines += [f"[2026-09-14T10:0{n}:43] live.INFO: socket closed {ids} []"]
+    events = told(read("\n".join(lines) + "\n", guesses=True))
+    assert events[:2] == [("+", "44518", "669338440.714930250"), ("-", "44518", "669338440.714930250")]

@@ -50,6 +50,7 @@ _NAME_PART = lazy_pattern(r"[A-ZÀ-Þ][^\W\d_]{0,15}\d{0,2}")
 """Part of a person's name: "Ann"."""
 _OWN_ROOM = lazy_pattern(r"(?=[\w-]*[A-Z\d_-])[\w-]{20}")
 """Room that has the id of a socket as its name."""
+_TWO_NUMBERS = lazy_pattern(r"\d{3,12}\.\d{3,12}")
 _HEXADECIMAL = lazy_pattern(r"[0-9a-f]{2,64}")
 _OWN_NUMBERS = word_set("pid tid port line code status attempt retry version room")
 """Labels of numbers that are no ids."""
@@ -244,14 +245,18 @@ def may_be_id(slot: Slot) -> bool:
         and not (slot.label in _OWN_NUMBERS and slot.value.isdigit())
         and value_or_none(slot.value) is not None
         and len(slot.value) <= 128
-        and (_NO_ID.fullmatch(slot.value) is None or _is_hexadecimal_id(slot))
+        and (_NO_ID.fullmatch(slot.value) is None or _is_id_of_connection(slot))
         and STAMP.fullmatch(slot.value) is None
     )
 
 
-def _is_hexadecimal_id(slot: Slot) -> bool:
-    """Return whether the value looks like a size ("378b"), but the noun in front of it is one for a connection."""
-    return label_stem(slot.label) in CONNECTION_NOUNS and _HEXADECIMAL.fullmatch(slot.value) is not None
+def _is_id_of_connection(slot: Slot) -> bool:
+    """Return whether a value looks like a size ("378b") or a decimal number, but is the id of a connection.
+
+    The noun in front of it is then one for a connection. A Pusher server makes ids of two numbers: 669338447.714930259.
+    """
+    is_of_connection = label_stem(slot.label) in CONNECTION_NOUNS
+    return is_of_connection and any(form.fullmatch(slot.value) for form in (_HEXADECIMAL, _TWO_NUMBERS))
 
 
 def core_length(pieces: Sequence[Piece]) -> int:

@@ -1,5 +1,6 @@
 """Search of a log's first lines, and of samples of its later lines, for the wording in which it reports connections."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
@@ -366,6 +367,7 @@ class WordingScout:
         newest_first = self._is_newest_first()
         found = learn(self._rows, self._kinds | self._own_kinds, Ids(keys=self._keys), newest_first=newest_first)
         self._evaluated = {row.message.statement for row in self._rows}
+        found = _without_other_connections(found, self._rows)
         chosen = {each: reading for each, reading in found.items() if self._is_to_be_read(reading)}
         self.likely = {each: reading for each, reading in found.items() if each not in chosen}
         self._likely_rows = self._rows
@@ -460,6 +462,31 @@ def _names_more(found: Mapping[Statement, Reading], by_words: Mapping[Statement,
 
 def _same_roles(one: Reading, other: Reading) -> bool:
     return one.places.keys() == other.places.keys()
+
+
+MIN_OPENED, MIN_LINES = 10, 3
+"""Smallest number of known connections, and of lines about the end of others, to tell these apart."""
+
+
+def _without_other_connections(readings: Mapping[Statement, Reading], rows: Sequence[Row]) -> dict[Statement, Reading]:
+    """Return `readings` without the ends of things that are called connections and are none of a user.
+
+    For example those of a pool of a database, or the counts of a statistic. None of their ids belongs to a connection
+    that was opened, although the ids of another statement about ends do.
+    """
+    ids, lines = defaultdict[Statement, set[str]](set), Counter[Statement]()
+    for row in rows:
+        reading = readings.get(row.message.statement)
+        sid = dict(ids_in(row.message, reading)).get(SID) if reading is not None else None
+        if sid is not None:
+            ids[row.message.statement].add(sid)
+            lines[row.message.statement] += 1
+    opened = {sid for each in ids if readings[each].kind == CONNECTED for sid in ids[each]}
+    ends = [each for each in ids if readings[each].kind == DISCONNECTED]
+    others = {each for each in ends if lines[each] >= MIN_LINES and opened.isdisjoint(ids[each])}
+    if len(opened) < MIN_OPENED or len(others) == len(ends):
+        return dict(readings)
+    return {each: reading for each, reading in readings.items() if each not in others}
 
 
 def _lines_in(piece: bytes, line: int) -> list[tuple[int, str]]:
