@@ -73,7 +73,7 @@ def _measured(tables: Results) -> str:
         return ""
     parts = [
         f"\n### {title}\n\n`python -m bench {TABLES[title]}`, load of the machine before it: {said['load']}\n\n"
-        f"```\n{said['text'].strip()}\n```\n"
+        f"```text\n{said['text'].strip()}\n```\n"
         for title, said in tables.items()
         if title in TABLES
     ]

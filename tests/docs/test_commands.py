@@ -18,13 +18,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "exam
 COMMAND: Any = typer.main.get_command(app)
 
 _BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.S | re.M)
+_OUTPUT = re.compile(r"^```text\n.*?^```$", re.S | re.M)
+"""Output that no command of wscheck printed."""
 _CALL = re.compile(r"(?:^|[ (/])wscheck ([a-z][a-z-]*)((?: .*)?)$", re.M)
 _VARIABLE = re.compile(r"\bWSCHECK_[A-Z\d_]*[A-Z\d]\b(?!_|\*)")
 
 
 def calls(page: Path) -> list[str]:
     """Return each `wscheck COMMAND ...` in the blocks and sentences of a document."""
-    text = page.read_text(encoding="utf-8")
+    text = _OUTPUT.sub("", page.read_text(encoding="utf-8"))
     blocks = "\n".join(_BLOCK.findall(text)).replace("\\\n", " ")
     sentences = "\n".join(" ".join(code.split()) for code in re.findall(r"`([^`]+)`", _BLOCK.sub("", text)))
     # `from wscheck import NAME` is Python.

@@ -129,6 +129,17 @@ def test_emqx_reports_takeovers(line: str) -> None:
     assert isinstance(taken, Replaced) and (taken.user, taken.old_sid) == ("pump-1", "10.0.0.7:65354")
 
 
+@pytest.mark.parametrize("client", ["pump-1", "863758049858682", "sensor/7 north"])
+def test_emqx_3_reports_takeovers_at_the_level_warning(client: str) -> None:
+    lines = (
+        f"2026-03-31 09:00:30.000 [warning] {client}@172.31.8.40:16892 [Channel] Clientid '{client}' conflict with "
+        "<0.26112.1168>\n"
+        f"2026-03-31 09:00:30.002 [warning] {client} [Session] Connection <0.26112.1168> kickout <0.12209.1158>\n"
+    )
+    (taken,) = read(lines)
+    assert isinstance(taken, Replaced) and taken.user == client and taken.at is not None
+
+
 @pytest.mark.parametrize(
     ("reason", "told_reason"),
     [

@@ -1,10 +1,10 @@
-"""Logs of MQTT brokers: Mosquitto 1.4 to 2, EMQX 4 and 5 in text and JSON, and RabbitMQ 3.8 to 4 with its MQTT plugin.
+"""Logs of MQTT brokers: Mosquitto 1.4 to 2, EMQX 3 to 5 in text and JSON, and RabbitMQ 3.8 to 4 with its MQTT plugin.
 
 A broker keeps one connection for each client id, so the client id is the user of its connections. Many clients may have
 the same user name, for example all devices of a kind.
 
-Mosquitto logs connects and ends. EMQX logs ends at the level info, and connects (as sent CONNACK packets) at debug.
-RabbitMQ logs both, and names the client id when a connection opens and when it is taken over.
+Mosquitto logs connects and ends. EMQX logs ends at the level info, and connects (as sent CONNACK packets) at debug;
+EMQX 3 logs takeovers at warning. RabbitMQ logs both, and names the client id of an opening and of a takeover.
 
 Sources: mosquitto.conf(5), log_type; EMQX documentation, "Logs", and the FAQ "Reasons for common logs"; RabbitMQ's
 rabbit_mqtt_reader.
@@ -42,6 +42,7 @@ _OLD_END_S = 3.0
 _OPENING = lazy_pattern(
     rb"\bmosquitto version \S+ (?:starting|running)|: New connection from \S+ on port \d+\."
     rb"|\bNew client connected from \S+ as .{1,300} \((?:p\d, )?c[01], k\d+"
+    rb"|\bClientid '[^'\n]{1,300}' conflict with <"
     rb"|\bclientid: [^,]{1,300}, msg: (?:terminate|client_connected|mqtt_packet_\w+), |\bmfa: (?:\{emqx_|emqx_\w+:)"
     rb"|\"msg\":\s?\"(?:terminate|mqtt_packet_(?:sent|received))\""
     rb"|\b[Aa]ccept(?:ed|ing) (?:Web )?MQTT connection [^\n]{0,120} -> |\bStarting RabbitMQ \d"
@@ -80,6 +81,8 @@ _FIELD = lazy_pattern(
 _EMQX_4 = lazy_pattern(
     r"\[(?:debug|info|notice|warning|error)\] (?P<clientid>\S.{0,300})@(?P<peername>[\d.a-fA-F:\[\]]+:\d+) (?P<rest>.*)"
 )
+_CONFLICT = lazy_pattern(r"\bClientid '(?P<client>[^']{1,300})' conflict with <")
+"""Takeover of a client id in EMQX 3, at the level warning."""
 _CONNACK = lazy_pattern(r"\bCONNACK\([^)]{0,200}?ReasonCode=(?P<code>\d+)")
 _REASON = lazy_pattern(r"(?:\{shutdown,\s?)?(?P<name>\w+)")
 
@@ -223,6 +226,8 @@ class BrokerLog:
     # --- EMQX ---------------------------------------------------------------------------------------------------------
 
     def _emqx_text(self, text: str, line: int) -> None:
+        if "conflict with <" in text and (taken := _CONFLICT.search(text)) is not None:
+            self._replace(taken["client"], self._open.pop(taken["client"], None), self._time(text), line)
         if not any(word in text for word in _EMQX_WORDS):
             return
         fields = {match["name"]: match["value"] for match in _FIELD.finditer(text)}
