@@ -223,7 +223,7 @@ def test_the_table_and_the_page_tell_misses_first(entry: Entry) -> None:
 def test_the_page_has_the_stored_tables_with_their_commands_and_the_load() -> None:
     text = _measured({"Rotation of followed logs": {"text": "\nwritten 230, lost 0\n", "load": 6.5}})
     assert "`python -m bench rotation`, load of the machine before it: 6.5" in text
-    assert "```\nwritten 230, lost 0\n```" in text
+    assert "```text\nwritten 230, lost 0\n```" in text
     assert _measured({}) == ""
 
 
