@@ -19,6 +19,7 @@ TABLES = {
     "Load on Socket.IO beside other Locust users": "load",
     "Load on raw WebSocket beside Artillery": "load_ws",
     "Rotation of followed logs": "rotation",
+    "Faults of the reference server": "faults",
 }
 """Title of a table of the page to the benchmark that prints it."""
 
