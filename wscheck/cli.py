@@ -35,7 +35,7 @@ from wscheck.model.errors import ExitCode, WscheckError
 
 
 class OutputClosed(Exception):
-    """Error that replaces BrokenPipeError if the reader of stdout closed it.
+    """Error that replaces BrokenPipeError if the program that reads stdout, such as `head`, has closed it.
 
     For a BrokenPipeError, Typer would exit with 1, the exit code for findings.
     """

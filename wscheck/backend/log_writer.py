@@ -1,4 +1,4 @@
-"""Server log of the reference backend: three kinds of record (docs/origin.md), as bulleted blocks or as JSON lines."""
+"""Server log of the reference backend, which records each connect, replacement and disconnect (docs/origin.md)."""
 
 import json
 import time
@@ -9,7 +9,7 @@ WriteText = Callable[[str], None]
 
 
 class LogFormat(StrEnum):
-    """Formats of the log records."""
+    """Formats of the log records: blocks (a message, then one bulleted line per field), or one JSON object per line."""
 
     BLOCKS = "blocks"
     JSON = "json"

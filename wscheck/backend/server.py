@@ -249,7 +249,10 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class _ServerWithoutReaping:
-    """Proxy of an Engine.IO server, for one session. Its ping timeout is one day, so that the session stays open."""
+    """Proxy that gives one Engine.IO session a ping timeout of one day.
+
+    The server therefore does not close ("reap") the session when its client stops answering pings.
+    """
 
     ping_timeout = A_DAY_S
 

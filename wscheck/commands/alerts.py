@@ -43,8 +43,8 @@ def alerts(
 ) -> None:
     """Print alert rules for a log engine.
 
-    The rules find what `wscheck tail-logs` reports, by the words and keys of this configuration. Each has lines that
-    trigger it as comments. What an engine cannot express is said in its output.
+    The rules find what `wscheck tail-logs` reports, by the log messages and keys in your configuration. Comments in the
+    output show log lines that trigger each rule, and state what the engine cannot express.
     """
     from wscheck.config.loading import load_config
     from wscheck.model.errors import UnknownName, UsageError

@@ -81,7 +81,10 @@ async def _serve(access: "Access") -> None:
 
 
 async def _serve_streams(tools: "ToolServer", read: Any, write: Any) -> "ExitCode | None":
-    """Serve until the client closes stdin, and return None. If the server ends otherwise, return its exit code."""
+    """Serve until the client closes stdin, and return None. If the server ends otherwise, return its exit code.
+
+    `read` and `write` are the message streams of the MCP SDK for stdin and stdout.
+    """
     import asyncio
 
     from wscheck.model.errors import ExitCode

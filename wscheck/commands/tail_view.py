@@ -35,7 +35,7 @@ class TailScreen:
     def start(self, session: "TailSession") -> "TailScreen":
         """Start the display and return this object.
 
-        The loop that reads the logs then calls this object after each read, with the number of bytes.
+        The caller then calls this object with the number of bytes after each read, which advances the progress bar.
         """
         out = self._incident_output()
         reads_content = self._request.from_start or not self._request.follow

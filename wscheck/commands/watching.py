@@ -52,7 +52,9 @@ Snapshot = dict[str, tuple[int, int]]
 
 
 def finish_run(run: Callable[[], Outcome], outputs: "Sequence[ReportOutput]", *, watch: bool) -> NoReturn:
-    """Run, write the outputs and exit. With `watch`, run after each change of the working folder instead of exiting.
+    """Call `run`, write its report and events to `outputs`, and exit.
+
+    With `watch`, call `run` again after each change of a source file in the working folder, instead of exiting.
 
     Raises:
         typer.Exit: The run ended; the exit code states its verdict.

@@ -89,7 +89,7 @@ class ConnectOptions(msgspec.Struct, frozen=True, kw_only=True):
         return None if filled is _LEFT_OUT else filled
 
     def places(self, placeholder: str) -> bool:
-        """Return whether a part of the handshake contains the placeholder."""
+        """Return whether a part of the handshake contains `placeholder`, for example "token" as `{token}`."""
         parts = [self.auth, self.headers, self.cookies, self.query]
         return any(f"{{{placeholder}}}" in text for text in _texts(parts))
 
@@ -216,7 +216,7 @@ def _fill(template: Any, values: Mapping[str, str | None]) -> Any:
 
 
 def _texts(template: Any) -> Iterator[str]:
-    """Yield every text in a template."""
+    """Yield every string in a template: the template itself, or the values of its tables and lists at any depth."""
     if isinstance(template, str):
         yield template
     elif isinstance(template, dict | list | tuple):
@@ -225,7 +225,7 @@ def _texts(template: Any) -> Iterator[str]:
 
 
 def _secret_texts(template: Any) -> Iterator[str]:
-    """Yield the texts in a template that are secret according to their key."""
+    """Yield the strings in a template whose key indicates a secret, such as "password"."""
     if not isinstance(template, dict):
         return
     for key, value in template.items():

@@ -52,7 +52,7 @@ class Contract(msgspec.Struct, frozen=True):
 
     @property
     def first_requestable(self) -> ContractEvent | None:
-        """The first required event that a client can request, otherwise the first that it can request, or None."""
+        """First required event that a client can request. If none is required, the first requestable one, or None."""
         requestable = [event for event in self.events if event.emit is not None]
         return next((event for event in requestable if event.required), next(iter(requestable), None))
 

@@ -16,7 +16,10 @@ LOAD_PROFILES = {
 
 
 class LoadOption(msgspec.Struct, frozen=True):
-    """One option of a load run: an argument of Locust and an environment variable. `kind` converts the text."""
+    """One option of a load run, given to Locust as an argument or an environment variable.
+
+    kind  type of the value; converts the text of the argument or variable
+    """
 
     name: str
     kind: type

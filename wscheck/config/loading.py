@@ -175,9 +175,10 @@ def _read_allow_list(file: "_ConfigFile", baseline: SettingValue, directory: Pat
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Reject a variable that differs from a known one only in its underscores. Warn about other similar ones.
+    """Raise UsageError for a variable that is a known one with other underscores, such as WSCHECK_USERID.
 
-    Other unknown WSCHECK_ variables are ignored: they may belong to another program.
+    Warn about variables with otherwise similar names. Other unknown WSCHECK_ variables are ignored: they may belong to
+    another program.
     """
     variables = [setting.variable for setting in SETTINGS.values()] + [option.variable for option in LOAD_OPTIONS]
     in_full = {"WSCHECK_" + name.replace(".", "_").upper(): setting.variable for name, setting in SETTINGS.items()}
@@ -358,8 +359,9 @@ class _KeyLines(NamedTuple):
     """Lines of the tables and keys of a file, by dotted name.
 
     named       lines of tables, and of keys outside of tables
-    in_table    lines of keys, by name and number of the table with the same name (from 0)
-    first_part  first line of a table or key within a name
+    in_table    lines of keys in tables: dict of (dotted name of the key, n) to lines. n counts the tables of one name
+                from 0: ("event.name", 1) is the key `name` in the second [[event]] table
+    first_part  first line of a name that begins with the given parts: "browser" is at [browser.step]
     """
 
     named: dict[str, list[int]]

@@ -47,9 +47,9 @@ def parse_positive_int(raw: Any) -> int:
 
 
 def parse_rounds(raw: Any) -> int:
-    """Return the number of times that a browser run visits each view, at least `MIN_ROUNDS`.
+    """Return how often `wscheck browser --loop` follows each link, at least `MIN_ROUNDS` times.
 
-    With fewer rounds, a leak looks like a connection that later visits share.
+    With fewer visits, a connection that leaks at each visit looks like one that all later visits share.
     """
     if (rounds := parse_positive_int(raw)) < MIN_ROUNDS:
         raise ValueError(

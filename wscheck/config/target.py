@@ -160,7 +160,10 @@ def _configured_protocol(config: "Config") -> str:
 
 
 def path_error(path: str, origin: str = "`target.url`") -> UsageError:
-    """Return the error for the URL of a Socket.IO server that has a path."""
+    """Return the error for the URL of a Socket.IO server that has a path.
+
+    `path` has no leading slash. `origin` is the setting, variable or line that contains the URL ("wscheck.toml:7").
+    """
     return UsageError(
         f"{origin}: the address of the server has a path, /{path}.",
         f"Leave it out. Pass a namespace as `target.namespace=/{path}`, the client's option `path` as "

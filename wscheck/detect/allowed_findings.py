@@ -58,7 +58,7 @@ def allow_notes(findings: Iterable[Finding], allow: AllowList) -> list[AllowNote
 
 
 class _EntryIndex:
-    """Entries of an allow-list by their rule and by the text with which their pattern of the user begins.
+    """Entries of an allow-list, by rule and by the text before the first wildcard of `user` ("bot-" for "bot-*").
 
     Without an index, each of thousands of entries would be compared with each of thousands of findings.
     """
@@ -116,7 +116,7 @@ def _code_locations(finding: Finding) -> Iterator[CodeLocation]:
 
 
 def finding_key(finding: Finding) -> FindingKey:
-    """Return the identity of the finding.
+    """Return the rule, cause and place of a finding, which identify it in another run.
 
     A call site is identified by its function, or by its line if the function has no name.
     """

@@ -51,9 +51,9 @@ EXPLAIN_KEPT_ONLY = ("lookup-race", "map-per-process")
 
 
 class _PairCauses(NamedTuple):
-    """Step in a rule's search for causes. The step explains each pair of connections of one page separately.
+    """Step of the search for a finding's cause that explains each pair of connections of one page separately.
 
-    `causes` are the ids of the causes that the rule accepts from this step.
+    causes  ids of the causes that this step may return
     """
 
     causes: tuple[str, ...]

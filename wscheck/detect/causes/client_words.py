@@ -24,7 +24,7 @@ class ClientWords(msgspec.Struct, frozen=True):
     fixes        dict of cause id to fix, for causes whose fix is different with this library
     variable     usual name of a variable with the client
     arguments    arguments of the constructor
-    build        call behind the constructor that returns the client, "" if there is none
+    build        call after the constructor that returns the client, such as ".build()"; "" if there is none
     start        method that connects the client, "" if the constructor connects it
     """
 

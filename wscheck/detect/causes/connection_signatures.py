@@ -94,7 +94,7 @@ def two_openers(history: UserHistory) -> Clue | None:
 
 
 def two_openers_one_kept(history: UserHistory) -> Clue | None:
-    """Detect two openers as the cause of a missing event: only the connection that stayed open received the event."""
+    """Detect two openers of which one misses an event: the server sends it only to the connection that it kept."""
     clue = two_openers(history) if history.replacements else None
     return (Confidence.MEDIUM, f"{clue[1]}; the server sends to the one that it kept") if clue is not None else None
 
@@ -190,7 +190,8 @@ def reconnect_on_kick(history: UserHistory) -> Clue | None:
 def map_per_process(history: UserHistory) -> Clue | None:
     """Detect connections to two server processes that did not replace each other.
 
-    If the log reports a replacement across processes, the processes share their map of users, so this is not the cause.
+    Each process then has its own map of users to connections. If the log reports that a connection to one process
+    replaced a connection to another, the processes share the map, so this is not the cause.
     """
     across_nodes = [change for change in history.replacements if not _is_on_one_node(change)]
     if any(change.explicit for change in across_nodes):
@@ -238,6 +239,8 @@ def _some_replaced_some_kept(history: UserHistory) -> Clue | None:
 
 def lookup_race(history: UserHistory) -> Clue | None:
     """Detect two connections that opened at nearly the same time, if the server replaced neither of them.
+
+    Likely, the server looked up the user's connections for the second one before it had stored the first.
 
     If the server replaced other connections of the user, it allows one per user, and a race is the likely cause. If it
     replaced none, it may allow several on purpose. Two connections of different pages are then no race.

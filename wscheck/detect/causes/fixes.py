@@ -136,7 +136,7 @@ def opened_after_cleanup(opening: AttemptOutcome) -> str:
 
 
 def close_before_opening(opening: AttemptOutcome) -> str:
-    """Return the fix for a client library whose `close()` does not prevent a connection that it opens later."""
+    """Return the fix for a client library that still opens a connection after the code has called its `close()`."""
     return (
         f"Update {_client_name(opening)}, or open its connection only while the effect is active: its close() must set "
         "a flag that it checks before it opens the connection."
@@ -153,7 +153,7 @@ def cancel_reconnection(opening: AttemptOutcome) -> str:
 
 
 def _client_name(opening: AttemptOutcome) -> str:
-    """Return the package whose code opened the connection, or the place of the code if it is the application's."""
+    """Return the client library that opened the connection, or "the client at" its call site if there is none."""
     return opening_library(opening.stack) or f"the client at {opening.opener}"
 
 
@@ -267,7 +267,7 @@ def reopened_without_closing(opening: AttemptOutcome, *, has_values: bool = Fals
 
 
 def stop_forcing(places: Sequence[str]) -> str:
-    """Return the fix that lets namespaces share one connection: remove the option that prevents it at `places`."""
+    """Return the fix that lets namespaces share one connection: remove forceNew at the call sites in `places`."""
     return (
         f"Remove forceNew (or `multiplex: false`) at {' and '.join(places)}: io() then puts the namespaces of a server "
         "on one connection."
@@ -275,7 +275,7 @@ def stop_forcing(places: Sequence[str]) -> str:
 
 
 def varying_address(opening: AttemptOutcome) -> str:
-    """Return the fix for two connections whose addresses differ."""
+    """Return the fix for code that opens several connections because its URL varies, for example in a query value."""
     return (
         f"Open one connection at {opening.opener} for all callers, without forceNew and with one URL, and share it. "
         "Send the values that vary with an event, or once in auth: two calls of io() for one namespace share nothing."

@@ -41,8 +41,8 @@ class UserHistory:
     met            pairs (older, newer) of connections: the newer one opened while the older one was open
     refusals       refused attempts, which only a page or a client reports
     registrations  registrations of event handlers, which only a page reports
-    alike          the most equal subscriptions that were open at once: dict of (sid, hash of name and arguments) to
-                   these subscriptions
+    alike          dict of (sid, hash of name and arguments) to the equal subscriptions that have these values, as
+                   they were when the largest number of them was open
     requested      dict of Engine.IO session id to the time of its first request (epoch seconds)
     actions        dict of page to the times at which wscheck performed an action on it (epoch seconds)
     steps          dict of page to the times at which a configured step acted on it (epoch seconds)
@@ -98,12 +98,12 @@ class UserHistory:
         return any(start <= at <= end for at in self.actions.get(page or "", ()))
 
     def has_visit_between(self, page: str | None, start: float, end: float) -> bool:
-        """Return whether wscheck, or a configured step, acted on a page between two times (epoch seconds)."""
+        """Return whether `actions` or `steps` contain a time for a page between two times (epoch seconds)."""
         steps = self.steps.get(page or "", ())
         return self.has_action_between(page, start, end) or any(start <= at <= end for at in steps)
 
     def concerning(self, evidence: Iterable[Event]) -> "UserHistory":
-        """Return the history without subscriptions that are unlike those in `evidence`, the evidence of a finding.
+        """Return the history with only those groups of equal subscriptions that occur in `evidence`, that of a finding.
 
         Return the whole history if the evidence contains no subscription.
         """
@@ -136,7 +136,7 @@ class UserHistory:
         self._add(self.refusals, event, None)
 
     def registered(self, event: HandlersRegistered) -> None:
-        """Record that the handlers of an event changed."""
+        """Record that a page added or removed handlers of a Socket.IO event."""
         self._add(self.registrations, event, None)
 
     def subscribed(self, event: Subscribed) -> None:

@@ -89,8 +89,8 @@ class Pair(NamedTuple):
     def divergence(self) -> tuple[CodeLocation, CodeLocation] | None:
         """Return the application's stack frames at which the two stacks differ, None if they do not differ.
 
-        Frames beyond the effect, handler or component that opened the connection show why it ran at that time, not
-        which code opened the connection. They are ignored.
+        The callers of the effect, handler or component that opened the connection are ignored: they show why it ran
+        at that time, not which code opened the connection.
         """
         old, new = _own_stack(self.old), _own_stack(self.new)
         first, second = stack_frames.divergence(old, new), stack_frames.divergence(new, old)
@@ -102,9 +102,8 @@ def _own_stack(opening: Connected) -> tuple[CodeLocation, ...]:
 
     If a hook called the opener while a component was created or rendered, this component is the last frame.
 
-    Return all application frames in two cases: if the functions of the page called each other up to the end of the
-    stack, and if a service class opens the connection. The connection of a service belongs to the code that created the
-    instance.
+    Return all application frames if no framework called the opener, or if a service class opens the connection: that
+    connection belongs to the code which created the instance.
     """
     code = opening.code
     if code is None or code.context is None or opening.opener not in opening.stack:
@@ -315,9 +314,9 @@ def _is_reconnection(history: UserHistory, opening: Connected) -> bool:
 
 
 def reconnection_not_cancelled(pair: Pair) -> PairClue | None:
-    """Detect a client library that reconnected a client which the code had closed, or had replaced by another.
+    """Detect a client library that reconnected automatically after the code had closed or replaced its client.
 
-    If the first connection was lost, only a replacement in the same variable shows that the code gave the client up.
+    The code has replaced a client whose connection was lost only if it assigned the next client to the same variable.
     """
     history, old, new = pair
     of_old, of_new = pair.divergence() or (old.opener, new.opener)
@@ -410,7 +409,7 @@ def opened_after_cleanup(pair: Pair) -> PairClue | None:
 
 
 def _opened_by_client_after_cleanup(pair: Pair, code: OpenerCode) -> PairClue | None:
-    """Detect a client library that opens its connection later, so that the cleanup found none to close.
+    """Detect a client library that opens its connection asynchronously, after the cleanup of the effect has run.
 
     The effect of exactly one mounted component ran twice, and its cleanup closes the client of each run.
     """

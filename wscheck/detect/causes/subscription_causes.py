@@ -12,7 +12,7 @@ from wscheck.model.findings import Confidence
 
 
 def left_behind(history: UserHistory) -> Explanation | None:
-    """Explain a subscription that stayed open each time the user left a view.
+    """Explain a subscription that stays open each time the page leaves the view (such as a route) that subscribed.
 
     The rule that reports the finding has counted these subscriptions after each visit, so the cause is certain.
     """

@@ -467,10 +467,10 @@ class _Effect:
         return [Edit(method.end_byte, method.end_byte, text)]
 
     def _option_methods(self, name: str) -> tuple[str, ...]:
-        """Return the names of the Vue options that run when a component is unmounted.
+        """Return the Vue options that can contain the cleanup for the option `name`.
 
-        The cleanup for the component's option `name` belongs in one of them. Return () if `name` is not an option that
-        runs at the start (such as `mounted`), or if the version of Vue is unknown.
+        For "mounted" and the other options that run at the start, these are the options that run when the component is
+        unmounted. Return () for any other option, or if the version of Vue is unknown.
         """
         is_option = name in ("mounted", "created", "beforeMount")
         return _OPTIONS.get(self.source.package.vue_version or 0, ()) if is_option else ()

@@ -387,7 +387,7 @@ def _cleanups_of(source: SourceCode, context: Context) -> Iterator[Node]:
 
 
 def _names_of(call: Node) -> frozenset[str]:
-    """Return the names of a connection: the variable that receives it, and those that receive this variable."""
+    """Return the variables with a connection: `a` and `this.b` for `const a = io(url); this.b = a`."""
     target, function = assigned_variable(call), enclosing_function(call)
     names = {target} - {""}
     for node in descendants(function) if function is not None and target else ():
@@ -441,7 +441,7 @@ _LOGICAL = ("&&", "||", "??")
 
 
 def _effect_closes(component: Node, variable: str) -> bool:
-    """Return whether an effect of a React component or hook returns a cleanup that closes what `variable` keeps."""
+    """Return whether an effect of a React component or hook has a cleanup that closes the connection in `variable`."""
     for call in descendants(component):
         if call.type != "call_expression" or not _REACT_EFFECT.search(node_text(call.child_by_field_name("function"))):
             continue

@@ -165,16 +165,17 @@ def _package(module: str) -> str:
 
 
 def _api_of(table: Mapping[tuple[str, str], Api], module: str, export: str) -> Api | None:
-    """Return the interface of an export. A file in a package, such as `graphql-ws/lib/client`, exports the same names.
+    """Return the protocol or library to which `table` maps an export of a module, None if it does not contain it.
 
-    A path that the table itself contains has other exports than its package (`partysocket/react`).
+    A file in a package, such as `graphql-ws/lib/client`, counts as the package, unless `table` contains the file itself
+    (`partysocket/react`).
     """
     own = any(module == each for each, _ in table)
     return table.get((module if own else _package(module), export))
 
 
 def _supabase_clients(source: SourceCode, bindings: dict[str, Binding]) -> dict[str, Binding]:
-    """Return the variables to which the file assigns a client of Supabase, with their binding."""
+    """Return the variables to which the file assigns a client of Supabase, each mapped to `_SUPABASE_CLIENT`."""
     if not any(binding.module.startswith("@supabase/") for binding in bindings.values()):
         return {}
     found = {}
@@ -313,14 +314,17 @@ def _called_api(call: Node, bindings: dict[str, Binding], declared: frozenset[st
 
 
 def _required_api(call: Node, member: str) -> Api | None:
-    """Return Socket.IO for `require("socket.io-client")(...)` and `require("socket.io-client").connect(...)`."""
+    """Return Api.SOCKET_IO for `require("socket.io-client")(...)` or its `.connect(...)`, None for other calls."""
     module = _required_module(call)
     connects = module is not None and _SOCKET_IO_MODULE.search(module) and member in ("", *_SOCKET_IO_EXPORTS)
     return Api.SOCKET_IO if connects else None
 
 
 def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], declared: frozenset[str]) -> Api | None:
-    """Return Socket.IO if `name` or `name.member` is the function of Socket.IO that connects."""
+    """Return Api.SOCKET_IO if a call of `name` or `name.member`, such as `io.connect`, opens a connection, else None.
+
+    `member` is "" for a call of `name`. `declared` are names that the file itself declares, which hide global ones.
+    """
     binding = bindings.get(name)
     if binding is None:
         is_global = name == "io" and "io" not in declared and member in ("", "connect")
@@ -335,7 +339,10 @@ def _socket_io_by_name(name: str, member: str, bindings: dict[str, Binding], dec
 
 
 def _client_api(name: str, member: str, bindings: dict[str, Binding]) -> Api | None:
-    """Return the library whose client a call creates, or Supabase for `supabase.channel(...)`; None for other calls."""
+    """Return the library whose client a call of `name` or `name.member` creates, None for other calls.
+
+    Return Api.SUPABASE for `supabase.channel(...)`. `member` is "" for a call of `name`.
+    """
     binding = bindings.get(name)
     if member == "channel" and (binding == _SUPABASE_CLIENT or re.search(r"supabase", name, re.I)):
         return Api.SUPABASE

@@ -71,7 +71,7 @@ def _called_function(source: SourceCode, node: Node) -> Node | None:
 def _checks_before_a_wait(source: SourceCode, helper: Node) -> bool:
     """Return whether a function checks what an earlier call stored, then waits, and stores only after the wait.
 
-    It returns what is stored, or waits and stores only if nothing is.
+    If a connection is stored, the function returns it. Otherwise it waits, and then stores a new one.
     """
     waits = [node for node in descendants(helper, into_functions=False) if node.type == "await_expression"]
     stored = list(_settings(helper))

@@ -198,7 +198,7 @@ def _removed_events(around: Node) -> frozenset[str | None]:
 
 @lru_cache(maxsize=CACHED_NODES)
 def _has_unclear_cleanup(effect: Node) -> bool:
-    """Return whether the function of an effect returns anything but functions that certainly remove no listener."""
+    """Return whether the cleanup that an effect returns may remove a listener."""
     returned = (
         node.named_children[0]
         for node in descendants(effect, into_functions=False)
