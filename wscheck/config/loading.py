@@ -175,7 +175,7 @@ def _read_allow_list(file: "_ConfigFile", baseline: SettingValue, directory: Pat
 
 
 def _check_variables(environ: Mapping[str, str]) -> None:
-    """Raise UsageError for a variable that is a known one with other underscores, such as WSCHECK_USERID.
+    """Raise UsageError for a variable that is a known one but for its underscores.
 
     Warn about variables with otherwise similar names. Other unknown WSCHECK_ variables are ignored: they may belong to
     another program.
