@@ -14,7 +14,6 @@ from locust import events
 from wscheck.locust import PageComponent, SocketUser
 
 ECHOES, MESSAGE = int(os.environ["BENCH_ECHOES"]), os.environ["BENCH_MESSAGE"]
-ALL_COMPONENTS: list[PageComponent] = []
 
 
 class Ours(SocketUser):
@@ -22,16 +21,16 @@ class Ours(SocketUser):
 
     profile = "tabs"
 
-    def on_start(self) -> None:
-        super().on_start()
-        ALL_COMPONENTS.extend(self.components)
 
-
-def _talk() -> None:
+def _talk(runner: Any) -> None:
     while not Path(os.environ["BENCH_TALK"]).exists():
         gevent.sleep(0.05)
-    for component in ALL_COMPONENTS:
-        _send_each(component)
+    users = sorted(
+        (greenlet.args[0] for greenlet in runner.user_greenlets), key=lambda user: user.user_connections.user
+    )
+    for user in users:
+        for component in user.components:
+            _send_each(component)
 
 
 def _send_each(component: PageComponent) -> None:
@@ -47,8 +46,8 @@ def _send_each(component: PageComponent) -> None:
     send_next("echo", [])
 
 
-def _on_test_start(**_: Any) -> None:
-    gevent.spawn(_talk)
+def _on_test_start(environment: Any, **_: Any) -> None:
+    gevent.spawn(_talk, environment.runner)
 
 
 _hooks: Any = events

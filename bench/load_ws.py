@@ -5,6 +5,9 @@ wscheck counts every message. Artillery discards the messages that no step waits
 only waits, and with a step for each message, which counts it. Most of the cost of a message is in the kernel: a read
 and the TCP acknowledgement that it sends. The rounds alternate between the generators. The table contains medians, and
 the ratios of wscheck to Artillery. BENCH_ARTILLERY names the folder of the npm package `artillery`.
+
+The memory per connection is the growth from a run with 6,000 to one with 12,000 idle connections. The growth within one
+run would tell nothing: the memory that Node frees after its start holds the first 4,500 connections of Artillery.
 """
 
 import json
@@ -16,18 +19,29 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from bench.load import ARTILLERY, ARTILLERY_PAUSE_S, HERE, PAYLOAD, Cost, cpu_seconds, resident_kb, wait_until_idle
+from bench.load import ARTILLERY, ARTILLERY_PAUSE_S, HERE, PAYLOAD, cpu_seconds, resident_kb, wait_until_idle
 from tests.node_backend import started
 
 CONNECTIONS, EVENTS, ECHOES, ROUNDS = 1000, 60, 20, int(os.environ.get("BENCH_ROUNDS", "3"))
+FEW, MANY, OPENED_PER_SECOND = 6000, 12000, 500
 MAX_WAIT_S = 120.0
 THINK_S, PAUSE_S = 30, 10
 """Seconds for which a user of Artillery waits after connecting, and before it sends. What is received is measured
 before."""
+
+
+class Rates(NamedTuple):
+    """Connects, received messages and answers per second of CPU time."""
+
+    connects: float
+    received: float
+    answers: float
+
 
 MESSAGE = json.dumps({"type": "echo", "text": PAYLOAD})
 
@@ -47,7 +61,11 @@ def _wait_until(url: str, name: str, count: int) -> None:
 
 
 def _ours(url: str, folder: Path) -> list[str]:
-    arguments = ["--headless", "--only-summary", "-u", str(CONNECTIONS), "-r", str(CONNECTIONS), "--host", f"{url}/ws"]
+    return _locust(url, CONNECTIONS, CONNECTIONS)
+
+
+def _locust(url: str, users: int, users_per_second: int) -> list[str]:
+    arguments = ["--headless", "--only-summary", "-u", str(users), "-r", str(users_per_second), "--host", f"{url}/ws"]
     return [sys.executable, "-m", "locust", "-f", str(HERE / "_load_ours_ws.py"), *arguments]
 
 
@@ -63,19 +81,29 @@ def _counting(url: str, folder: Path) -> list[str]:
 def _artillery(receive: dict[str, Any], url: str, folder: Path) -> list[str]:
     answer = {"json": "$.type", "value": "echo"}
     talk = {"loop": [{"send": {"payload": MESSAGE, "match": answer}}], "count": ECHOES}
+    return _artillery_script([receive, {"think": PAUSE_S}, talk, {"think": 30}], CONNECTIONS, 2, url, folder)
+
+
+def _artillery_script(flow: list[dict[str, Any]], users: int, within_s: int, url: str, folder: Path) -> list[str]:
     script = {
         "config": {
             "target": f"{url.replace('http', 'ws')}/ws",
             "timeout": MAX_WAIT_S,
-            "phases": [{"pause": ARTILLERY_PAUSE_S}, {"duration": 2, "arrivalCount": CONNECTIONS}],
+            "phases": [{"pause": ARTILLERY_PAUSE_S}, {"duration": within_s, "arrivalCount": users}],
         },
-        "scenarios": [{"engine": "ws", "flow": [receive, {"think": PAUSE_S}, talk, {"think": 30}]}],
+        "scenarios": [{"engine": "ws", "flow": flow}],
     }
     (folder / "script.json").write_text(json.dumps(script))
     return ["node", str(ARTILLERY / "bin" / "run"), "run", str(folder / "script.json")]
 
 
-_COMMANDS = {"wscheck": _ours, "artillery, discarding": _discarding, "artillery, counting": _counting}
+_Command = Callable[[str, Path], list[str]]
+
+_COMMANDS: dict[str, _Command] = {
+    "wscheck": _ours,
+    "artillery, discarding": _discarding,
+    "artillery, counting": _counting,
+}
 
 
 def _wait_until_ready(name: str, pid: int, folder: Path) -> None:
@@ -90,7 +118,9 @@ def _wait_until_ready(name: str, pid: int, folder: Path) -> None:
         wait_until_idle(pid)
 
 
-def _measure(name: str, url: str) -> Cost:
+@contextmanager
+def _generator(name: str, command: _Command, url: str, connections_per_user: int = 1) -> Iterator[tuple[int, Path]]:
+    """Run a generator until it is ready to connect. Yield its process id and its folder."""
     with tempfile.TemporaryDirectory(prefix="wscheck-bench-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
         environ = {
@@ -99,16 +129,17 @@ def _measure(name: str, url: str) -> Cost:
             "BENCH_TALK": str(folder / "talk"),
             "BENCH_ECHOES": str(ECHOES),
             "BENCH_MESSAGE": MESSAGE,
-            **{"WSCHECK_LOAD_PROTOCOL": "websocket", "WSCHECK_LOAD_TABS": "1", "WSCHECK_LOAD_CONNECT_TIMEOUT": "60"},
+            **{"WSCHECK_LOAD_PROTOCOL": "websocket", "WSCHECK_LOAD_CONNECT_TIMEOUT": "60"},
+            "WSCHECK_LOAD_TABS": str(connections_per_user),
             **{"WSCHECK_LOAD_TOKEN": "", "WSCHECK_LOAD_USER_IN": "", "WSCHECK_LOAD_TOKEN_IN": ""},
         }
         log = stack.enter_context((folder / "log").open("w"))
         process = subprocess.Popen(
-            _COMMANDS[name](url, folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ, cwd=folder
+            command(url, folder), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environ, cwd=folder
         )
         try:
             _wait_until_ready(name, process.pid, folder)
-            return _converse(process.pid, url, folder)
+            yield process.pid, folder
         except RuntimeError as problem:
             raise RuntimeError(f"{name}: {problem}\n{(folder / 'log').read_text()[-2000:]}") from problem
         finally:
@@ -118,24 +149,49 @@ def _measure(name: str, url: str) -> Cost:
                 time.sleep(0.1)
 
 
-def _converse(pid: int, url: str, folder: Path) -> Cost:
+def _converse(pid: int, url: str, folder: Path) -> Rates:
     before = _counters(url)
-    cpu_s, start_kb = cpu_seconds(pid), resident_kb(pid)
+    cpu_s = cpu_seconds(pid)
     (folder / "go").touch()
     _wait_until(url, "connects", before["connects"] + CONNECTIONS)
-    connected_cpu_s, connected_kb = wait_until_idle(pid), resident_kb(pid)
+    connected_cpu_s = wait_until_idle(pid)
     _counters(url, f"/flood?n={EVENTS}")
     _wait_until(url, "emitted", before["emitted"] + CONNECTIONS * EVENTS)
     received_cpu_s = wait_until_idle(pid)
     (folder / "talk").touch()
     _wait_until(url, "received", before["received"] + CONNECTIONS * ECHOES)
     sent_cpu_s = wait_until_idle(pid)
-    return Cost(
+    return Rates(
         CONNECTIONS / (connected_cpu_s - cpu_s),
         CONNECTIONS * EVENTS / (received_cpu_s - connected_cpu_s),
         CONNECTIONS * ECHOES / (sent_cpu_s - received_cpu_s),
-        (connected_kb - start_kb) / CONNECTIONS,
     )
+
+
+def _idle_kb(name: str, url: str, connections: int, connections_per_user: int) -> float:
+    """Return the memory of a generator with idle connections, in KB."""
+
+    def command(url: str, folder: Path) -> list[str]:
+        if name == "wscheck":
+            per_second = OPENED_PER_SECOND // connections_per_user
+            return _locust(url, connections // connections_per_user, per_second)
+        flow = [{"think": MAX_WAIT_S}]
+        return _artillery_script(flow, connections, connections // OPENED_PER_SECOND, url, folder)
+
+    with _generator(name, command, url, connections_per_user) as (pid, folder):
+        before = _counters(url)["connects"]
+        (folder / "go").touch()
+        _wait_until(url, "connects", before + connections)
+        wait_until_idle(pid)
+        return resident_kb(pid)
+
+
+def _print_memory(names: list[str], url: str) -> None:
+    print(f"{'memory':<30} {'KB/connection':>14} {f'MB with {MANY}':>14}")
+    for name, per_user in [("wscheck", 1), ("wscheck", 10), *((name, 1) for name in names[1:2])]:
+        few_kb, many_kb = (_idle_kb(name, url, count, per_user) for count in (FEW, MANY))
+        label = f"{name}, {per_user} per user" if name == "wscheck" else "artillery"
+        print(f"{label:<30} {(many_kb - few_kb) / (MANY - FEW):>14.1f} {many_kb / 1024:>14.0f}")
 
 
 def run() -> None:
@@ -144,19 +200,25 @@ def run() -> None:
         print("skipped: needs node")
         return
     names = [*_COMMANDS] if ARTILLERY.exists() else ["wscheck"]
-    costs: dict[str, list[Cost]] = {name: [] for name in names}
+    rates: dict[str, list[Rates]] = {name: [] for name in names}
     with started("node", str(HERE / "_load_plain_server.mjs")) as backend:
         for _ in range(ROUNDS):
             for name in names:
-                costs[name].append(_measure(name, backend.url))
+                with _generator(name, _COMMANDS[name], backend.url) as (pid, folder):
+                    rates[name].append(_converse(pid, backend.url, folder))
+        _print_rates(rates)
+        _print_memory(names, backend.url)
+
+
+def _print_rates(rates: dict[str, list[Rates]]) -> None:
     medians = {
-        name: Cost(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in costs.items()
+        name: Rates(*(statistics.median(column) for column in zip(*each, strict=True))) for name, each in rates.items()
     }
     print(f"{CONNECTIONS} raw WebSockets, medians of {ROUNDS} rounds")
-    print(f"{'per second of CPU time':<30} {'connects':>10} {'received':>10} {'answers':>10} {'KB/connection':>14}")
-    for name, cost in medians.items():
-        print(f"{name:<30} {cost.connects:>10.0f} {cost.events:>10.0f} {cost.acks:>10.0f} {cost.memory:>14.1f}")
+    print(f"{'per second of CPU time':<30} {'connects':>10} {'received':>10} {'answers':>10}")
+    for name, each in medians.items():
+        print(f"{name:<30} {each.connects:>10.0f} {each.received:>10.0f} {each.answers:>10.0f}")
     ours = medians["wscheck"]
-    for name in names[1:]:
-        ratios = [f"{our / their:>9.1f}x" for our, their in zip(ours, medians[name], strict=True)][:3]
-        print(f"{f'against {name}':<30} {' '.join(ratios)} {ours.memory / medians[name].memory:>13.2f}x")
+    for name in [*medians][1:]:
+        ratios = [f"{our / their:>9.1f}x" for our, their in zip(ours, medians[name], strict=True)]
+        print(f"{f'against {name}':<30} {' '.join(ratios)}")

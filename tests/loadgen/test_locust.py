@@ -9,6 +9,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.loadgen.locust_runs import ROOT, assert_adds_up, assert_agrees, free_port, locust
 from tests.needs import needs
 from tests.node_backend import node_backend
@@ -126,6 +128,48 @@ def test_a_locustfile_with_the_public_module(tmp_path: Path) -> None:
         assert_agrees(run.statistics, server.counters())
     assert "ANSWERED [7] ['bot_status_update', 'open']" in output
     assert re.search(r"^WS +echo +[1-9]", output, re.MULTILINE), "what `call` waits for is a Locust request too"
+
+
+RAMP_DOWN = """
+import gevent
+from locust import LoadTestShape, events
+from wscheck.locust import SocketUser
+
+class Visitor(SocketUser):
+    profile = "unified"
+
+    def on_stop(self):
+        super().on_stop()
+        gevent.sleep(0.01)
+        print("STOPPED", self.user_connections.user, flush=True)
+
+class Shape(LoadTestShape):
+    counts = [8, 3]
+
+    def tick(self):
+        if self.get_current_user_count() == self.counts[0]:
+            self.counts = self.counts[1:]
+        return (self.counts[0], 100) if self.counts else None
+
+@events.test_stopping.add_listener
+def print_greenlets(environment, **_):
+    runner, greenlets = environment.runner, list(environment.runner.user_greenlets)
+    print("AT THE END", len(greenlets), sum(map(bool, greenlets)), dict(runner.user_classes_count), flush=True)
+"""
+
+
+@pytest.mark.parametrize("stop_timeout", ["0", "9"])
+def test_users_that_only_wait_take_no_greenlet_and_stop_in_order(tmp_path: Path, stop_timeout: str) -> None:
+    (tmp_path / "ramp.py").write_text(RAMP_DOWN)
+    with (
+        node_backend(*QUIET) as server,
+        locust(str(tmp_path / "ramp"), server.url, tmp_path, "--stop-timeout", stop_timeout) as run,
+    ):
+        output = run.finish()
+        assert_agrees(run.statistics, server.counters())
+    assert len(set(re.findall(r"^STOPPED (.*)", output, re.MULTILINE))) == output.count("STOPPED") == 8
+    assert "AT THE END 3 0 {'Visitor': 3}" in output, "three users, none of them with a running greenlet"
+    assert run.statistics.connects == 8 and "Traceback" not in output
 
 
 def test_load_generation_imports_no_socketio() -> None:
