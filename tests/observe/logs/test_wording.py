@@ -11,6 +11,8 @@ from wscheck.observe.logs.extractor import LogExtractor
 from wscheck.observe.logs.formats.envelopes import LogMessage
 from wscheck.observe.logs.vocabulary import CONNECTED, USER, LogVocabulary
 from wscheck.observe.logs.wording import statements
+from wscheck.observe.logs.wording.id_places import Ids
+from wscheck.observe.logs.wording.learner import learn
 from wscheck.observe.logs.wording.messages import ParsedMessage, parse
 from wscheck.observe.logs.wording.scout import _LIKELY, _UNUSUAL, WordingScout
 from wscheck.observe.logs.wording.statements import Reading, Row, Wording, fit, group_rows
@@ -524,6 +526,42 @@ def test_the_log_tells_how_many_connections_it_allows(numbered: str, allowed: in
     lines += [f"2026-04-02T10:12:{number:02}.000Z channel={sid(number)} went offline" for number in range(5)]
     events = read("\n".join(lines) + "\n")
     assert [event.allowed for event in events if isinstance(event, Connected)] == 5 * [allowed]
+
+
+SERVICES = ("orders", "prices")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "endpoints"),
+    [
+        ("member={u} channel={i} came online, path=/{s}/stream", {"/orders/stream", "/prices/stream"}),
+        ("svc={s} member={u} channel={i} came online", {"/orders", "/prices"}),
+        ("socket {i} of member {u} opened at /live/{s}", {"/live/orders", "/live/prices"}),
+        ("level={s} member={u} channel={i} came online", {None}),
+        ("member={u} channel={i} came online, path=/all/stream", {None}),  # of one endpoint only
+        ("member={u} channel={i} came online, path=/{u}/stream", {None}),  # a path that contains the user
+        ("member={u} channel={i} came online, path=/room/r{n}", {None}),  # too many
+        ("member={u} channel={i} came online, path=/lobby/{p}", {None}),  # one user each
+    ],
+)
+def test_connections_belong_to_the_path_or_the_service_in_their_lines(
+    sentence: str, endpoints: set[str | None]
+) -> None:
+    lines = [
+        f"2026-04-02T10:11:{number:02}.000Z "
+        + sentence.format(u=user, i=sid(number), s=SERVICES[number % 2], n=number, p=user[::-1])
+        for number, user in enumerate(3 * USERS)
+    ]
+    lines += [f"2026-04-02T10:12:{number:02}.000Z channel={sid(number)} went offline" for number in range(9)]
+    events = read("\n".join(lines) + "\n")
+    opened = [event for event in events if isinstance(event, Connected)]
+    assert len(opened) == 9 and {event.url for event in opened} == endpoints
+    rows = [
+        Row(n, parsed, line) for n, line in enumerate(lines) if (parsed := parse(LogMessage(line[25:]))) is not None
+    ]
+    learned = learn(rows, known=Ids(sids={sid(number) for number in range(9)}))
+    assert len(learned) == 2
+    assert not any("endpoint" in reading.places for reading in learned.values()), "a client knows the whole URL"
 
 
 def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:

@@ -140,7 +140,7 @@ class EventBuilder:
         earlier, self.events = self.events, []
         for span in spans:
             sid = f"request in line {span.line}"
-            self._connected(span.line, span.begin, span.user, sid, span.path, "", "", "")
+            self._connected(span.line, span.begin, span.user, sid, span.path, "", "", "", "")
             self._disconnected(span.line, span.end, span.user, sid, "")
         self.events = [*earlier, *sorted(self.events, key=lambda event: event.at or 0.0)]
 
@@ -174,7 +174,7 @@ class EventBuilder:
         self.builders[kind](line, at, *(ids.get(role, "") for role in EVENT_ROLES[kind]))
 
     def _connected(self, line: int, at: float | None, *ids: str) -> None:
-        user, sid, namespace, page, device, allowed = ids
+        user, sid, namespace, page, device, allowed, endpoint = ids
         path, node, known, person = self._path, self._node, sid or None, person_or_none(user)
         if user and person is None:
             self.levels[ANONYMOUS] += 1
@@ -193,6 +193,7 @@ class EventBuilder:
                 page=page or None,
                 device=device or None,
                 allowed=int(allowed) if allowed else None,
+                url=endpoint or None,
             )
         )
 

@@ -21,6 +21,7 @@ from wscheck.observe.logs.vocabulary import (
     ALLOWED_ROLES,
     CONNECTED,
     DISCONNECTED,
+    ENDPOINT,
     KINDS,
     NEW,
     OLD,
@@ -162,7 +163,7 @@ def _candidates(
     """
     known, message = vocabulary.key_roles(), row.message
     values = [begin for (begin, _), piece in zip(message.spans, message.pattern, strict=True) if piece == SLOT]
-    places = {role: place for role, place in reading.places.items() if role != ALLOWED}
+    places = {role: place for role, place in reading.places.items() if role not in {ALLOWED, ENDPOINT}}
     inside = {role: values[int(place)] for role, place in places.items() if place.isdigit()}
     placed = [role for role in split_placeholders(reading.template)[1] if role]
     named = {role: found for role, at in inside.items() if (found := _LAST_KEY.search(message.text[:at])) is not None}

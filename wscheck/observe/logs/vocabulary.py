@@ -113,7 +113,9 @@ REFUSED = "refused"
 KINDS = (CONNECTED, REPLACED, DISCONNECTED, RESTARTED)
 
 USER, SID, OLD, NEW, REASON, TIME = "user", "sid", "old", "new", "reason", "time"
-NAMESPACE, PAGE, DEVICE, ALLOWED = "namespace", "page", "device", "allowed"
+NAMESPACE, PAGE, DEVICE = "namespace", "page", "device"
+ALLOWED, ENDPOINT = "allowed", "endpoint"
+"""Roles that no key or marker can name: only the learned wording of a log shows them."""
 ROLES = (USER, SID, OLD, NEW, REASON, TIME, NAMESPACE, PAGE, DEVICE)
 
 REQUIRED_ROLES = {
@@ -133,7 +135,7 @@ ALLOWED_ROLES = {
 }
 
 EVENT_ROLES = {
-    CONNECTED: (USER, SID, NAMESPACE, PAGE, DEVICE, ALLOWED),
+    CONNECTED: (USER, SID, NAMESPACE, PAGE, DEVICE, ALLOWED, ENDPOINT),
     REPLACED: (USER, OLD, NEW),
     DISCONNECTED: (USER, SID, REASON),
     RESTARTED: (),

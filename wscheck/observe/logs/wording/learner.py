@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from wscheck.observe.logs.vocabulary import (
     CONNECTED,
     DISCONNECTED,
+    ENDPOINT,
     NEW,
     OLD,
     REFUSED,
@@ -64,10 +65,17 @@ def learn(
             for group, reading in each
             if not group.is_read and (reading.kind not in read_kinds or reading.kind == REPLACED)
         }
-    if not ids_are_known:
+    if ids_are_known:
+        # A client reports the endpoints of the same connections as whole URLs, which do not equal the paths in a log.
+        found = {statement: _without_endpoint(reading) for statement, reading in found.items()}
+    else:
         found = _held_back(found, opened, read_kinds)
     named = {group.statement: group for group in groups}
     return {each: reading for each, reading in found.items() if not _names_other_thing(named[each], reading)}
+
+
+def _without_endpoint(reading: Reading) -> Reading:
+    return reading._replace(places={role: place for role, place in reading.places.items() if role != ENDPOINT})
 
 
 def _is_about_work(group: Group) -> bool:

@@ -22,6 +22,7 @@ from wscheck.observe.logs.vocabulary import (
     DEVICE,
     DEVICE_KEYS,
     DISCONNECTED,
+    ENDPOINT,
     NAMESPACE,
     OLD,
     PAGE,
@@ -159,7 +160,11 @@ class Wording:
             if match is None or not any(map(is_composed, match.groups())):
                 continue
             places = {str(at): value for at, value in enumerate(match.groups())}
-            ids = {role: places[place] for role, place in reading.places.items() if place in places and role != ALLOWED}
+            ids = {
+                role: places[place]
+                for role, place in reading.places.items()
+                if place in places and role not in _FEATURES
+            }
             unclear = {role for role, value in ids.items() if is_composed(value)}
             ids = {role: value for role, value in ids.items() if role not in unclear}
             return RecordStart(
@@ -255,11 +260,17 @@ class _Node(msgspec.Struct):
     number: int = 0
 
 
+_FEATURES = frozenset((ALLOWED, ENDPOINT))
+"""Roles whose values are no ids."""
+
+
 def ids_in(parsed: ParsedMessage, reading: Reading) -> Iterator[tuple[str, str]]:
     values = dict(parsed.values)
     for role, place in reading.places.items():
         if role == ALLOWED and place in values:
             yield role, _limit_in(values[place].value)
+        elif role == ENDPOINT and place in values:
+            yield role, _endpoint_in(values[place].value)
         elif place in values and (reading.by_structure or may_be_id(values[place])):
             value = values[place].value
             yield role, user_in(value) if role == USER and values[place].label not in _OWN_LABELS else value
@@ -380,6 +391,8 @@ def make_reading(
     known = {role: place for role, place in places.items() if place is not None}
     if kind == CONNECTED and (allowed := _place_of_limit(group)) is not None:
         known[ALLOWED] = allowed
+    if kind == CONNECTED and (endpoint := _place_of_endpoint(group, known.get(USER), known.get(SID))) is not None:
+        known[ENDPOINT] = endpoint
     example = group.rows[0]
     reading = Reading(
         kind,
@@ -393,7 +406,7 @@ def make_reading(
     )
     return reading._replace(
         template=_with_placeholders(example.message, reading),
-        keys=tuple((role, place[1:]) for role, place in known.items() if place[0] == "."),
+        keys=tuple((role, place[1:]) for role, place in known.items() if place[0] == "." and role != ENDPOINT),
         ids=tuple(ids_in(example.message, reading)),
     )
 
@@ -428,6 +441,50 @@ def _place_of_limit(group: Group) -> str | None:
     return None
 
 
+_SERVICES = frozenset(("svc", "service", "servicename"))
+"""Keys of the service that writes a line."""
+
+_PATH = lazy_pattern(r"/[^/\s]")
+
+MAX_ENDPOINTS, CONNECTIONS_PER_ENDPOINT = 8, 4
+"""Largest number of endpoints, and smallest number of lines about a start per endpoint, on average."""
+
+
+def _endpoint_in(value: str) -> str:
+    return value if value[:1] == "/" else f"/{value}"
+
+
+def _place_of_endpoint(group: Group, user: str | None, sid: str | None) -> str | None:
+    """Return the place of the path or the service to which users connect, None if the lines do not contain it.
+
+    A server with several endpoints may log the connections to all of them with one statement. Their paths are few, and
+    several users connect to each. A path that contains a user or a connection id is no endpoint.
+
+    user, sid  places of the user and of the connection id
+    """
+    if user is None or sid is None:
+        return None
+    complete = [place for place in group.columns if len(group.values(place)) == len(group.rows)]
+    paths = [place for place in complete if all(_PATH.match(value) for value in group.values(place))]
+    services = [place for place in complete if group.is_keyed(place) and group.label(place) in _SERVICES]
+    return next((place for place in (*paths, *services) if _are_endpoints(group, place, user, sid)), None)
+
+
+def _are_endpoints(group: Group, place: str, user: str, sid: str) -> bool:
+    """Return whether the few values at a place are endpoints, to each of which several users connect.
+
+    user, sid  places of the user and of the connection id
+    """
+    users: dict[str, set[str]] = {}
+    for slot, name, number in zip(group.columns[place], group.columns[user], group.columns[sid], strict=True):
+        if slot is not None and name is not None and number is not None:
+            if name.value in slot.value or number.value in slot.value:
+                return False
+            users.setdefault(slot.value, set()).add(name.value)
+    is_few = len(users) <= min(MAX_ENDPOINTS, len(group.rows) / CONNECTIONS_PER_ENDPOINT)
+    return is_few and sum(len(names) > 1 for names in users.values()) > 1
+
+
 def _number_connections(numbers: Sequence[str], limits: Sequence[str], lines: int) -> bool:
     """Return whether a server numbers the connections of each user, up to a limit: "2" and "5" in "slot 2 of 5".
 
@@ -448,7 +505,7 @@ MIN_NUMBERED = 4
 
 def _with_placeholders(parsed: ParsedMessage, reading: Reading) -> str:
     """Return the text of a message with a placeholder for each id, and `{}` for other values."""
-    roles = {place: role for role, place in reading.places.items() if role != ALLOWED}
+    roles = {place: role for role, place in reading.places.items() if role not in _FEATURES}
     parts, end, slot = list[str](), 0, 0
     for (begin, stop), piece in zip(parsed.spans, parsed.pattern, strict=True):
         parts.append(escape_braces(parsed.text[end:begin]))
