@@ -564,6 +564,14 @@ def test_connections_belong_to_the_path_or_the_service_in_their_lines(
     assert not any("endpoint" in reading.places for reading in learned.values()), "a client knows the whole URL"
 
 
+@pytest.mark.parametrize("sentence", ["agent of notebook {u} {e}, ws {i}", "ws {i} {e} for cabin {u}"])
+def test_a_noun_in_front_of_the_user_is_not_the_user(sentence: str) -> None:
+    opened = [sentence.format(e="connected", u=f"c-{number % 3}7", i=sid(number)) for number in range(6)]
+    closed = [sentence.format(e="disconnected", u=f"c-{number % 3}7", i=sid(number)) for number in range(6)]
+    events = read("\n".join([*opened, *closed]) + "\n")
+    assert {event.user for event in events if isinstance(event, Connected)} == {"c-07", "c-17", "c-27"}
+
+
 def test_the_search_finds_a_line_with_any_word_for_an_event() -> None:
     needles = [needle.decode() for needle in (*_LIKELY, *_UNUSUAL)]
     missed = {verb for verb in EVENT_VERBS if not any(needle in f" {verb} " for needle in needles)}

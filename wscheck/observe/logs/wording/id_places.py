@@ -11,6 +11,7 @@ import msgspec
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
 from wscheck.observe.logs.vocabulary import CONNECTED, is_user_label, label_stem
+from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.statements import Group, user_in
 from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
 
@@ -183,6 +184,7 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
         for place in group.places()
         if place != sid
         and place[0] != "#"
+        and not _is_noun_of_next(group, place)
         and (not _is_constant(group, place) or (known and share(group.values(place), known) == 1))
     ]
     open_places = [
@@ -227,6 +229,17 @@ def _is_constant(group: Group, place: str) -> bool:
         is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or label_stem(label) in _WEAK_USER_STEMS
     )
     return len(values) > 2 and len(set(values)) == 1 and not (named and place.isdigit())
+
+
+def _is_noun_of_next(group: Group, place: str) -> bool:
+    """Return whether a place contains only one noun, and an id follows it: "notebook" in "of notebook nb-7"."""
+    if not place.isdigit() or str(int(place) + 1) not in group.columns:
+        return False
+    values, following = set(group.values(place)), group.values(str(int(place) + 1))
+    pattern = group.statement[1]
+    slots = [at for at, piece in enumerate(pattern) if piece == SLOT]
+    is_noun = len(values) == 1 and all(value.isalpha() for value in values)
+    return is_noun and slots[int(place)] + 1 == slots[int(place) + 1] and len(set(following)) > 1
 
 
 def _names_user(values: Sequence[str]) -> bool:
