@@ -564,6 +564,56 @@ def test_connections_belong_to_the_path_or_the_service_in_their_lines(
     assert not any("endpoint" in reading.places for reading in learned.values()), "a client knows the whole URL"
 
 
+def by_user(openings: Sequence[str], end: str, *, times: int = 6) -> list[Event]:
+    """Return the events of a log in which three users come and go, with these lines for each start and each end."""
+    lines = list[str]()
+    for number in range(times):
+        values = {"u": f"u-{number % 3}7", "i": sid(number), "n": number + 1}
+        lines += [text.format(**values) for text in openings] + [end.format(**values)]
+    return read("\n".join(f"2026-04-02T10:11:00.{at:03}Z {line}" for at, line in enumerate(lines)) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("openings", "end"),
+    [
+        (["upgraded the socket of User {u}, now connected", "peer registered for User {u}"], "User {u} disconnected"),
+        (["Client {u} connected", "User {u} connected, presence: away"], "Client {u} disconnected"),
+        (
+            ["authenticated: user id={u}, plan=pro", "socket tracked — total connected: {n}"],
+            "socket closed for user {u}",
+        ),
+        (
+            ["Client {i} connected. UserId in claim sub: {u}, adding to group g-{u}"],
+            "Client {i} disconnected. Error: -",
+        ),
+        (["Client {i} connected as {u}, adding it to room r1"], "Client {i} disconnected"),
+    ],
+)
+def test_each_connection_opens_once_and_belongs_to_its_user(openings: list[str], end: str) -> None:
+    events = by_user(openings, end)
+    assert sum(isinstance(event, Disconnected) for event in events) == 6
+    assert [event.user for event in events if isinstance(event, Connected)] == 2 * ["u-07", "u-17", "u-27"]
+
+
+@pytest.mark.parametrize(
+    ("openings", "end"),
+    [
+        # Two connections of each user, with an end each.
+        (["chat socket of User {u} opened", "feed socket of User {u} opened"], "User {u} gone\nUser {u} gone"),
+        # Each request is authenticated.
+        (8 * ["authenticated: user id={u}, plan=pro"], "socket closed for user {u}"),
+    ],
+)
+def test_lines_that_are_not_balanced_by_ends_are_no_second_report(openings: list[str], end: str) -> None:
+    opened = sum(isinstance(event, Connected) for event in by_user(openings, end))
+    assert opened in (0, 12)
+
+
+def test_a_failure_in_a_later_clause_still_denies_the_opening() -> None:
+    events = by_user(["Client {i} connected for {u}, but failed to join group g1"], "Client {i} disconnected")
+    assert not any(isinstance(event, Connected) for event in events)
+
+
 @pytest.mark.parametrize("sentence", ["agent of notebook {u} {e}, ws {i}", "ws {i} {e} for cabin {u}"])
 def test_a_noun_in_front_of_the_user_is_not_the_user(sentence: str) -> None:
     opened = [sentence.format(e="connected", u=f"c-{number % 3}7", i=sid(number)) for number in range(6)]

@@ -218,7 +218,7 @@ def word_set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_USER_STEMS = word_set(
+USER_STEMS = word_set(
     "user users account acct acc member customer player owner sub subject username login email mail clerkuser employee "
     "driver patient student teacher person participant subscriber viewer visitor guest operator uid principal identity "
     "who nick nickname handle author editor rider courier waiter waitress bidder buyer seller trader dealer pupil "
@@ -240,7 +240,7 @@ def label_stem(label: str) -> str:
 
 def is_user_label(label: str) -> bool:
     """Return whether a key or a word, as `normalize_key` returns it, names a user."""
-    return label_stem(label) in _USER_STEMS or (label.startswith("user") and not label.startswith("useragent"))
+    return label_stem(label) in USER_STEMS or (label.startswith("user") and not label.startswith("useragent"))
 
 
 class LogVocabulary(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, is_user_label, label_stem
+from wscheck.observe.logs.vocabulary import CONNECTED, is_user_label, label_stem, normalize_key
 from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.statements import Group, user_in
 from wscheck.observe.logs.wording.words import EVENT_VERBS, USER_NOUNS, word_parts
@@ -196,9 +196,14 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
             or (not known and not is_weak_user_label(group.label(place)) and counts_up(group.values(place)))
         )
     ]
-    labelled = [place for place in open_places if is_user_label(group.label(place)) or _names_user(group.values(place))]
+    labelled = [
+        place
+        for place in open_places
+        if is_user_label(group.label(place)) or _names_user(group.values(place)) or _is_user_of_clause(group, place)
+    ]
     if labelled:
-        return _preferred(labelled, group), True
+        varied = [place for place in labelled if len(set(group.values(place))) > 1]
+        return _preferred(varied or labelled, group), True
     again = [place for place in open_places if known and share(group.values(place), known) >= 0.5]
     if len(again) == 1:
         return again[0], True
@@ -226,20 +231,55 @@ def _is_constant(group: Group, place: str) -> bool:
     """
     values, label = group.values(place), group.label(place)
     named = (
-        is_user_label(label) or is_sid_label(label) or label in _PREPOSITIONS or label_stem(label) in _WEAK_USER_STEMS
+        is_user_label(label)
+        or (is_sid_label(label) and not _is_one_word(values))  # not in "connection tracked"
+        or label in _PREPOSITIONS
+        or label_stem(label) in _WEAK_USER_STEMS
     )
     return len(values) > 2 and len(set(values)) == 1 and not (named and place.isdigit())
 
 
 def _is_noun_of_next(group: Group, place: str) -> bool:
-    """Return whether a place contains only one noun, and an id follows it: "notebook" in "of notebook nb-7"."""
-    if not place.isdigit() or str(int(place) + 1) not in group.columns:
+    """Return whether a place contains only a noun, and an id follows it: "notebook" in "of notebook nb-7".
+
+    Several such nouns may follow each other: "claim" and "sub" in "from claim sub: 7".
+    """
+    if not place.isdigit():
         return False
-    values, following = set(group.values(place)), group.values(str(int(place) + 1))
     pattern = group.statement[1]
     slots = [at for at, piece in enumerate(pattern) if piece == SLOT]
-    is_noun = len(values) == 1 and all(value.isalpha() for value in values)
-    return is_noun and slots[int(place)] + 1 == slots[int(place) + 1] and len(set(following)) > 1
+    for at in range(int(place), len(slots) - 1):
+        between = pattern[slots[at] + 1 : slots[at + 1]]
+        if not _is_one_word(group.values(str(at))) or between not in {(), (":",), ("=",)}:
+            return False
+        following = group.values(str(at + 1))
+        if len(set(following)) > 1:
+            return len(set(following)) < len(following)  # the id of a user returns, that of a connection does not
+    return False
+
+
+def _is_one_word(values: Sequence[str]) -> bool:
+    return len(set(values)) == 1 and values[0].isalpha()
+
+
+def _is_user_of_clause(group: Group, place: str) -> bool:
+    """Return whether a word such as "userId" begins the clause in which a place is: "UserId from claim sub: 7"."""
+    if not place.isdigit():
+        return False
+    pattern = group.statement[1]
+    slots = [at for at, piece in enumerate(pattern) if piece == SLOT]
+    for at in range(slots[int(place)] - 1, -1, -1):
+        piece = pattern[at]
+        if piece in _CLAUSE_ENDS or piece in EVENT_VERBS:
+            return False
+        if piece == SLOT and not _is_one_word(group.values(str(slots.index(at)))):
+            return False
+        if piece.startswith("user") and piece != "user" and is_user_label(normalize_key(piece)):
+            return True
+    return False
+
+
+_CLAUSE_ENDS = frozenset(".,;()[]{}|")
 
 
 def _names_user(values: Sequence[str]) -> bool:

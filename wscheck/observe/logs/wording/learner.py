@@ -225,9 +225,9 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     departures  statements whose words report an end
     ids         ids that are known already; those that are found with certainty are added
     """
-    ends = {
+    ends = Counter(
         slot.value for group in departures for column in group.columns.values() for slot in column if slot is not None
-    }
+    )
     plain, faint = _Read(), _Read()
     for group in connects:
         sid, sure = _known_place(group, SID, ids.sids, ids) or sid_place(group, ends, ())
@@ -246,10 +246,11 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     ]
     reliable = [pair for pair in plain if pair[1].certain] or plain
     with_sid = [pair for pair in reliable if SID in pair[1].places]
-    ending = [pair for pair in with_sid if not ends.isdisjoint(pair[0].values(pair[1].places[SID]))]
+    ending = [pair for pair in with_sid if any(sid in ends for sid in pair[0].values(pair[1].places[SID]))]
     chosen = ending or with_sid or _without_topics([pair for pair in reliable if pair[0].is_plain] or reliable)
     if not any(reading.certain for _, reading in chosen):
-        chosen = [pair for pair in chosen if not ends.isdisjoint(_id_values(pair))] or chosen
+        chosen = [pair for pair in chosen if not _id_values(pair).isdisjoint(ends)] or chosen
+    chosen = _without_second_reports(chosen, departures)
     for group, reading in (pair for pair in chosen if pair[1].certain):
         ids.sids.update(group.values(reading.places.get(SID)))
         ids.users.update(map(user_in, group.values(reading.places.get(USER))))
@@ -308,6 +309,41 @@ def _without_topics(found: _Read) -> _Read:
     return [pair for pair in found if id(pair[0]) not in doubtful]
 
 
+def _without_second_reports(opened: _Read, departures: Sequence[Group]) -> _Read:
+    """Return the readings without statements that report the openings of the next statement a second time.
+
+    For example, a server writes "connection upgraded for User 7" and then "client registered for User 7". Such lines
+    name only the user, stand next to each other, and there are no more ends than lines of one of the statements.
+
+    opened      the statements that report the start of connections, with their readings
+    departures  statements whose words report an end
+    """
+
+    def repeats(group: Group, other: Group, user: str, its_user: str) -> bool:
+        users, others = Counter(group.values(user)), Counter(other.values(its_user))
+        ends = sum(row_values.isdisjoint(users) is False for row_values in ended)
+        is_alike = (users & others).total() >= MOSTLY_NEAR * max(users.total(), others.total())
+        return is_alike and 0 < ends <= MOST_OPENINGS * users.total() and _are_near(group, other)
+
+    ended = [
+        {slot.value for slot in values if slot is not None}
+        for group in departures
+        for values in zip(*group.columns.values(), strict=True)
+    ]
+    named = [
+        (group, reading.places[USER], group.rows[0].line)
+        for group, reading in opened
+        if USER in reading.places and SID not in reading.places
+    ]
+    second = {
+        id(group)
+        for group, user, line in named
+        for other, its_user, later in named
+        if line < later and repeats(group, other, user, its_user)
+    }
+    return [pair for pair in opened if id(pair[0]) not in second]
+
+
 def _are_near(one: Group, other: Group) -> bool:
     """Return whether nearly every line of one statement is next to a line of the other, and the other way round."""
     lines = [{row.line for row in group.rows} for group in (one, other)]
@@ -335,17 +371,25 @@ def _id_values(read: tuple[Group, Reading]) -> set[str]:
     return {value for place in places for value in group.values(place)}
 
 
-def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Collection[str]) -> bool:
+def _is_confirmed(group: Group, reading: Reading, plain: _Read, ends: Counter[str]) -> bool:
     """Return whether other statements confirm a statement with ambiguous words, because they contain its ids.
 
+    A statement that names only the user, such as "authenticated user 7", must not be much more frequent than the ends.
+
     plain  readings of the statements with unambiguous words
-    ends   values in the statements that report the end of connections
+    ends   values in the statements that report the end of connections, each with its number of lines
     """
     sids, users = group.values(reading.places.get(SID)), group.values(reading.places.get(USER))
     told = {sid for other, one in plain for sid in other.values(one.places.get(SID))}
     if sids:
         return bool(users) and not {*ends, *told}.isdisjoint(sids)
-    return not any(other.is_plain for other, _ in plain) and not set(ends).isdisjoint(users)
+    ended = sum(ends[user] for user in set(users))
+    is_balanced = ended > 0 and len(users) <= MOST_OPENINGS * ended + len(set(users))
+    return is_balanced and not any(other.is_plain for other, _ in plain)
+
+
+MOST_OPENINGS = 1.3
+"""Largest number of starts per end, apart from one connection of each user that stays open."""
 
 
 def is_bare(pattern: Sequence[str]) -> bool:

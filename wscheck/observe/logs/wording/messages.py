@@ -30,6 +30,7 @@ from wscheck.observe.logs.wording.pieces import (
     SIGN,
     SLOT,
     VALUE,
+    Piece,
     Slot,
     core_length,
     event_words,
@@ -43,6 +44,7 @@ from wscheck.observe.logs.wording.words import (
     CONNECTION_NOUNS,
     END_VERBS,
     EVENT_VERBS,
+    FOREIGN_NOUNS,
     HOLDER_NOUNS,
     NO_MEANING,
     USER_NOUNS,
@@ -143,6 +145,7 @@ _PREFIX = lazy_pattern(
     )""",
     re.VERBOSE,
 )
+_CLAUSE_ENDS = frozenset(".,;")
 _TAG = lazy_pattern(r"(?=[\w<>.-]*\d)[\w<>.-]{8,40}|<[\d.]+>")
 _ANY_TAG = lazy_pattern(r"[\w<>.@+-]{2,40}")
 _NOUN_TAG = lazy_pattern(r"\[(?P<key>[A-Za-z]+)[ :#]+(?P<value>[\w@.-]+)\]:?")
@@ -216,6 +219,23 @@ def parse(message: LogMessage, words: Container[str] | None = None) -> ParsedMes
     return _parsed(text, fields, stamp, words, structured=message.fields is not None)
 
 
+def _meaning_of(pieces: Sequence[Piece]) -> Meaning:
+    """Return the kind of event that a message reports.
+
+    A later clause may name another thing that the server does then: "Client c7 connected, adding it to group g1".
+    """
+    words = event_words(pieces)
+    meaning = find_meaning(words)
+    end = next((at for at, piece in enumerate(pieces) if piece.kind == SIGN and piece.text in _CLAUSE_ENDS), None)
+    if meaning is not NO_MEANING or end is None or FOREIGN_NOUNS.isdisjoint(words):
+        return meaning
+    first = find_meaning(event_words(pieces[:end]))
+    is_told = first.is_plain and any(piece.kind == VALUE for piece in pieces[:end])
+    return (
+        first if is_told and first == find_meaning([word for word in words if word not in FOREIGN_NOUNS]) else meaning
+    )
+
+
 def _parsed(
     text: str, fields: dict[str, str], stamp: str, words: Container[str] | None, *, structured: bool
 ) -> ParsedMessage | None:
@@ -232,7 +252,7 @@ def _parsed(
     pieces = split_pieces(body, words)
     core = core_length(pieces)
     counted = any(piece.kind != SIGN for piece in pieces[core:]) and is_connection_count(pieces[core:])
-    meaning = find_meaning(event_words(pieces[:core] if counted else pieces))
+    meaning = _meaning_of(pieces[:core] if counted else pieces)
     if meaning.kind == REPLACED and (begun := reason_position(pieces)) < len(pieces):
         end = find_meaning(event_words(pieces[:begun]))
         meaning = end if end.kind == DISCONNECTED else meaning  # the reason tells whether it was replaced

@@ -235,6 +235,8 @@ def slot_at(pieces: Sequence[Piece], at: int) -> Slot:
     label = pieces[before].text
     if label.lower() in {"id", "ids"} and before and pieces[before - 1].kind == WORD:
         label = f"{pieces[before - 1].text} {label}"
+    elif keyed and before and label.lower() in EVENT_VERBS and pieces[before - 1].text.lower() in _COUNT_LABELS:
+        label = pieces[before - 1].text  # "total connected: 7"
     return Slot(normalize_key(label), pieces[at].text, keyed)
 
 

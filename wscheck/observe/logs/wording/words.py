@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from wscheck.observe.logs.lazy_pattern import lazy_pattern
-from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, word_set
+from wscheck.observe.logs.vocabulary import CONNECTED, DISCONNECTED, REPLACED, USER_STEMS, word_set
 
 
 def _inflected(verbs: str) -> frozenset[str]:
@@ -161,6 +161,7 @@ VOCABULARY = (
     | OTHER_WORDS
     | frozenset(verb for verb, _ in _PHRASES)
     | _FORCE_VERBS
+    | (USER_STEMS - {"sub", "acc"})
 )
 """Words that are part of a sentence and never an id."""
 
