@@ -587,6 +587,12 @@ def by_user(openings: Sequence[str], end: str, *, times: int = 6) -> list[Event]
             "Client {i} disconnected. Error: -",
         ),
         (["Client {i} connected as {u}, adding it to room r1"], "Client {i} disconnected"),
+        (["ws_attached      order_id=o-{n} user_id={u}"], "ws_detached      order_id=o-{n} user_id={u}"),
+        (
+            ["websocket accepted for {u} from 10.0.0.{n}", "[INFO] Lift car connected: {u}"],
+            "Lift car disconnected: {u}",
+        ),
+        (['level=INFO msg="peer connected" peerID:={u}'], 'level=INFO msg="client disconnected" UID={u}'),
     ],
 )
 def test_each_connection_opens_once_and_belongs_to_its_user(openings: list[str], end: str) -> None:
@@ -607,6 +613,24 @@ def test_each_connection_opens_once_and_belongs_to_its_user(openings: list[str],
 def test_lines_that_are_not_balanced_by_ends_are_no_second_report(openings: list[str], end: str) -> None:
     opened = sum(isinstance(event, Connected) for event in by_user(openings, end))
     assert opened in (0, 12)
+
+
+def test_names_are_users_although_one_of_them_has_two_connections() -> None:
+    users = tuple(f"kiosk-{number}" for number in range(6))
+    lines = [
+        f"Weather station {event}: {user}"
+        for _ in range(4)
+        for user in users
+        for event in ("connected", "disconnected")
+    ]
+    lines += ["Weather station connected: kiosk-1", "Weather station connected: kiosk-1"]
+    log = "\n".join(f"2026-04-02T10:11:{second:02}.000Z {line}" for second, line in enumerate(lines))
+    assert sum(isinstance(event, Connected) for event in read(log + "\n")) == 26
+
+
+@pytest.mark.parametrize("lines", [("[{u}] connected", "[{u}] disconnected"), ("joined room={u}", "left room={u}")])
+def test_names_that_may_be_of_other_things_are_not_read(lines: tuple[str, str]) -> None:
+    assert by_user([lines[0]], lines[1]) == []
 
 
 def test_a_failure_in_a_later_clause_still_denies_the_opening() -> None:

@@ -13,7 +13,8 @@ KEY_NAME = r"(?:[^\W\d]|[@$])[\w.@$-]*"
 
 TOKEN = lazy_pattern(
     rf"""(?P<open>[{{\[(])|(?P<close>[}}\])])
-    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{KEY_NAME}(?:[ ]id)?|"{KEY_NAME}"|'{KEY_NAME}')\s*(?P<sign>:(?![/\\])|=)\s*
+    |(?<![\w'"`])(?<![\w.@$-][.@$-])(?P<key>{KEY_NAME}(?:[ ]id)?|"{KEY_NAME}"|'{KEY_NAME}')
+        \s*(?P<sign>:?=|:(?![/\\]))\s*
         (?:(?P<quoted>{_QUOTED})|(?P<bare>(?:(?<==)|(?!{KEY_NAME}=[^=\s]))[^\s,;{{}}\[\]()'"`]))?
     |(?P<text>(?<![\w\\]){_QUOTED})
     """,
@@ -110,7 +111,7 @@ def _tokens(text: str) -> Iterator[KeyValue | int]:
             elif match["bare"]:
                 spaced = _is_spaced(text) if spaced is None else spaced
                 begin = match.start("bare")
-                position, sure = _end(text, begin, match["sign"], around, spaced)
+                position, sure = _end(text, begin, match["sign"][-1], around, spaced)
                 value = text[begin:position].strip()
                 yield KeyValue(name, value, False, len(around), begin, position, sure, _parents(owners))
             elif _OPENED.match(text, position) is not None:
@@ -199,7 +200,7 @@ def enclosing_quotes(text: str, position: int) -> tuple[str | None, int, int] | 
         if match["bare"]:
             begin = match.start("bare")
             joined = _STOP_JOINED_COLON if text[begin - 1] == ":" else _STOP_COLON
-            stop = (_STOP_EQUALS if match["sign"] == "=" else joined).search(text, begin)
+            stop = (_STOP_EQUALS if match["sign"][-1] == "=" else joined).search(text, begin)
             at = stop.start() if stop is not None else len(text)
     return None
 

@@ -15,7 +15,14 @@ from wscheck.observe.logs.wording.id_places import is_sid_label
 from wscheck.observe.logs.wording.pieces import SLOT
 from wscheck.observe.logs.wording.server_words import ADDRESS, MIN_PAIRS, is_number_of_prefix
 from wscheck.observe.logs.wording.statements import Group, spoken_words
-from wscheck.observe.logs.wording.words import CONNECTION_NOUNS, FOREIGN_NOUNS, WORK_NOUNS, word_parts
+from wscheck.observe.logs.wording.words import (
+    CONNECTION_NOUNS,
+    EVENT_VERBS,
+    FOREIGN_NOUNS,
+    FUNCTION_WORDS,
+    WORK_NOUNS,
+    word_parts,
+)
 
 
 class Column(msgspec.Struct):
@@ -89,9 +96,23 @@ def is_about_other_things(group: Group) -> bool:
 
 
 def mentions_connection(group: Group) -> bool:
-    """Return whether the first line of `group`, including any reason in it, contains a noun for a connection."""
-    words = _SPOKEN.findall(group.rows[0].message.text)
-    return any(part in CONNECTION_NOUNS for word in words for part in word_parts(word))
+    """Return whether the lines of a statement name a connection, or a thing that connected or disconnected.
+
+    The first line decides, including any reason in it: "stream of ann closed", "Charge point disconnected: c7".
+    """
+    message = group.rows[0].message
+    words = [part for word in _SPOKEN.findall(message.text) for part in word_parts(word)]
+    if not CONNECTION_NOUNS.isdisjoint(words):
+        return True
+    varied = {part for place in group.columns for part in _varying_words(group, place)}
+    nouns = set(words) - EVENT_VERBS - FUNCTION_WORDS - varied
+    return bool(nouns) and not group.words.isdisjoint(("connected", "disconnected"))
+
+
+def _varying_words(group: Group, place: str) -> set[str]:
+    """Return the words in the values at a place, unless all lines have the same value there."""
+    values = group.values(place)
+    return {part for word in _SPOKEN.findall(values[0]) for part in word_parts(word)} if len(set(values)) > 1 else set()
 
 
 _SPOKEN = lazy_pattern(r"[^\W\d_]+")

@@ -30,6 +30,7 @@ from wscheck.observe.logs.wording.pieces import (
     SIGN,
     SLOT,
     VALUE,
+    WORD,
     Piece,
     Slot,
     core_length,
@@ -226,6 +227,12 @@ def _meaning_of(pieces: Sequence[Piece]) -> Meaning:
     """
     words = event_words(pieces)
     meaning = find_meaning(words)
+    if meaning is NO_MEANING and not CONNECTION_NOUNS.isdisjoint(words):
+        keys = [at for at, piece in enumerate(pieces[:-1]) if piece.kind == WORD and pieces[at + 1].text == "="]
+        spoken = event_words([piece for at, piece in enumerate(pieces) if at not in keys])
+        without_keys = find_meaning(spoken)
+        if without_keys.is_plain and not CONNECTION_NOUNS.isdisjoint(spoken):
+            return without_keys  # "ws connected ticket_id=7"
     end = next((at for at, piece in enumerate(pieces) if piece.kind == SIGN and piece.text in _CLAUSE_ENDS), None)
     if meaning is not NO_MEANING or end is None or FOREIGN_NOUNS.isdisjoint(words):
         return meaning

@@ -343,10 +343,10 @@ class Pairing:
     def is_sure_user(self, pair: StatementPair) -> bool:
         """Return whether the ids of a pair are certainly users who return, in a log without ids of connections.
 
-        Both statements must name a connection and report its start or its end. Then an e-mail address is a user. Any
-        other name is a user if it never has two connections at once; otherwise it might be a room of several users. A
-        network address or a number is not certain to be a user: several clients may share the address, and the server
-        may assign the number again.
+        Both statements must name a connection, or a thing that connected, and report its start or its end. Then an
+        e-mail address is a user. Other names are users if most of them never have two connections at once; otherwise
+        they might be rooms of several users. A network address or a number is not certain to be a user: several clients
+        may share the address, and the server may assign the number again.
         """
         start, end = pair.start, pair.end
         told = start.group.kind == CONNECTED and end.group.kind == DISCONNECTED
@@ -355,7 +355,8 @@ class Pairing:
         if all(map(EMAIL.fullmatch, start.lines)):
             return True
         named = all(any(map(str.isalpha, value)) for value in start.lines) and not are_addresses(start)
-        return named and all(self._is_alternating(value, start, end) for value in start.lines)
+        alternating = sum(self._is_alternating(value, start, end) for value in start.lines)
+        return named and alternating >= MOST * len(start.lines)
 
     def is_decisive(self, openings: Sequence[OpeningStatement], pair: StatementPair) -> bool:
         """Return whether the structure alone leaves no doubt that statements start and end connections, in any words.
