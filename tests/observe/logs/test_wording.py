@@ -568,7 +568,7 @@ def by_user(openings: Sequence[str], end: str, *, times: int = 6) -> list[Event]
     """Return the events of a log in which three users come and go, with these lines for each start and each end."""
     lines = list[str]()
     for number in range(times):
-        values = {"u": f"u-{number % 3}7", "i": sid(number), "n": number + 1}
+        values = {"u": f"u-{number % 3}7", "i": sid(number), "n": number + 1, "m": number % 2}
         lines += [text.format(**values) for text in openings] + [end.format(**values)]
     return read("\n".join(f"2026-04-02T10:11:00.{at:03}Z {line}" for at, line in enumerate(lines)) + "\n")
 
@@ -628,7 +628,16 @@ def test_names_are_users_although_one_of_them_has_two_connections() -> None:
     assert sum(isinstance(event, Connected) for event in read(log + "\n")) == 26
 
 
-@pytest.mark.parametrize("lines", [("[{u}] connected", "[{u}] disconnected"), ("joined room={u}", "left room={u}")])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("[{u}] connected", "[{u}] disconnected"),
+        ("joined room={u}", "left room={u}"),
+        ("User {u} is now online", "User {u} is now offline"),  # its first and its last connection
+        ("Player p{n} joined desk {u}", "Player p{n} left desk {u}"),
+        ("Player {u} joined desk d-{m}", "Player {u} left desk d-{m}"),
+    ],
+)
 def test_names_that_may_be_of_other_things_are_not_read(lines: tuple[str, str]) -> None:
     assert by_user([lines[0]], lines[1]) == []
 

@@ -100,19 +100,18 @@ def mentions_connection(group: Group) -> bool:
 
     The first line decides, including any reason in it: "stream of ann closed", "Charge point disconnected: c7".
     """
-    message = group.rows[0].message
-    words = [part for word in _SPOKEN.findall(message.text) for part in word_parts(word)]
+    words = _parts(group.rows[0].message.text)
     if not CONNECTION_NOUNS.isdisjoint(words):
         return True
-    varied = {part for place in group.columns for part in _varying_words(group, place)}
-    nouns = set(words) - EVENT_VERBS - FUNCTION_WORDS - varied
+    fixed = [piece for piece in group.statement[1] if piece != SLOT]
+    numbered = [group.values(place) for place in group.columns if place.isdigit()]
+    fixed += [values[0] for values in numbered if len(set(values)) == 1]
+    nouns = {part for text in fixed for part in _parts(text)} - EVENT_VERBS - FUNCTION_WORDS
     return bool(nouns) and not group.words.isdisjoint(("connected", "disconnected"))
 
 
-def _varying_words(group: Group, place: str) -> set[str]:
-    """Return the words in the values at a place, unless all lines have the same value there."""
-    values = group.values(place)
-    return {part for word in _SPOKEN.findall(values[0]) for part in word_parts(word)} if len(set(values)) > 1 else set()
+def _parts(text: str) -> list[str]:
+    return [part for word in _SPOKEN.findall(text) for part in word_parts(word)]
 
 
 _SPOKEN = lazy_pattern(r"[^\W\d_]+")

@@ -172,12 +172,15 @@ def are_mostly_random(values: Sequence[str]) -> bool:
     )
 
 
-def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[str | None, bool]:
+def user_place(
+    group: Group, sid: str | None, known: Collection[str], ended: Collection[str] = ()
+) -> tuple[str | None, bool]:
     """Return the place of the user in a statement (None if it has none), and whether this is certain.
 
     group  the lines of the statement
     sid    place of the socket id, None if the statement has none
     known  users that are already known from other statements or from the caller
+    ended  values in the statements that report the end of connections
     """
     open_places = [
         place
@@ -216,7 +219,7 @@ def user_place(group: Group, sid: str | None, known: Collection[str]) -> tuple[s
     if len(named) == 1:
         returns = len(set(group.values(named[0]))) < len(group.values(named[0]))
         return named[0], held or returns
-    others = _without_other_names(others, group)
+    others = _without_other_names(others, group, ended)
     if len(others) == 1:
         return others[0], held and (
             not group.is_keyed(others[0]) or not EVENT_VERBS.isdisjoint(word_parts(group.label(others[0])))
@@ -287,10 +290,13 @@ def _names_user(values: Sequence[str]) -> bool:
     return bool(values) and all(user_in(value) != value for value in values)
 
 
-def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
+def _without_other_names(places: Sequence[str], group: Group, ended: Collection[str]) -> list[str]:
     """Return all places, but only one of them if there are two and both name the same users.
 
-    Of "Ann Example (4101)", the place of "4101" stays.
+    The place stays whose values also occur in the lines about ends. Of "Ann Example (4101)", otherwise the place of
+    "4101" stays.
+
+    ended  values in the statements that report the end of connections
     """
     if len(places) != 2:
         return list(places)
@@ -298,11 +304,16 @@ def _without_other_names(places: Sequence[str], group: Group) -> list[str]:
     pairs = set(zip(one, other, strict=False))
     if len(one) != len(other) or not 1 < len(pairs) == len(set(one)) == len(set(other)):
         return list(places)
-    return [
-        min(
-            places, key=lambda place: (" " in group.values(place)[0], not any(map(str.isdigit, group.values(place)[0])))
-        )
-    ]
+
+    def rank(place: str) -> tuple[bool, bool, bool]:
+        values = group.values(place)
+        return share(values, ended) < MIN_ENDED, " " in values[0], not any(map(str.isdigit, values[0]))
+
+    return [min(places, key=rank)]
+
+
+MIN_ENDED = 0.5
+"""Smallest share of values that also occur in lines about ends, from which on they name the users there."""
 
 
 def _preferred(places: Sequence[str], group: Group) -> str:

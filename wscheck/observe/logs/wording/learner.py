@@ -18,6 +18,7 @@ from wscheck.observe.logs.vocabulary import (
     SID,
     USER,
     is_user_label,
+    word_set,
 )
 from wscheck.observe.logs.wording.id_places import (
     Ids,
@@ -231,10 +232,10 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
     plain, faint = _Read(), _Read()
     for group in connects:
         sid, sure = _known_place(group, SID, ids.sids, ids) or sid_place(group, ends, ())
-        user, named = _known_place(group, USER, ids.users, ids) or user_place(group, sid, ())
+        user, named = _known_place(group, USER, ids.users, ids) or user_place(group, sid, (), ends)
         if user is not None and _are_users_named_at_end(group, sid, user, departures):
             user, named = None, True
-        certain = sure and named
+        certain = sure and named and (sid is not None or _tells_connections(group, user))
         if sid is None and user is None:
             continue
         (plain if group.is_plain else faint).append(
@@ -261,6 +262,36 @@ def _openings(connects: Sequence[Group], departures: Sequence[Group], ids: Ids) 
             if group.is_plain and is_bare(group.statement[1])
         ]
     return chosen
+
+
+_PRESENCE, _MEMBERSHIP = (
+    word_set("online offline"),
+    word_set("join joins joined leave leaves left enters entered exited"),
+)
+
+
+def _tells_connections(group: Group, user: str | None) -> bool:
+    """Return whether lines that name no connection id are about connections of the user.
+
+    "User 7 is online" is about the first and the last connection only, whatever their number. "Player 7 joined table
+    t3" is about one of several things that the player may join.
+    """
+    verbs = group.words & EVENT_VERBS
+    if verbs <= _PRESENCE:
+        return False
+    others = [
+        place for place in group.places() if place != user and place[0] != "#" and len(set(group.values(place))) > 1
+    ]
+    return not verbs <= _MEMBERSHIP or not any(_are_shared(group, user, place) for place in others)
+
+
+def _are_shared(group: Group, user: str | None, place: str) -> bool:
+    """Return whether the values at a place return, and one of them is on lines of several users."""
+    users: dict[str, set[str]] = {}
+    for name, slot in zip(group.columns.get(user or "", ()), group.columns[place], strict=False):
+        if name is not None and slot is not None:
+            users.setdefault(slot.value, set()).add(name.value)
+    return any(len(names) > 1 for names in users.values())
 
 
 def _are_users_named_at_end(group: Group, sid: str | None, user: str, departures: Sequence[Group]) -> bool:
@@ -419,6 +450,7 @@ def _ends(departures: Sequence[Group], ids: Ids, opened: _Read) -> _Read:
         )
         if not certain and sid is not None and group.is_plain and not known and named:
             certain = sure  # these connections opened before the log started
+        certain = certain and (sid is not None or _tells_connections(group, user))
         is_likely = user is not None and share(group.values(user), likely) >= 0.5  # only with --guess
         places = {SID: sid, USER: user if named or is_likely else None}
         found.append(
